@@ -1,0 +1,217 @@
+"""This module lists the ports: what the loops need from the outside world.
+
+Each port has a real adapter and a memory twin that pass one contract suite (tests/contract). The loops in consumers/ are
+written against these alone, so that a simulator with a virtual clock can drive the very same code.
+Errors are those of adapters/errors.py.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.market_data import Bars, DataSetManifest
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+# --- the log ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TopicPartition:
+    topic: str  # full name, for example backtape.events
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it lies on the log."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One record to append; its partition is the writer's own."""
+
+    topic: str
+    key: bytes
+    value: bytes | None  # None: a tombstone on a compacted topic
+    headers: Headers = ()
+
+
+class Partition(Protocol):
+    """One partition number across the topics, as its single owner sees it: the unit of ownership and of transactions.
+
+    Order: ``fence``, then ``restore``, then any number of ``transact``. After an error other than FencedError, ``fence``
+    and ``restore`` again: that tells what happened. After FencedError: ``close`` and leave.
+    """
+
+    number: int
+
+    async def fence(self) -> None:
+        """Become the owner: earlier owners' open transactions are aborted, their later ones fail."""
+        ...
+
+    async def restore(self) -> list[Record]:
+        """Return the newest record of each key of the runs topic, as of the fence or later; tombstones left out."""
+        ...
+
+    async def committed_intake(self) -> int | None:
+        """Return the group's committed offset on the commands topic, None if there is none."""
+        ...
+
+    async def beginning_of_commands(self) -> int:
+        """Return the first offset that the commands topic still holds."""
+        ...
+
+    async def read_commit(self, offset: int) -> Record:
+        """Return the record at this offset of the events topic, or raise NotFoundError."""
+        ...
+
+    async def transact(
+        self, writes: Sequence[Write], then: Callable[[list[int]], Sequence[Write]] | None = None, *, intake: int | None = None
+    ) -> list[int]:
+        """Append all writes in one transaction, on this partition only, and return their offsets (those of ``then`` not).
+
+        then : called with the offsets of ``writes`` inside the transaction; returns further writes of the same transaction
+        intake : next offset to read on the commands topic, committed for the group in the same transaction
+        Raises FencedError, OutcomeUnknownError or another RetryableError: nothing is known, fence and restore.
+        """
+        ...
+
+    async def forward(self, partition: int, records: Sequence[Record]) -> None:
+        """Append records unchanged to another partition of their own topic, outside any transaction, at least once."""
+        ...
+
+    async def close(self) -> None:
+        """Give up the partition, within a bounded time."""
+        ...
+
+
+class LogReader(Protocol):
+    """Reads committed records of chosen partitions, outside any consumer group."""
+
+    async def beginning(self, source: TopicPartition) -> int: ...
+
+    async def end(self, source: TopicPartition) -> int:
+        """Return the last stable offset: every committed record below it can be read now."""
+        ...
+
+    async def read(self, source: TopicPartition, start: int, *, max_records: int = 500) -> list[Record]:
+        """Return committed records from ``start`` on in order; empty when there is none below the end.
+
+        Raises NotFoundError when ``start`` is before the log's beginning.
+        """
+        ...
+
+    async def partitions(self, topic: str) -> int:
+        """Return the topic's number of partitions. Raises NotFoundError."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Membership(Protocol):
+    """The consumer group: which partitions are ours. The shell calls a loop's on_assigned, on_revoked and on_records."""
+
+    def pause(self, source: TopicPartition) -> None: ...
+
+    def resume(self, source: TopicPartition) -> None: ...
+
+    def seek(self, source: TopicPartition, offset: int) -> None: ...
+
+    async def rejoin(self) -> None:
+        """Leave the group and join it again, as after FencedError."""
+        ...
+
+
+class Loop(Protocol):
+    """What a consumer process runs, driven by its shell (FastStream) or by a simulator."""
+
+    async def on_assigned(self, sources: set[TopicPartition]) -> None:
+        """Called while the partitions are paused; the loop positions and resumes each one."""
+        ...
+
+    async def on_revoked(self, sources: set[TopicPartition]) -> None:
+        """Called before others may take over; returns when nothing of ours is under way on these partitions."""
+        ...
+
+    async def on_records(self, source: TopicPartition, records: Sequence[Record]) -> None:
+        """Take records over, in order; waiting here is the back-pressure."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+# --- cold storage -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BlobInfo:
+    key: str
+    bytes: int
+
+
+class BlobStore(Protocol):
+    """Objects under keys, with a conditional PUT. Synchronous; async callers use a thread."""
+
+    url: str  # for example s3://bucket/prefix or file:///folder
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store the bytes under the key; what was there is replaced."""
+        ...
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Store the bytes unless the key exists. Exactly one of several racing callers gets True."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """Return the object's bytes, or raise NotFoundError."""
+        ...
+
+    def head(self, key: str) -> BlobInfo | None: ...
+
+    def list(self, prefix: str) -> Iterator[BlobInfo]:
+        """Yield what lies under the prefix, in order of keys."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens when there is none."""
+        ...
+
+
+class MarketData(Protocol):
+    """Immutable data-set versions. Synchronous: simulations' processes use it."""
+
+    def resolve(self, dataset: str, version: int | None) -> DataSetManifest:
+        """Return the manifest of a version (None: the newest). Raises NotFoundError, or RetryableError if out of reach."""
+        ...
+
+    def bars(self, manifest: DataSetManifest, symbol: str, timeframe: str) -> Bars:
+        """Return one symbol's bars, memory-mapped read-only from a local copy that all processes share.
+
+        Raises NotFoundError (no such symbol or timeframe), IntegrityError (the bytes do not match the manifest's digest).
+        """
+        ...
+
+
+# --- time ---------------------------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Wall-clock time and waiting, so that a simulator can have its own."""
+
+    def now_ms(self) -> int:
+        """Return milliseconds since 1970 UTC."""
+        ...
+
+    def monotonic(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...

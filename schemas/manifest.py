@@ -1,0 +1,58 @@
+"""This module defines the snapshot's manifest: the one object whose existence makes a snapshot complete.
+
+It is written once by a conditional PUT and never changed. Readers go by manifests, never by globs.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.ids import IdField
+from schemas.spec import Model
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Table = Literal["orders", "fills", "positions", "trades", "equity", "events"]
+
+
+class SnapshotFile(Model):
+    """One Parquet file, or some row groups of a file that several runs share."""
+
+    table: Table
+    key: Annotated[str, Field(min_length=1, max_length=1_024)]
+    sha256: Sha256
+    bytes: Count
+    rows: Count
+    row_groups: list[Count] | None = None  # null: the whole file
+
+
+class SnapshotManifest(Model):
+    """One finished run's snapshot. It follows from the log alone, so that every compactor writes the same bytes."""
+
+    format: Literal[1] = 1
+    backtest_id: IdField
+    status: Literal["completed", "cancelled", "failed"]
+    log_id: str
+    partition: Count
+    first_offset: Count
+    last_offset: Count
+    commits: Count
+    events: Count
+    first_sequence: Count
+    last_sequence: Count
+    chain_head: Sha256
+    spec_digest: Sha256
+    data_digest: str | None
+    files: list[SnapshotFile]
+
+
+class SnapshotAnnouncement(Model):
+    """The record on the archive topic: where a finished run's snapshot is. Key = backtest id."""
+
+    format: Literal[1] = 1
+    backtest_id: IdField
+    manifest_key: str
+    manifest_sha256: Sha256
+    chain_head: Sha256
+    bytes: Count
+    rows: Count

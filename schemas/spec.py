@@ -1,0 +1,185 @@
+"""This module defines the spec: what one backtest is to do. The same model serves Kafka, HTTP, CLI and Python.
+
+Strict: no unknown field, no text where a number belongs, no NaN. The *recorded* spec is the submitted one with every
+default explicit (also the strategy's parameters, which intake fills in from the strategy's exported schema).
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import ConfigDict, Field, model_validator
+
+from schemas.canonical import canonical_json
+from schemas.errors import FieldError, TooLargeError, field_error
+from schemas.ids import IdField
+from schemas.times import TimeField, TimeframeField, parse_time
+
+MAX_SPEC_BYTES = 64 * 1024
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9^][A-Za-z0-9._/:^\-]*$")]
+ShortText = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class Model(pydantic.BaseModel):
+    """What all models of outside input have in common."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataSpec(Model):
+    """Which bars the run sees. ``start`` is inclusive, ``end`` exclusive; both default to what the data set has."""
+
+    dataset: IdField
+    version: Annotated[int, Field(ge=1)] | None = None  # the newest at the start of the run
+    symbols: Annotated[list[Symbol], Field(min_length=1, max_length=1_000)]
+    timeframe: TimeframeField
+    start: TimeField | None = None
+    end: TimeField | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start is not None and self.end is not None and parse_time(self.start) >= parse_time(self.end):
+            raise ValueError(f"start {self.start} must be before end {self.end}")
+        if len(set(self.symbols)) != len(self.symbols):
+            raise ValueError("each symbol may stand in the list once")
+        return self
+
+
+class StrategySpec(Model):
+    """A strategy by the name it is registered under, and its parameters. A spec never carries code."""
+
+    name: ShortText
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class AccountSpec(Model):
+    """The account that trades."""
+
+    cash: Positive = 100_000.0
+    currency: Annotated[str, Field(pattern=r"^[A-Z0-9]{3,8}$")] = "USD"
+    type: Literal["cash", "margin"] = "margin"
+    leverage: Annotated[float, Field(ge=1, le=1_000)] = 1.0  # initial margin = 1 / leverage
+    maintenance_margin: Fraction | None = None  # fraction of exposure; null: no margin calls
+    allow_short: bool = True
+
+
+class NoSlippage(Model):
+    type: Literal["none"] = "none"
+
+
+class FixedSlippage(Model):
+    """A fixed amount per unit, against the order."""
+
+    type: Literal["fixed"]
+    amount: NonNegative
+    scope: Literal["market", "all"] = "market"  # market: market and stop orders; all: limit orders as well
+
+
+class BasisPointsSlippage(Model):
+    """A fraction of the price in basis points (1e-4), against the order."""
+
+    type: Literal["basis_points"]
+    value: NonNegative
+    scope: Literal["market", "all"] = "market"
+
+
+Slippage = Annotated[NoSlippage | FixedSlippage | BasisPointsSlippage, Field(discriminator="type")]
+
+
+class NoCommission(Model):
+    type: Literal["none"] = "none"
+
+
+class RateCommission(Model):
+    """Per fill: ``fixed`` + ``rate`` * traded value + ``per_unit`` * quantity, kept within minimum and maximum."""
+
+    type: Literal["rate"]
+    fixed: NonNegative = 0.0
+    rate: Annotated[float, Field(ge=-0.1, le=1)] = 0.0
+    per_unit: NonNegative = 0.0
+    minimum: NonNegative = 0.0
+    maximum: NonNegative | None = None
+
+
+Commission = Annotated[NoCommission | RateCommission, Field(discriminator="type")]
+
+
+class ExecutionSpec(Model):
+    """How orders are filled: each policy is one small named rule (docs/execution.md)."""
+
+    market_fill: Literal["next_open", "same_close", "next_close"] = "next_open"
+    limit_touch: Literal["inclusive", "strict", "close"] = "inclusive"
+    gap_limit: Literal["open", "limit", "close"] = "open"
+    stop_touch: Literal["inclusive", "range", "close"] = "inclusive"
+    gap_stop: Literal["open", "stop", "close"] = "open"
+    same_bar: Literal["stop_first", "submission", "independent", "path", "adaptive_path"] = "stop_first"
+    entry_bar: Literal["live", "wait", "by_entry"] = "live"
+    cash_short: Literal["refuse", "cancel", "partial"] = "refuse"
+    slippage: Slippage = Field(default_factory=NoSlippage)
+    commission: Commission = Field(default_factory=NoCommission)
+    volume_limit: Annotated[float, Field(gt=0, le=1)] | None = None  # share of a bar's volume that one bar's fills may take
+    latency_bars: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+
+class StatisticsSpec(Model):
+    """What the statistics are computed from."""
+
+    period: Literal["day", "bar"] = "day"
+    periods_per_year: Positive | None = None  # null: by the instrument's calendar (252, or 365)
+
+
+class RecordingSpec(Model):
+    """What goes into the log. Statistics always use every bar."""
+
+    orders: bool = True  # false: fills and positions only
+    equity_every: Annotated[int, Field(ge=1)] | None = None  # bars; null: so that at most 10,000 marks are kept
+
+
+class LimitsSpec(Model):
+    """What the run may use; past it, it fails with a reason."""
+
+    seconds: Annotated[float, Field(gt=0, le=7 * 86_400)] = 3_600.0
+    memory_mb: Annotated[int, Field(ge=64, le=1_048_576)] = 2_048
+
+
+class BacktestSpec(Model):
+    """One backtest."""
+
+    data: DataSpec
+    strategy: StrategySpec
+    account: AccountSpec = Field(default_factory=AccountSpec)
+    execution: ExecutionSpec = Field(default_factory=ExecutionSpec)
+    statistics: StatisticsSpec = Field(default_factory=StatisticsSpec)
+    recording: RecordingSpec = Field(default_factory=RecordingSpec)
+    limits: LimitsSpec = Field(default_factory=LimitsSpec)
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
+    tags: Annotated[list[ShortText], Field(max_length=32)] = Field(default_factory=list)
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the document that is recorded: every field, every default."""
+        return self.model_dump(mode="json")
+
+
+def parse_spec(document: Any) -> BacktestSpec:
+    """Read a spec from decoded JSON.
+
+    Raises FieldError naming each wrong field, its value and what is allowed; TooLargeError above 64 KiB.
+    """
+    if not isinstance(document, dict):
+        raise FieldError.of("spec", document, "a JSON object")
+    try:
+        spec = BacktestSpec.model_validate(document)
+    except pydantic.ValidationError as error:
+        raise field_error(error) from error
+    check_spec_size(document)
+    return spec
+
+
+def check_spec_size(document: dict[str, Any]) -> None:
+    """Raise TooLargeError when the document, in its canonical form, has more than 64 KiB."""
+    size = len(canonical_json(document))
+    if size > MAX_SPEC_BYTES:
+        raise TooLargeError(f"spec: {size} bytes are not allowed: at most {MAX_SPEC_BYTES}")
