@@ -144,14 +144,17 @@ class Service(ABC):
         self._write_state(process={"pid": process.pid, "started": process.started})
 
     def _wait_for_answer(self) -> None:
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while not self.answers():
-            if not self.is_running:
-                raise ServiceDied(f"{self.name} ended while it started; the end of {self.log_path}:\n{self.log_tail()}")
-            if time.monotonic() > deadline:
-                raise ServiceSilent(f"{self.name} gave no answer in {ANSWER_SECONDS:.0f} s; "
-                                    f"the end of {self.log_path}:\n{self.log_tail()}")
-            time.sleep(POLL_SECONDS)
+        try:
+            wait_until(self._answers_or_died, seconds=ANSWER_SECONDS, what=f"{self.name} answers")
+        except ServiceSilent as silence:
+            raise ServiceSilent(f"{silence}; the end of {self.log_path}:\n{self.log_tail()}") from None
+
+    def _answers_or_died(self) -> bool:
+        if self.answers():
+            return True
+        if not self.is_running:
+            raise ServiceDied(f"{self.name} ended while it started; the end of {self.log_path}:\n{self.log_tail()}")
+        return False
 
     def _choose_ports(self) -> None:
         chosen: dict[str, int] = {}
@@ -178,3 +181,12 @@ class Service(ABC):
         with (self.folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
+    """Wait for a condition that must come true; ServiceSilent names it when it does not."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise ServiceSilent(f"not so within {seconds:.0f} s: {what}")
+        time.sleep(POLL_SECONDS)

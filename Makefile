@@ -1,0 +1,38 @@
+# Every target that needs the environment sets it up first; set-up skips what is done.
+# Pass options by ARGS, for example: make test ARGS='-k stack -x'
+
+PACKAGES = schemas engine projections snapshots reports adapters consumers web backtape
+
+.PHONY: setup demo test bench lint up down doctor clean
+
+setup:
+	@deploy/bootstrap.sh
+
+demo: setup
+	@.venv/bin/backtape demo $(ARGS)
+
+test: setup
+	@.venv/bin/python -m pytest $(ARGS)
+
+bench: setup
+	@.venv/bin/python -m benchmarks $(ARGS)
+
+lint: setup
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy $(PACKAGES)
+	@.venv/bin/lint-imports
+
+up: setup
+	@.venv/bin/backtape up $(ARGS)
+
+down:
+	@.venv/bin/backtape down
+
+doctor: setup
+	@.venv/bin/backtape doctor
+
+# Ends the servers first: their data goes with the folder.
+clean:
+	@if [ -x .venv/bin/python ] && [ -d .backtape ]; then .venv/bin/python -m backtape.stack clean .backtape || true; fi
+	rm -rf .venv .backtape build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
