@@ -63,10 +63,6 @@ class Partition(Protocol):
         """Return the newest record of each key of the runs topic, as of the fence or later; tombstones left out."""
         ...
 
-    async def committed_intake(self) -> int | None:
-        """Return the group's committed offset on the commands topic, None if there is none."""
-        ...
-
     async def beginning_of_commands(self) -> int:
         """Return the first offset that the commands topic still holds."""
         ...

@@ -35,7 +35,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     submitted_digest: str
     number: int  # head of the log
     sequence: int
-    digest: str
+    digest: str = ""  # of the head; left out when the run is finished and nothing can follow
     priority: int = 0
     accepted_offset: int | None = None  # of the Accepted commit on the events topic; None in the transaction that writes it
     attempts: int = 0  # starts of the simulation, counted before each

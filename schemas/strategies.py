@@ -5,7 +5,10 @@ A child process exports this at start; user code is never imported where command
 
 from typing import Any
 
+import jsonschema
 import msgspec
+
+from schemas.errors import FieldError, FieldProblem, shown
 
 
 class StrategyCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,3 +22,21 @@ class StrategyCard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Catalogue = dict[str, StrategyCard]
+
+
+def complete_parameters(card: StrategyCard, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters with every default explicit, sorted by name.
+
+    Raises FieldError naming each parameter that does not follow the strategy's schema.
+    """
+    complete = {**card.defaults, **parameters}
+    errors = jsonschema.Draft202012Validator(card.parameters).iter_errors(complete)
+    problems = [_problem(error) for error in errors]
+    if problems:
+        raise FieldError(sorted(problems, key=lambda problem: problem.path))
+    return dict(sorted(complete.items()))
+
+
+def _problem(error: jsonschema.ValidationError) -> FieldProblem:
+    path = ".".join(["spec.strategy.parameters", *(str(part) for part in error.absolute_path)])
+    return FieldProblem(path, shown(error.instance), error.message)

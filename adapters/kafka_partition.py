@@ -1,0 +1,137 @@
+"""This module owns one partition number on Kafka: the fence, the restore and the transactions of a worker.
+
+aiokafka speaks the transaction protocol without group fencing, so each input partition has a transactional producer of its
+own, with an id made of the partition's number: starting it (InitProducerId) is the fence. After any doubt about a
+transaction the producer is thrown away; a new one with the same id settles what happened, and run state tells.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from aiokafka import AIOKafkaProducer, OffsetAndMetadata
+from aiokafka import TopicPartition as KafkaTopicPartition
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+
+from adapters.errors import FencedError, NotFoundError, OutcomeUnknownError, RetryableError
+from adapters.kafka import KafkaAddress, KafkaAppender, KafkaLogReader, read_all, translated
+from adapters.ports import Record, TopicPartition, Write
+from schemas.topics import COMMANDS, EVENTS, RUNS
+
+TRANSACTION_TIMEOUT_MS = 30_000  # the broker aborts after this
+TRANSACTION_BUDGET_SECONDS = 20.0  # our own deadline: transactional batches never expire by themselves
+START_BUDGET_SECONDS = 60.0
+STOP_BUDGET_SECONDS = 5.0  # producer.stop() flushes first and can hang without a broker
+MAX_BATCH_BYTES = 1024 * 1024
+
+assert TRANSACTION_BUDGET_SECONDS * 1000 < TRANSACTION_TIMEOUT_MS, "our deadline must come before the broker's"
+
+
+class KafkaPartition:
+    """Partition on Kafka."""
+
+    def __init__(
+        self, address: KafkaAddress, number: int, *, group: str, reader: KafkaLogReader, appender: KafkaAppender
+    ) -> None:
+        self.number = number
+        self._address = address
+        self._group = group
+        self._reader = reader
+        self._appender = appender
+        self._producer: AIOKafkaProducer | None = None
+        self._commands = address.topic(COMMANDS)
+        self._events = TopicPartition(address.topic(EVENTS), number)
+        self._runs = TopicPartition(address.topic(RUNS), number)
+
+    async def fence(self) -> None:
+        await self._stop_producer()
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._address.bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            transactional_id=f"{self._group}.{self.number}",
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            linger_ms=0,
+            max_batch_size=MAX_BATCH_BYTES,
+            max_request_size=2 * MAX_BATCH_BYTES,
+            compression_type="lz4",
+        )
+        async with translated(f"fence partition {self.number}"):
+            try:
+                await asyncio.wait_for(producer.start(), START_BUDGET_SECONDS)
+            except BaseException:
+                await _stop(producer)
+                raise
+        self._producer = producer
+
+    async def restore(self) -> list[Record]:
+        """The end is read after the fence, when no transaction is open: it is the true end of what was committed."""
+        beginning = await self._reader.beginning(self._runs)
+        newest: dict[bytes, Record] = {}
+        async for record in read_all(self._reader, self._runs, beginning):
+            assert record.key is not None, "run state is keyed"
+            if record.value is None:
+                newest.pop(record.key, None)
+            else:
+                newest[record.key] = record
+        return list(newest.values())
+
+    async def beginning_of_commands(self) -> int:
+        return await self._reader.beginning(TopicPartition(self._commands, self.number))
+
+    async def read_commit(self, offset: int) -> Record:
+        records = await self._reader.read(self._events, offset, max_records=1)
+        if not records or records[0].offset != offset:
+            raise NotFoundError(f"{self._events}: there is no record at offset {offset}")
+        return records[0]
+
+    async def transact(
+        self, writes: Sequence[Write], then: Callable[[list[int]], Sequence[Write]] | None = None, *, intake: int | None = None
+    ) -> list[int]:
+        producer = self._producer
+        if producer is None:
+            raise RetryableError(f"partition {self.number} is not fenced")
+        try:
+            async with asyncio.timeout(TRANSACTION_BUDGET_SECONDS):
+                await producer.begin_transaction()
+                offsets = await self._send(producer, writes)
+                if then is not None:
+                    await self._send(producer, then(offsets))
+                if intake is not None:
+                    commands = KafkaTopicPartition(self._commands, self.number)
+                    await producer.send_offsets_to_transaction({commands: OffsetAndMetadata(intake, "")}, self._group)
+                await producer.commit_transaction()
+                return offsets
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            # Nobody's turn but the rightful owner's: no abort, no new producer here.
+            raise FencedError(f"partition {self.number}: {error}") from error
+        except (KafkaError, TimeoutError, AssertionError) as error:
+            # aiokafka asserts its transaction state; an assertion here means its state is not what we think: start anew.
+            await self._stop_producer()
+            raise OutcomeUnknownError(f"transaction on partition {self.number}: {type(error).__name__}: {error}") from error
+
+    async def _send(self, producer: AIOKafkaProducer, writes: Sequence[Write]) -> list[int]:
+        # A commit succeeds although a send failed: every future is awaited first.
+        sent = [
+            await producer.send(write.topic, key=write.key, value=write.value, partition=self.number, headers=list(write.headers))
+            for write in writes
+        ]
+        return [metadata.offset for metadata in await asyncio.gather(*sent)]
+
+    async def forward(self, partition: int, records: Sequence[Record]) -> None:
+        for record in records:
+            await self._appender.append(record.topic, record.key, record.value, partition=partition, headers=record.headers)
+
+    async def close(self) -> None:
+        await self._stop_producer()
+
+    async def _stop_producer(self) -> None:
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await _stop(producer)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    try:
+        await asyncio.wait_for(producer.stop(), STOP_BUDGET_SECONDS)
+    except (TimeoutError, KafkaError, AssertionError):
+        pass  # the next owner's fence aborts what was left open
