@@ -82,12 +82,12 @@ class Postgres(Service):
         return [str(self._program("postgres")), "-D", str(self.data.resolve()), "-p", str(self.port("sql")), *settings]
 
     def answers(self) -> bool:
-        return self._sql("postgres", "SELECT 1").returncode == 0
+        return self.execute("SELECT 1", database="postgres").returncode == 0
 
     def after_start(self) -> None:
-        if self._sql(DATABASE, "SELECT 1").returncode == 0:
+        if self.execute("SELECT 1").returncode == 0:
             return
-        done = self._sql("postgres", f'CREATE DATABASE "{DATABASE}"')
+        done = self.execute(f'CREATE DATABASE "{DATABASE}"', database="postgres")
         if done.returncode != 0 and "already exists" not in done.stderr:
             raise ServiceDied(f"postgres: CREATE DATABASE failed:\n{done.stderr}")
 
@@ -116,7 +116,8 @@ class Postgres(Service):
             raise ServiceDied(f"postgres: initdb failed:\n{done.stdout}{done.stderr}")
         mark.unlink()
 
-    def _sql(self, database: str, statement: str) -> subprocess.CompletedProcess[str]:
+    def execute(self, statement: str, *, database: str = DATABASE) -> subprocess.CompletedProcess[str]:
+        """Run a statement by psql, so that the stack needs no Postgres client; the caller looks at the return code."""
         url = f"postgresql://{ROLE}@127.0.0.1:{self.port('sql')}/{database}?connect_timeout=2"
         return subprocess.run(
             [str(_installed(PROGRAMS) / "bin" / "psql"), "-X", "-q", "-A", "-t", "-d", url, "-c", statement],
