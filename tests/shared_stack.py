@@ -46,6 +46,7 @@ def shared_stack() -> Iterator[LocalStack]:
             if is_owner:
                 fcntl.flock(users, fcntl.LOCK_EX)  # waits for every other user
                 stack.remove()
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_folder(name: str = "") -> Path:
