@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from compose_spec import ComposeSpecification
 
 from consumers.settings import PREFIX, Settings
 
@@ -57,6 +58,12 @@ def test_service_has_the_shape_of_the_specification(name: str) -> None:
         assert DURATION.fullmatch(check.get(key, "1s")), key
     if "test" in check:
         assert check["test"][0] in ("CMD", "CMD-SHELL")
+
+
+def test_file_is_valid_by_the_specification() -> None:
+    """A parser of the Compose specification accepts the file. (Merged first: that parser knows no YAML merge keys.)"""
+    parsed = ComposeSpecification.model_validate(compose())
+    assert set(parsed.services or {}) == set(services())
 
 
 def test_dependencies_and_volumes_exist_and_conditions_can_come_true() -> None:
