@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from compose_spec import ComposeSpecification
+from compose_spec.models import ComposeSpecification
 
 from consumers.settings import PREFIX, Settings
 
