@@ -1,0 +1,207 @@
+"""This module folds the life cycle of a run into its row of ``backtests`` and its rows of ``statistics``."""
+
+import json
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from projections.arrow import Row
+from projections.errors import FoldError
+from projections.rows import Rows
+from projections.source import Source
+from projections.tables import BACKTESTS, changing
+from schemas.commit import Head
+from schemas.events import (
+    BacktestAccepted,
+    BacktestCancelled,
+    BacktestCompleted,
+    BacktestFailed,
+    BacktestImported,
+    BacktestProgressed,
+    BacktestStarted,
+)
+from schemas.ids import Digest
+from schemas.run_state import RunStatus
+from schemas.times import parse_time
+
+# Statistics that have a column of their own, under the same name.
+RESULT_COLUMNS = (
+    "total_return", "cagr", "volatility", "sharpe", "sortino", "max_drawdown", "calmar", "win_rate", "profit_factor", "sqn",
+)  # fmt: skip
+
+
+class BacktestState(msgspec.Struct):
+    """One row of ``backtests``; fields are named as its columns. ``fixed`` is what no later event changes."""
+
+    backtest_id: str
+    records_orders: bool
+    status: str
+    last_number: int
+    last_sequence: int
+    chain_head: str
+    fixed: Row | None = None  # None where the row exists already
+    dataset_version: int | None = None
+    data_digest: str | None = None
+    first_bar: int | None = None
+    last_bar: int | None = None
+    bars: int | None = None
+    bars_done: int = 0
+    equity: float | None = None
+    orders: int = 0
+    fills: int = 0
+    trades: int = 0
+    started_at: int | None = None
+    finished_at: int | None = None
+    final_equity: float | None = None
+    total_return: float | None = None
+    cagr: float | None = None
+    volatility: float | None = None
+    sharpe: float | None = None
+    sortino: float | None = None
+    max_drawdown: float | None = None
+    calmar: float | None = None
+    win_rate: float | None = None
+    profit_factor: float | None = None
+    sqn: float | None = None
+    failure_reason: str | None = None
+    failure_detail: str | None = None
+    cancel_reason: str | None = None
+    cancel_command_id: str | None = None
+    import_manifest: str | None = None
+    last_order_id: int = 0
+    last_fill_id: int = 0
+    last_position_id: int = 0
+    last_mark: int = 0
+    is_new: bool = False
+    is_touched: bool = False
+
+    @property
+    def head(self) -> Head:
+        return Head(number=self.last_number, sequence=self.last_sequence, digest=Digest(self.chain_head))
+
+    @property
+    def is_finished(self) -> bool:
+        return RunStatus(self.status).is_finished
+
+    def row(self) -> Row:
+        assert self.fixed is not None, "a new row knows its fixed columns"
+        return (self.backtest_id, *self.fixed, *_CHANGING(self))
+
+    def change(self) -> Row:
+        return (self.backtest_id, *_CHANGING(self))
+
+
+_CHANGING = attrgetter(*changing(BACKTESTS))
+
+
+def accepted(backtest_id: str, event: BacktestAccepted, source: Source) -> BacktestState:
+    """Return the state of a run that was just accepted."""
+    spec = event.spec
+    try:
+        data, account = spec["data"], spec["account"]
+        records_orders = bool(spec["recording"]["orders"])
+        fixed = (
+            "run", event.command_id, parse_time(event.issued_at), event.submitter, event.priority, list(spec["tags"]),
+            spec["strategy"]["name"], data["dataset"], list(data["symbols"]), data["timeframe"],
+            account["currency"], float(account["cash"]), json_text(spec), event.spec_digest, event.submitted_digest,
+            records_orders, source.recorded_ns, source.log_id, source.partition, source.offset,
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise FoldError(f"the recorded spec has no usable {error}") from error
+    return _new(backtest_id, records_orders=records_orders, fixed=fixed, status=RunStatus.QUEUED)
+
+
+def imported(backtest_id: str, event: BacktestImported, source: Source) -> BacktestState:
+    """Return the state of a result that was brought in. Its other rows come from its manifest, not from events."""
+    fixed: Row = (
+        "imported", event.command_id, None, None, 0, [],
+        None, None, [], None,
+        None, None, None, None, None,
+        False, source.recorded_ns, source.log_id, source.partition, source.offset,
+    )  # fmt: skip
+    state = _new(backtest_id, records_orders=False, fixed=fixed, status=RunStatus.COMPLETED)
+    state.import_manifest = event.manifest_key
+    state.finished_at = source.recorded_ns
+    return state
+
+
+def started(state: BacktestState, event: BacktestStarted, source: Source) -> None:
+    state.status = RunStatus.RUNNING.value
+    state.started_at = source.recorded_ns
+    state.dataset_version = event.dataset_version
+    state.data_digest = event.data_digest
+    state.first_bar = event.first_bar_ns
+    state.last_bar = event.last_bar_ns
+    state.bars = event.bars
+
+
+def progressed(state: BacktestState, event: BacktestProgressed) -> None:
+    state.bars_done = event.bars_done
+    state.bars = event.bars
+    state.equity = event.equity
+
+
+def completed(state: BacktestState, event: BacktestCompleted, source: Source, rows: Rows) -> None:
+    _finish(state, RunStatus.COMPLETED, source)
+    state.bars = state.bars_done = event.bars
+    state.orders = event.orders  # also where the log does not hold them
+    state.fills = event.fills
+    state.trades = event.trades
+    state.equity = state.final_equity = event.final_equity
+    for name in RESULT_COLUMNS:
+        setattr(state, name, _as_number(event.statistics.get(name)))
+    for name, value in event.statistics.items():
+        rows.statistics.append((state.backtest_id, name, _as_number(value), value if isinstance(value, str) else None))
+
+
+def cancelled(state: BacktestState, event: BacktestCancelled, source: Source) -> None:
+    _finish(state, RunStatus.CANCELLED, source)
+    state.cancel_reason = event.reason
+    state.cancel_command_id = event.command_id
+
+
+def failed(state: BacktestState, event: BacktestFailed, source: Source) -> None:
+    _finish(state, RunStatus.FAILED, source)
+    state.failure_reason = event.reason.value
+    state.failure_detail = event.detail
+
+
+def json_text(document: Any) -> str:
+    """Return JSON that ``jsonb`` accepts: it refuses the character NUL, which becomes U+FFFD."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, sort_keys=True)
+    return json.dumps(_without_nul(document), ensure_ascii=False, sort_keys=True) if "\\u0000" in text else text
+
+
+def _without_nul(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("\0", "\ufffd")
+        case list():
+            return [_without_nul(item) for item in value]
+        case dict():
+            return {_without_nul(key): _without_nul(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _new(backtest_id: str, *, records_orders: bool, fixed: Row, status: RunStatus) -> BacktestState:
+    return BacktestState(
+        backtest_id=backtest_id,
+        records_orders=records_orders,
+        status=status.value,
+        last_number=0,
+        last_sequence=0,
+        chain_head="",
+        fixed=fixed,
+        is_new=True,
+    )
+
+
+def _finish(state: BacktestState, status: RunStatus, source: Source) -> None:
+    state.status = status.value
+    state.finished_at = source.recorded_ns
+
+
+def _as_number(value: float | int | str | None) -> float | None:
+    return float(value) if isinstance(value, float | int) else None

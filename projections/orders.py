@@ -1,0 +1,141 @@
+"""This module folds order events into the rows of ``orders`` and ``fills``."""
+
+from operator import attrgetter
+
+import msgspec
+
+from projections.arrow import Row
+from projections.tables import ORDERS, changing
+from schemas.events import (
+    OrderCancelled,
+    OrderExpired,
+    OrderFilled,
+    OrderModified,
+    OrderRejected,
+    OrderSubmitted,
+    OrderTriggered,
+)
+
+
+class OrderState(msgspec.Struct):
+    """One row of ``orders``; fields are named as its columns. ``submitted`` is what no later event changes."""
+
+    backtest_id: str
+    order_id: int
+    quantity: float | None
+    leaves_quantity: float | None
+    last_sequence: int
+    submitted: OrderSubmitted | None = None  # None where the row exists already
+    status: str = "working"
+    is_open: bool = True
+    limit_price: float | None = None
+    stop_price: float | None = None
+    trail_amount: float | None = None
+    trail_percent: float | None = None
+    filled_quantity: float = 0.0
+    average_fill_price: float | None = None
+    commission: float = 0.0
+    fills: int = 0
+    triggered_at: int | None = None
+    trigger_price: float | None = None
+    ended_at: int | None = None
+    reason: str | None = None
+    detail: str | None = None
+    is_new: bool = False
+    is_touched: bool = False
+
+    def row(self) -> Row:
+        event = self.submitted
+        assert event is not None, "a new row knows its order"
+        return (
+            self.backtest_id, self.order_id, event.sequence, event.time_ns, event.symbol, event.side.value,
+            event.order_type.value, event.time_in_force.value, event.expires_ns, event.post_only, event.reduce_only,
+            event.oco_group, event.parent_order_id, event.tag, *_CHANGING(self),
+        )  # fmt: skip
+
+    def change(self) -> Row:
+        return (self.backtest_id, self.order_id, *_CHANGING(self))
+
+
+_CHANGING = attrgetter(*changing(ORDERS))
+
+
+def submitted(backtest_id: str, event: OrderSubmitted) -> OrderState:
+    return OrderState(
+        backtest_id=backtest_id,
+        order_id=event.order_id,
+        quantity=event.quantity,
+        leaves_quantity=event.quantity,
+        last_sequence=event.sequence,
+        submitted=event,
+        limit_price=event.limit_price,
+        stop_price=event.stop_price,
+        trail_amount=event.trail_amount,
+        trail_percent=event.trail_percent,
+        is_new=True,
+    )
+
+
+def rejected(state: OrderState, event: OrderRejected) -> None:
+    _end(state, event, "rejected")
+    state.reason = event.reason.value
+    state.detail = event.detail
+
+
+def modified(state: OrderState, event: OrderModified) -> None:
+    state.quantity = event.quantity
+    state.leaves_quantity = event.quantity - state.filled_quantity
+    state.limit_price = event.limit_price
+    state.stop_price = event.stop_price
+    state.trail_amount = event.trail_amount
+    state.trail_percent = event.trail_percent
+    state.last_sequence = event.sequence
+
+
+def triggered(state: OrderState, event: OrderTriggered) -> None:
+    state.status = "triggered"
+    state.triggered_at = event.time_ns
+    state.trigger_price = event.price
+    state.last_sequence = event.sequence
+
+
+def cancelled(state: OrderState, event: OrderCancelled) -> None:
+    _end(state, event, "cancelled")
+    state.reason = event.reason.value
+
+
+def expired(state: OrderState, event: OrderExpired) -> None:
+    _end(state, event, "expired")
+
+
+def filled(state: OrderState, event: OrderFilled) -> None:
+    """Add a fill. The mean price is kept by steps, so that it goes on from a row that was read back."""
+    if state.average_fill_price is None:
+        state.average_fill_price = event.price
+    else:
+        value = state.average_fill_price * state.filled_quantity + event.price * event.quantity
+        state.average_fill_price = value / (state.filled_quantity + event.quantity)
+    state.filled_quantity += event.quantity
+    state.commission += event.commission
+    state.fills += 1
+    if event.leaves_quantity > 0:
+        state.status = "partially_filled"
+        state.leaves_quantity = event.leaves_quantity
+        state.last_sequence = event.sequence
+    else:
+        _end(state, event, "filled")
+
+
+def fill_row(backtest_id: str, event: OrderFilled) -> Row:
+    return (
+        backtest_id, event.fill_id, event.sequence, event.time_ns, event.order_id, event.symbol, event.side.value,
+        event.quantity, event.price, event.commission, event.leaves_quantity, event.is_maker,
+    )  # fmt: skip
+
+
+def _end(state: OrderState, event: OrderRejected | OrderCancelled | OrderExpired | OrderFilled, status: str) -> None:
+    state.status = status
+    state.is_open = False
+    state.leaves_quantity = 0.0
+    state.ended_at = event.time_ns
+    state.last_sequence = event.sequence

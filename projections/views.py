@@ -1,0 +1,121 @@
+"""This module lists the views of schema ``backtape``: what people query, whatever version of the tables lies behind.
+
+A view shows its table's columns with their comments, without the ones that only the projector needs. What joins several
+sources is a view, never a table. The role ``backtape_reader`` may read the views and nothing else.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Table
+
+from projections.tables import (
+    ACCOUNT_EVENTS,
+    BACKTESTS,
+    COMMANDS,
+    COMMITS,
+    DEAD_LETTERS,
+    EQUITY,
+    FILLS,
+    ORDERS,
+    POSITION_HISTORY,
+    POSITIONS,
+    PROJECTION_STATE,
+    QUARANTINE,
+    SCHEMA,
+    SNAPSHOTS,
+    STATISTICS,
+    TRADES,
+)
+
+VIEW_SCHEMA = "backtape"
+READER_ROLE = "backtape_reader"
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A column that comes from another table than the view's own."""
+
+    name: str
+    expression: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One view.
+
+    hidden : columns of the table that the view leaves out
+    joins : SQL after the table, which has the alias ``t``; at most one row each
+    """
+
+    table: Table
+    hidden: tuple[str, ...] = ()
+    joined: tuple[Joined, ...] = ()
+    joins: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    @property
+    def comment(self) -> str:
+        return str(self.table.comment)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Return the comment of each column, in order."""
+        own = {column.name: str(column.comment) for column in self.table.columns if column.name not in self.hidden}
+        return own | {column.name: column.comment for column in self.joined}
+
+    def select(self) -> str:
+        own = [f't."{name}"' for name in self.columns if name not in {column.name for column in self.joined}]
+        joined = [f'{column.expression} AS "{column.name}"' for column in self.joined]
+        return f"SELECT {', '.join(own + joined)} FROM {SCHEMA}.{self.table.name} AS t{self.joins}"
+
+
+VIEWS = (
+    View(
+        BACKTESTS,
+        hidden=("last_order_id", "last_fill_id", "last_position_id", "last_mark"),
+        joined=(
+            Joined("manifest_key", "s.manifest_key", "key of its snapshot's manifest in the blob store; null before it has one"),
+            Joined("quarantine_reason", "q.reason", "why its rows stand still at last_sequence; null while they do not"),
+        ),
+        joins=(
+            f" LEFT JOIN {SCHEMA}.snapshots AS s ON s.backtest_id = t.backtest_id"
+            f" LEFT JOIN LATERAL (SELECT reason FROM {SCHEMA}.quarantine AS q WHERE q.backtest_id = t.backtest_id"
+            " ORDER BY topic, partition, \"offset\" LIMIT 1) AS q ON true"
+        ),
+    ),
+    View(ORDERS),
+    View(FILLS),
+    View(POSITIONS),
+    View(POSITION_HISTORY),
+    View(TRADES),
+    View(EQUITY),
+    View(ACCOUNT_EVENTS),
+    View(STATISTICS),
+    View(COMMITS),
+    View(COMMANDS),
+    View(DEAD_LETTERS),
+    View(SNAPSHOTS),
+    View(QUARANTINE),
+    View(PROJECTION_STATE),
+)
+
+
+def views_sql() -> list[str]:
+    """Return the statements that put the views of this version in place, in one transaction, whatever was there before."""
+    statements = [f"CREATE SCHEMA IF NOT EXISTS {VIEW_SCHEMA}", *(f"DROP VIEW IF EXISTS {VIEW_SCHEMA}.{view.name}" for view in VIEWS)]
+    for view in VIEWS:
+        statements.append(f"CREATE VIEW {VIEW_SCHEMA}.{view.name} AS {view.select()}")
+        statements.append(f"COMMENT ON VIEW {VIEW_SCHEMA}.{view.name} IS {_quoted(view.comment)}")
+        for name, comment in view.columns.items():
+            statements.append(f'COMMENT ON COLUMN {VIEW_SCHEMA}.{view.name}."{name}" IS {_quoted(comment)}')
+    statements.append(f"GRANT USAGE ON SCHEMA {VIEW_SCHEMA} TO {READER_ROLE}")
+    statements.append(f"GRANT SELECT ON ALL TABLES IN SCHEMA {VIEW_SCHEMA} TO {READER_ROLE}")
+    return statements
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
