@@ -112,8 +112,13 @@ class DataSetManifest(Model):
     repairs: list[str] = Field(default_factory=list)
 
     def digest(self) -> Digest:
-        """Return the digest that a run records: of names, file digests, instruments and the adjustment mark."""
+        """Return the digest that a run records: of names, file digests, instruments and the adjustment mark.
+
+        The files' times are left out: they follow from the bytes, and canonical JSON can't say integers beyond 2**53.
+        """
         document = self.model_dump(mode="json", include={"dataset", "version", "adjusted", "files", "instruments"})
+        for file in document["files"]:
+            del file["first_ns"], file["last_ns"]
         return document_digest(document)
 
     def file(self, symbol: str, timeframe: str) -> DataFile | None:

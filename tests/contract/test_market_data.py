@@ -28,7 +28,7 @@ Publish = Callable[[str, list[Bars]], DataSetManifest]
 def make_bars(symbol: str = "AAA", *, rows: int = 100, timeframe: str = "1d", price: float = 10.0) -> Bars:
     """Bars that are easy to tell apart: the close is the row's number above the price."""
     close = price + np.arange(rows, dtype=np.float64)
-    time_ns = (1 + np.arange(rows, dtype=np.int64)) * DAY
+    time_ns = (19_000 + np.arange(rows, dtype=np.int64)) * DAY  # from 2022: beyond 2**53 ns, as real data is
     return Bars(symbol, timeframe, time_ns, close - 0.25, close + 1.0, close - 1.0, close, np.full(rows, 7.0))
 
 
