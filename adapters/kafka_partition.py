@@ -6,6 +6,7 @@ transaction the producer is thrown away; a new one with the same id settles what
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 from aiokafka import AIOKafkaProducer, OffsetAndMetadata
@@ -131,7 +132,6 @@ class KafkaPartition:
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
-    try:
+    # What was left open is aborted by the next owner's fence.
+    with contextlib.suppress(TimeoutError, KafkaError, AssertionError):
         await asyncio.wait_for(producer.stop(), STOP_BUDGET_SECONDS)
-    except (TimeoutError, KafkaError, AssertionError):
-        pass  # the next owner's fence aborts what was left open

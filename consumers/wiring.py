@@ -1,0 +1,74 @@
+"""This module wires the processes: the one place where loops meet their adapters."""
+
+import os
+import uuid
+
+from adapters.blob_store import open_blob_store
+from adapters.clock import SystemClock
+from adapters.kafka import KafkaAppender, KafkaLogReader
+from adapters.kafka_partition import KafkaPartition
+from adapters.market_data import StoredMarketData
+from adapters.ports import BlobStore, Membership
+from consumers.machine import machine_headers
+from consumers.settings import Settings
+from consumers.shell import Role
+from consumers.simulation.child import Surroundings
+from consumers.simulation.runner import ZygoteRunner
+from consumers.worker.loop import Worker
+from consumers.worker.partition import WorkerRules
+from consumers.worker.plan import TopicNames
+from engine.lifecycle import IntakeRules
+from schemas.topics import COMMANDS, DEAD_LETTERS, EVENTS, RECEIPTS, RUNS
+
+
+def blob_store(settings: Settings) -> BlobStore:
+    return open_blob_store(settings.s3_url, endpoint=settings.s3_endpoint)
+
+
+def market_data(settings: Settings) -> StoredMarketData:
+    return StoredMarketData(blob_store(settings), settings.cache_dir / "bars")
+
+
+def simulation_surroundings(settings: Settings) -> Surroundings:
+    """Return what a simulation's process needs; called once, in the zygote."""
+    return Surroundings(market_data=market_data(settings), strategy_files=settings.strategy_files)
+
+
+def worker_role(settings: Settings) -> Role:
+    """Return the worker: commands in, commits of events out."""
+    names = TopicNames(
+        events=settings.kafka.topic(EVENTS),
+        runs=settings.kafka.topic(RUNS),
+        receipts=settings.kafka.topic(RECEIPTS),
+        dead_letters=settings.kafka.topic(DEAD_LETTERS),
+    )
+    commands = settings.kafka.topic(COMMANDS)
+
+    async def make(membership: Membership) -> Worker:
+        reader = KafkaLogReader(settings.kafka)
+        appender = KafkaAppender(settings.kafka)
+        runner = ZygoteRunner({**os.environ, **settings.environment()})
+        partitions = await reader.partitions(commands)
+        rules = WorkerRules(
+            names=names,
+            intake=IntakeRules(
+                catalogue=await runner.catalogue(), dedup_days=settings.dedup_days, max_queued=settings.max_queued
+            ),
+            partitions=partitions,
+            machine=machine_headers(),
+            accept_lost_commands=settings.accept_lost_commands,
+        )
+        return Worker(
+            open_partition=lambda number: KafkaPartition(
+                settings.kafka, number, group=settings.worker_group, reader=reader, appender=appender
+            ),
+            membership=membership,
+            rules=rules,
+            runner=runner,
+            clock=SystemClock(),
+            commands_topic=commands,
+            slots=settings.simulations,
+            new_log_id=lambda: str(uuid.uuid4()),
+        )
+
+    return Role(name="worker", group=settings.worker_group, topics=(commands,), make_loop=make)

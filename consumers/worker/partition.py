@@ -1,0 +1,373 @@
+"""This module owns one partition: it answers its commands, starts its runs and appends what they produce.
+
+One task per partition takes turns: plan a transaction from the inbox and from the runs' pending commits, commit it, and only
+then let the state in memory advance. After any doubt it fences and restores again: the log tells what happened.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from adapters.errors import ConfigurationError, IntegrityError, RetryableError
+from adapters.ports import Clock, Headers, Partition, Record
+from consumers.simulation.runner import Runner
+from consumers.worker.active import ActiveRun
+from consumers.worker.plan import Plan, TopicNames
+from engine.lifecycle import DAY_MS, MAX_ATTEMPTS, IntakeRules, advance, fail, finished
+from schemas.commit import EncodedCommit
+from schemas.events import FailureReason
+from schemas.ids import BacktestId
+from schemas.run_state import (
+    INTAKE_KEY,
+    TOPOLOGY_KEY,
+    RunState,
+    RunStatus,
+    Topology,
+    decode_intake,
+    decode_run_state,
+    decode_topology,
+)
+
+log = structlog.get_logger()
+
+MAX_INBOX = 2_000  # records; beyond, the shell waits
+MAX_STEP_COMMANDS = 500  # commands in one transaction
+MAX_STEP_BYTES = 1024 * 1024  # of one transaction; longer ones would block every reader of the partition
+REOPEN_SECONDS = 0.5
+
+
+class Waiting(NamedTuple):
+    """A run that waits to start, in the order in which runs start: higher priority first, then who came first."""
+
+    negative_priority: int
+    accepted_offset: int
+    backtest_id: BacktestId
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRules:
+    """What all partitions of a worker have in common."""
+
+    names: TopicNames
+    intake: IntakeRules
+    partitions: int
+    machine: Headers
+    accept_lost_commands: bool = False
+
+
+class OwnedPartition:
+    """One partition, its runs and its queue."""
+
+    def __init__(
+        self,
+        partition: Partition,
+        rules: WorkerRules,
+        *,
+        runner: Runner,
+        clock: Clock,
+        new_log_id: Callable[[], str],
+        on_change: Callable[[], None],
+    ) -> None:
+        self.number = partition.number
+        self.states: dict[BacktestId, RunState] = {}
+        self.active: dict[BacktestId, ActiveRun] = {}
+        self._partition = partition
+        self._rules = rules
+        self._runner = runner
+        self._clock = clock
+        self._new_log_id = new_log_id
+        self._on_change = on_change  # the worker looks for runs to start
+        self._inbox: deque[Record] = deque()
+        self._room = asyncio.Event()
+        self._next_intake: int | None = None
+        self._queue: list[Waiting] = []
+        self._starting: list[BacktestId] = []
+        self._topology: Topology | None = None
+        self._is_topology_new = False
+        self._expired: list[BacktestId] = []
+        self._wake = asyncio.Event()
+        self._is_stopping = False
+        self._openings = 0
+
+    # --- called by the worker -------------------------------------------------------------------------------------
+
+    async def run(self, position: Callable[[int], None]) -> None:
+        """Own the partition until ``stop``.
+
+        position : called with the next offset of the commands topic when the partition may be read
+        Raises FencedError when another owner has taken over, or another FatalError.
+        """
+        self._is_stopping = False
+        while not self._is_stopping:
+            try:
+                await self._open(position)
+                await self._serve()
+            except RetryableError as error:
+                log.warning("partition_reopens", partition=self.number, error=str(error))
+                await self._clock.sleep(REOPEN_SECONDS)
+
+    async def stop(self) -> None:
+        """Give up ownership after the transaction under way. Simulations go on: the partition may come back."""
+        self._is_stopping = True
+        self._next_intake = None
+        self._inbox.clear()
+        self._room.set()
+        self._wake.set()
+
+    async def close(self) -> None:
+        await self._partition.close()
+
+    def discard(self) -> None:
+        """End all simulations: another worker owns the partition."""
+        for run in self.active.values():
+            run.kill()
+        self.active.clear()
+
+    async def deliver(self, records: Sequence[Record]) -> None:
+        """Take command records over; those from before the present position were delivered before a seek."""
+        opening = self._openings
+        await self._room.wait()
+        if opening != self._openings:
+            return  # fetched before a seek: taken now, it would hide the records between
+        for record in records:
+            if self._next_intake is not None and record.offset >= self._next_intake:
+                self._inbox.append(record)
+                self._next_intake = record.offset + 1
+        if len(self._inbox) >= MAX_INBOX:
+            self._room.clear()
+        self._wake.set()
+
+    @property
+    def slots_used(self) -> int:
+        return len(self.active) + len(self._starting)
+
+    def first_waiting(self) -> Waiting | None:
+        """Return the run that is to start next, or None."""
+        if self._is_stopping:
+            return None
+        while self._queue and not self._is_waiting(self._queue[0].backtest_id):
+            heappop(self._queue)  # cancelled while it waited
+        return self._queue[0] if self._queue else None
+
+    def start_first(self) -> None:
+        """Let the first waiting run begin: its attempt is recorded, then its simulation starts."""
+        self._starting.append(heappop(self._queue).backtest_id)
+        self._wake.set()
+
+    def _is_waiting(self, backtest_id: BacktestId) -> bool:
+        state = self.states.get(backtest_id)
+        return state is not None and not state.status.is_finished and backtest_id not in self.active
+
+    # --- opening ------------------------------------------------------------------------------------------------
+
+    async def _open(self, position: Callable[[int], None]) -> None:
+        """Fence, then read where the partition stands. This order is what makes every later step safe."""
+        self._inbox.clear()
+        self._next_intake = None
+        self._openings += 1
+        await self._partition.fence()
+        intake = self._load(await self._partition.restore())
+        beginning = await self._partition.beginning_of_commands()
+        if intake is not None and intake < beginning and not self._rules.accept_lost_commands:
+            raise IntegrityError(
+                f"partition {self.number}: commands {intake} to {beginning - 1} were deleted by Kafka before a worker read them; "
+                "set BACKTAPE_ACCEPT_LOST_COMMANDS=true to go on without them"
+            )
+        self._next_intake = max(intake or 0, beginning)
+        self._room.set()
+        self._wake.set()
+        log.info(
+            "partition_opened",
+            partition=self.number,
+            next_command=self._next_intake,
+            queued=len(self._queue),
+            running=len(self.active),
+        )
+        position(self._next_intake)
+        self._on_change()
+
+    def _load(self, records: Sequence[Record]) -> int | None:
+        """Rebuild the partition's memory from its state records, and return the recorded intake position."""
+        intake = None
+        self.states = {}
+        self._topology = None
+        for record in records:
+            key = (record.key or b"").decode()
+            value = record.value or b""
+            if key == INTAKE_KEY:
+                intake = decode_intake(value).next_offset
+            elif key == TOPOLOGY_KEY:
+                self._topology = decode_topology(value)
+            else:
+                self.states[BacktestId(key)] = decode_run_state(value)
+        self._check_topology()
+        self._reconcile_runs()
+        return intake
+
+    def _check_topology(self) -> None:
+        self._is_topology_new = self._topology is None
+        if self._topology is None:
+            self._topology = Topology(partitions=self._rules.partitions, log_id=self._new_log_id())
+        elif self._topology.partitions != self._rules.partitions:
+            raise ConfigurationError(
+                f"partition {self.number} was made as one of {self._topology.partitions}, "
+                f"the topics have {self._rules.partitions}: the number of partitions is fixed"
+            )
+
+    def _reconcile_runs(self) -> None:
+        """Keep the simulations that the log agrees with; queue every other open run; note what may be forgotten."""
+        self._starting.clear()
+        for backtest_id, run in list(self.active.items()):
+            state = self.states.get(backtest_id)
+            if state is None or state.status.is_finished or not run.reconcile(state.head):
+                run.kill()
+                del self.active[backtest_id]
+        self._queue = [
+            self._waiting(backtest_id)
+            for backtest_id, state in self.states.items()
+            if not state.status.is_finished and backtest_id not in self.active
+        ]
+        heapify(self._queue)
+        oldest = self._clock.now_ms() - self._rules.intake.dedup_days * DAY_MS
+        self._expired = [
+            backtest_id
+            for backtest_id, state in self.states.items()
+            if state.finished_at_ms is not None and state.finished_at_ms < oldest
+        ]
+
+    def _waiting(self, backtest_id: BacktestId) -> Waiting:
+        state = self.states[backtest_id]
+        assert state.accepted_offset is not None, "an accepted run knows where its Accepted commit is"
+        return Waiting(-state.priority, state.accepted_offset, backtest_id)
+
+    # --- one transaction after another ----------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        while not self._is_stopping:
+            await self._wake.wait()
+            self._wake.clear()
+            while not self._is_stopping and await self._step():
+                pass
+
+    async def _step(self) -> bool:
+        """Plan, commit, apply. False when there was nothing to do."""
+        self._requeue_crashed()
+        starting = list(self._starting)
+        plan = self._plan(starting)
+        if plan.is_empty:
+            return False
+        for home, record in plan.forwarded:
+            await self._partition.forward(home, [record])  # at least once: a repeat is a duplicate at its home
+        await self._partition.transact(plan.writes(), plan.state_writes, intake=plan.intake)
+        self._apply(plan, starting)
+        log.debug("step_committed", partition=self.number, commits=len(plan.commits), states=len(plan.states), bytes=plan.bytes)
+        return True
+
+    def _plan(self, starting: Sequence[BacktestId]) -> Plan:
+        assert self._topology is not None, "an opened partition has its topology"
+        plan = Plan(
+            names=self._rules.names,
+            before=self.states,
+            headers=(("log_id", self._topology.log_id.encode()),),
+            machine=self._rules.machine,
+            now_ms=self._clock.now_ms(),
+            topology=self._topology if self._is_topology_new else None,
+            forgotten=tuple(self._expired),
+        )
+        for record in islice(self._inbox, MAX_STEP_COMMANDS):
+            if plan.bytes >= MAX_STEP_BYTES:
+                break
+            plan.take_command(record, self._rules.intake, partitions=self._rules.partitions, queued=len(self._queue))
+        for backtest_id in starting:
+            self._plan_start(plan, backtest_id)
+        for run in self.active.values():
+            self._plan_commits(plan, run)
+        return plan
+
+    def _plan_start(self, plan: Plan, backtest_id: BacktestId) -> None:
+        state = plan.state(backtest_id)
+        assert state is not None, "a run that starts was accepted"
+        if state.status.is_finished:
+            return  # cancelled in this very transaction
+        if state.attempts >= MAX_ATTEMPTS:
+            detail = f"its process was killed {state.attempts} times without getting further than commit {state.number}"
+            plan.add(backtest_id, *fail(backtest_id, state, FailureReason.CRASHED, detail))
+        else:
+            plan.states[backtest_id] = msgspec.structs.replace(state, attempts=state.attempts + 1)
+
+    def _plan_commits(self, plan: Plan, run: ActiveRun) -> None:
+        state = plan.state(run.backtest_id)
+        assert state is not None, "a run that is under way was accepted"
+        for commit in run.pending:
+            if state.status.is_finished or plan.bytes >= MAX_STEP_BYTES:
+                return
+            state = _state_after(state, commit, run)
+            plan.add(run.backtest_id, commit, state)
+        if run.failure is not None and not state.status.is_finished:
+            plan.add(run.backtest_id, *fail(run.backtest_id, state, *run.failure))
+
+    def _apply(self, plan: Plan, starting: Sequence[BacktestId]) -> None:
+        """Let memory advance to what the log holds now."""
+        self.states.update(plan.states)
+        self._is_topology_new = False
+        for backtest_id in plan.forgotten:
+            self.states.pop(backtest_id, None)
+        self._expired = []
+        while plan.intake is not None and self._inbox and self._inbox[0].offset < plan.intake:
+            self._inbox.popleft()
+        if len(self._inbox) < MAX_INBOX:
+            self._room.set()
+        for backtest_id in plan.accepted:
+            if not self.states[backtest_id].status.is_finished:
+                heappush(self._queue, self._waiting(backtest_id))
+        for backtest_id, commit in plan.commits:
+            if backtest_id in self.active:
+                self.active[backtest_id].confirm(commit.head)
+        self._settle(plan, starting)
+        self._on_change()
+
+    def _settle(self, plan: Plan, starting: Sequence[BacktestId]) -> None:
+        """Start what was to start, and let go of what has ended."""
+        for backtest_id in starting:
+            self._starting.remove(backtest_id)
+            if not self.states[backtest_id].status.is_finished:
+                self._start(backtest_id)
+        for backtest_id, state in plan.states.items():
+            if state.status.is_finished and backtest_id in self.active:
+                self.active.pop(backtest_id).kill()
+
+    def _requeue_crashed(self) -> None:
+        """Let crashed runs wait for another attempt, once what they had delivered is in the log."""
+        crashed = [backtest_id for backtest_id, run in self.active.items() if run.has_crashed and not run.pending]
+        for backtest_id in crashed:
+            del self.active[backtest_id]
+            heappush(self._queue, self._waiting(backtest_id))
+        if crashed:
+            self._on_change()
+
+    def _start(self, backtest_id: BacktestId) -> None:
+        state = self.states[backtest_id]
+        run = self.active[backtest_id] = ActiveRun(backtest_id, state, wake=self._wake.set)
+        run.start(state, read_commit=self._partition.read_commit, runner=self._runner, clock=self._clock)
+
+
+def _state_after(state: RunState, commit: EncodedCommit, run: ActiveRun) -> RunState:
+    if commit.is_terminal:
+        return finished(state, commit.head, RunStatus.COMPLETED)
+    after = advance(state, commit.head)
+    if run.resolved is None:
+        return after
+    return msgspec.structs.replace(
+        after,
+        data_version=run.resolved.data_version,
+        data_digest=run.resolved.data_digest,
+        code_digest=run.resolved.code_digest,
+        strategy_digest=run.resolved.strategy_digest,
+    )

@@ -1,0 +1,131 @@
+"""This module plans one transaction of a partition: what is appended, and which states follow when it has committed.
+
+Nothing here touches the partition's state; the plan is applied after the commit, or thrown away.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from adapters.ports import Headers, Record, Write
+from consumers.worker.intake import Dead, Misrouted, Readable, Refused, read_command, receipt_of
+from engine.lifecycle import IntakeRules, decide
+from schemas.commit import EncodedCommit
+from schemas.ids import BacktestId
+from schemas.receipts import Receipt, encode_receipt
+from schemas.run_state import INTAKE_KEY, TOPOLOGY_KEY, IntakeState, RunState, Topology, encode_state
+
+
+@dataclass(frozen=True, slots=True)
+class TopicNames:
+    """The full names of the topics a worker writes to."""
+
+    events: str
+    runs: str
+    receipts: str
+    dead_letters: str
+
+
+@dataclass(slots=True)
+class Plan:
+    """The content of one transaction."""
+
+    names: TopicNames
+    before: Mapping[BacktestId, RunState]
+    headers: Headers  # of every record: the log's id
+    machine: Headers  # of a run's first commits: what it ran on
+    now_ms: int
+    topology: Topology | None = None  # when it is to be written
+    forgotten: tuple[BacktestId, ...] = ()  # finished longer ago than repeats are recognised
+    commits: list[tuple[BacktestId, EncodedCommit]] = field(default_factory=list)
+    others: list[Write] = field(default_factory=list)
+    states: dict[BacktestId, RunState] = field(default_factory=dict)
+    accepted: dict[BacktestId, int] = field(default_factory=dict)  # index of the Accepted commit in commits
+    forwarded: list[tuple[int, Record]] = field(default_factory=list)
+    intake: int | None = None
+    bytes: int = 0
+
+    def state(self, backtest_id: BacktestId) -> RunState | None:
+        """Return a run's state as it will be after what is planned so far."""
+        return self.states.get(backtest_id) or self.before.get(backtest_id)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.commits or self.others or self.states or self.topology or self.forgotten) and self.intake is None
+
+    # --- filling it ---------------------------------------------------------------------------------------------
+
+    def take_command(self, record: Record, rules: IntakeRules, *, partitions: int, queued: int) -> None:
+        """Plan the answer to one command record, and its effect."""
+        self.intake = record.offset + 1
+        reading = read_command(record, partitions=partitions)
+        match reading:
+            case Dead():
+                headers = (*self.headers, *reading.headers.to_kafka())
+                self._write(Write(self.names.dead_letters, record.key or b"", reading.value, headers))
+                self._receipt(record, reading.receipt)
+            case Misrouted():
+                self.forwarded.append((reading.home, record))
+                self._receipt(record, reading.receipt)
+            case Refused():
+                self._receipt(record, reading.receipt)
+            case Readable():
+                self._decide(record, reading, rules, queued)
+
+    def _decide(self, record: Record, reading: Readable, rules: IntakeRules, queued: int) -> None:
+        backtest_id = BacktestId(reading.parsed.command.backtest_id)
+        waiting = queued + len(self.accepted)
+        decision = decide(self.state(backtest_id), reading.parsed, rules, received_ms=record.timestamp_ms, queued=waiting)
+        if decision.commit is not None and decision.state is not None:
+            if not decision.commit.is_terminal:
+                self.accepted[backtest_id] = len(self.commits)
+            self.add(backtest_id, decision.commit, decision.state)
+        document = reading.parsed.command.model_dump(
+            mode="json", include={"type", "command_id", "backtest_id", "submitter", "issued_at"}
+        )
+        self._receipt(record, receipt_of(record, document, decision.outcome, decision.reason, decision.detail))
+
+    def add(self, backtest_id: BacktestId, commit: EncodedCommit, state: RunState) -> None:
+        """Plan a commit and the state after it."""
+        if state.status.is_finished:
+            state = msgspec.structs.replace(state, finished_at_ms=self.now_ms)
+        self.commits.append((backtest_id, commit))
+        self.states[backtest_id] = state
+        self.bytes += len(commit.body)
+
+    def _receipt(self, record: Record, receipt: Receipt) -> None:
+        self._write(Write(self.names.receipts, record.key or b"", encode_receipt(receipt), self.headers))
+
+    def _write(self, write: Write) -> None:
+        self.others.append(write)
+        self.bytes += len(write.value or b"")
+
+    # --- as records ---------------------------------------------------------------------------------------------
+
+    def writes(self) -> list[Write]:
+        """Return the commits first, in their order, then the rest."""
+        return [
+            *(
+                Write(self.names.events, backtest_id.encode(), commit.body, self._commit_headers(commit))
+                for backtest_id, commit in self.commits
+            ),
+            *self.others,
+        ]
+
+    def _commit_headers(self, commit: EncodedCommit) -> Headers:
+        # Accepted is number 1, Started number 2: what a run ran on stands beside its start, outside the hashed bytes.
+        return (*self.headers, *self.machine) if commit.head.number <= 2 else self.headers
+
+    def state_writes(self, offsets: Sequence[int]) -> list[Write]:
+        """Return the state records; ``offsets`` are those of ``writes()``."""
+        for backtest_id, index in self.accepted.items():
+            if not self.states[backtest_id].status.is_finished:
+                self.states[backtest_id] = msgspec.structs.replace(self.states[backtest_id], accepted_offset=offsets[index])
+        writes = [Write(self.names.runs, backtest_id.encode(), encode_state(state)) for backtest_id, state in self.states.items()]
+        writes += [Write(self.names.runs, backtest_id.encode(), None) for backtest_id in self.forgotten]
+        if self.topology is not None:
+            writes.append(Write(self.names.runs, TOPOLOGY_KEY.encode(), encode_state(self.topology)))
+        if self.intake is not None:
+            writes.append(Write(self.names.runs, INTAKE_KEY.encode(), encode_state(IntakeState(next_offset=self.intake))))
+        return writes
