@@ -7,7 +7,9 @@ Errors are those of adapters/errors.py.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
 
 from schemas.market_data import Bars, DataSetManifest
 
@@ -196,6 +198,85 @@ class MarketData(Protocol):
         Raises NotFoundError (no such symbol or timeframe), IntegrityError (the bytes do not match the manifest's digest).
         """
         ...
+
+
+# --- the read model -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePosition:
+    """How far one source has been read: everything before ``next_offset`` is in the tables."""
+
+    source: TopicPartition
+    log_id: str | None  # None while no record has named the log
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """One source's move within a batch: from the position that the writer knows to the one after the batch."""
+
+    before: SourcePosition
+    log_id: str | None
+    next_offset: int
+    recorded_ms: int  # time of the newest record of the batch
+
+    @property
+    def after(self) -> SourcePosition:
+        return SourcePosition(self.before.source, self.log_id, self.next_offset)
+
+
+@dataclass(frozen=True, slots=True)
+class TableWrite:
+    """Rows of one table to write in one way.
+
+    kind : ``insert`` (the rows are new), ``update`` (they are there: the columns besides the key change), ``upsert``
+    rows : its field names are the columns; text with the field metadata ``sql = jsonb`` is JSON
+    """
+
+    table: str
+    kind: Literal["insert", "update", "upsert"]
+    key: tuple[str, ...]
+    rows: pa.RecordBatch
+
+
+class RowStore(Protocol):
+    """The read model's tables, written in transactions that also hold how far each source was read."""
+
+    async def open(self, source: TopicPartition, start: int) -> SourcePosition:
+        """Return the source's position; where there is none yet, begin at ``start``."""
+        ...
+
+    async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite]) -> None:
+        """Move the sources and write the rows in one transaction: all or nothing.
+
+        Raises FencedError when a source is not where ``before`` says: somebody else moved it, or a crash of the database
+        took back its last batches. Raises RetryableError when nothing was written, OutcomeUnknownError when it may have been:
+        then ``open`` tells.
+        """
+        ...
+
+    async def read(
+        self, table: str, columns: Sequence[str], *, where: str, values: Sequence[str], only: str | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows whose column ``where`` has one of the values, in the order of the primary key.
+
+        only : name of a boolean column that must be true as well
+        Times are datetimes in UTC, JSON is text.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class SqlReader(Protocol):
+    """Answers queries over the read model's views. Never writes."""
+
+    async def fetch(self, sql: str, arguments: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """Return the rows as dicts. Times are datetimes in UTC, JSON is decoded."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 # --- time ---------------------------------------------------------------------------------------------------------

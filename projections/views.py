@@ -84,7 +84,7 @@ VIEWS = (
         joins=(
             f" LEFT JOIN {SCHEMA}.snapshots AS s ON s.backtest_id = t.backtest_id"
             f" LEFT JOIN LATERAL (SELECT reason FROM {SCHEMA}.quarantine AS q WHERE q.backtest_id = t.backtest_id"
-            " ORDER BY topic, partition, \"offset\" LIMIT 1) AS q ON true"
+            ' ORDER BY topic, partition, "offset" LIMIT 1) AS q ON true'
         ),
     ),
     View(ORDERS),
@@ -106,7 +106,10 @@ VIEWS = (
 
 def views_sql() -> list[str]:
     """Return the statements that put the views of this version in place, in one transaction, whatever was there before."""
-    statements = [f"CREATE SCHEMA IF NOT EXISTS {VIEW_SCHEMA}", *(f"DROP VIEW IF EXISTS {VIEW_SCHEMA}.{view.name}" for view in VIEWS)]
+    statements = [
+        f"CREATE SCHEMA IF NOT EXISTS {VIEW_SCHEMA}",
+        *(f"DROP VIEW IF EXISTS {VIEW_SCHEMA}.{view.name}" for view in VIEWS),
+    ]
     for view in VIEWS:
         statements.append(f"CREATE VIEW {VIEW_SCHEMA}.{view.name} AS {view.select()}")
         statements.append(f"COMMENT ON VIEW {VIEW_SCHEMA}.{view.name} IS {_quoted(view.comment)}")

@@ -1,0 +1,64 @@
+"""This module keeps the read model in memory: the twin of adapters/postgres.py, for tests and the simulator."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from adapters.errors import FatalError, FencedError
+from adapters.ports import Advance, SourcePosition, TableWrite, TopicPartition
+
+Row = dict[str, Any]
+
+
+class MemoryRowStore:
+    """The RowStore port on dicts. ``tables[name][key]`` is a row; keys are tuples."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[tuple[Any, ...], Row]] = {}
+        self.positions: dict[TopicPartition, SourcePosition] = {}
+
+    async def open(self, source: TopicPartition, start: int) -> SourcePosition:
+        return self.positions.setdefault(source, SourcePosition(source, None, start))
+
+    async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite]) -> None:
+        for advance in advances:
+            before = advance.before
+            if self.positions.get(before.source) != before:
+                raise FencedError(f"{before.source.topic}/{before.source.partition} is not at offset {before.next_offset}")
+        changed = {write.table: dict(self.tables.get(write.table, {})) for write in writes}
+        for write in writes:
+            _write(changed[write.table], write)
+        self.tables.update(changed)
+        for advance in advances:
+            self.positions[advance.before.source] = advance.after
+
+    async def read(
+        self, table: str, columns: Sequence[str], *, where: str, values: Sequence[str], only: str | None = None
+    ) -> list[tuple[Any, ...]]:
+        rows = self.tables.get(table, {})
+        found = [
+            (key, row) for key, row in rows.items() if row[where] in values and (only is None or row[only])
+        ]  # fmt: skip
+        return [tuple(row[name] for name in columns) for _, row in sorted(found, key=lambda pair: pair[0])]
+
+    async def close(self) -> None:
+        pass
+
+
+def _write(rows: dict[tuple[Any, ...], Row], write: TableWrite) -> None:
+    for row in _dicts(write):
+        key = tuple(row[name] for name in write.key)
+        if write.kind == "insert" and key in rows:
+            raise FatalError(f"{write.table}: {key} is there already")
+        if write.kind == "update" and key not in rows:
+            raise FatalError(f"{write.table}: {key} changes, but is not there")
+        rows[key] = rows.get(key, {}) | row
+
+
+def _dicts(write: TableWrite) -> list[Row]:
+    return [{name: _plain(value) for name, value in row.items()} for row in write.rows.to_pylist()]
+
+
+def _plain(value: Any) -> Any:
+    # Where pandas is installed, Arrow may answer with its timestamp, a subclass of datetime.
+    return value.to_pydatetime() if isinstance(value, datetime) and hasattr(value, "to_pydatetime") else value

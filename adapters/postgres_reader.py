@@ -1,0 +1,38 @@
+"""This module answers queries over the read model's views in PostgreSQL. It never writes."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from adapters.postgres_session import CONNECT_SECONDS, STATEMENT_SECONDS, mapped
+
+
+class PostgresReader:
+    """The SqlReader port: queries over the views, in read-only transactions."""
+
+    def __init__(self, database_url: str, *, connections: int = 2) -> None:
+        self._url = database_url
+        self._limit = connections
+        self._pool: asyncpg.Pool | None = None
+
+    async def fetch(self, sql: str, arguments: Sequence[object] = ()) -> list[dict[str, Any]]:
+        if self._pool is None:
+            self._pool = await mapped(
+                asyncpg.create_pool(
+                    self._url, min_size=0, max_size=self._limit, command_timeout=STATEMENT_SECONDS, timeout=CONNECT_SECONDS,
+                    init=_decode_json, server_settings={"default_transaction_read_only": "on", "timezone": "UTC"},
+                )
+            )  # fmt: skip
+        assert self._pool is not None, "create_pool returns a pool"
+        rows = await mapped(self._pool.fetch(sql, *arguments))
+        return [dict(row) for row in rows]
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            self._pool.terminate()
+
+
+async def _decode_json(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
