@@ -140,7 +140,7 @@ class KafkaLogReader:
         async with self._positioned(source) as consumer:
             key = _key(source)
             end = (await consumer.end_offsets([key]))[key]
-            if start >= end:
+            if start < 0 or start >= end:
                 await self._refuse_before_beginning(consumer, source, start)
                 return []
             if await consumer.position(key) != start:

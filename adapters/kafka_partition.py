@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from aiokafka import AIOKafkaProducer, OffsetAndMetadata
 from aiokafka import TopicPartition as KafkaTopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.structs import RecordMetadata
 
 from adapters.errors import FencedError, NotFoundError, OutcomeUnknownError, RetryableError
 from adapters.kafka import KafkaAddress, KafkaAppender, KafkaLogReader, read_all, translated
@@ -111,12 +112,21 @@ class KafkaPartition:
             raise OutcomeUnknownError(f"transaction on partition {self.number}: {type(error).__name__}: {error}") from error
 
     async def _send(self, producer: AIOKafkaProducer, writes: Sequence[Write]) -> list[int]:
-        # A commit succeeds although a send failed: every future is awaited first.
-        sent = [
-            await producer.send(write.topic, key=write.key, value=write.value, partition=self.number, headers=list(write.headers))
-            for write in writes
-        ]
-        return [metadata.offset for metadata in await asyncio.gather(*sent)]
+        # A commit succeeds although a send failed: every future is awaited first, also when a later send is refused at once.
+        sent: list[asyncio.Future[RecordMetadata]] = []
+        try:
+            for write in writes:
+                sent.append(
+                    await producer.send(
+                        write.topic, key=write.key, value=write.value, partition=self.number, headers=list(write.headers)
+                    )
+                )
+        finally:
+            results = await asyncio.gather(*sent, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [result.offset for result in results if not isinstance(result, BaseException)]
 
     async def forward(self, partition: int, records: Sequence[Record]) -> None:
         for record in records:
