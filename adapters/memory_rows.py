@@ -20,6 +20,9 @@ class MemoryRowStore:
     async def open(self, source: TopicPartition, start: int) -> SourcePosition:
         return self.positions.setdefault(source, SourcePosition(source, None, start))
 
+    async def position(self, source: TopicPartition) -> SourcePosition | None:
+        return self.positions.get(source)
+
     async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite]) -> None:
         for advance in advances:
             before = advance.before

@@ -247,12 +247,16 @@ class RowStore(Protocol):
         """Return the source's position; where there is none yet, begin at ``start``."""
         ...
 
+    async def position(self, source: TopicPartition) -> SourcePosition | None:
+        """Return the source's position, None if there is none."""
+        ...
+
     async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite]) -> None:
         """Move the sources and write the rows in one transaction: all or nothing.
 
         Raises FencedError when a source is not where ``before`` says: somebody else moved it, or a crash of the database
         took back its last batches. Raises RetryableError when nothing was written, OutcomeUnknownError when it may have been:
-        then ``open`` tells.
+        then ``position`` tells.
         """
         ...
 

@@ -33,11 +33,18 @@ class PostgresRowStore:
                 " VALUES ($1, $2, $3, now()) ON CONFLICT DO NOTHING",
                 source.topic, source.partition, start,
             )  # fmt: skip
+        position = await self.position(source)
+        assert position is not None, "it was just put there, and nobody removes it"
+        return position
+
+    async def position(self, source: TopicPartition) -> SourcePosition | None:
+        async with self._sessions.lease() as session:
             rows = await session.fetch(
                 f"SELECT log_id, next_offset FROM {self._schema}.projection_state WHERE topic = $1 AND partition = $2",
-                source.topic, source.partition,
-            )  # fmt: skip
-        return SourcePosition(source, rows[0]["log_id"], rows[0]["next_offset"])
+                source.topic,
+                source.partition,
+            )
+        return SourcePosition(source, rows[0]["log_id"], rows[0]["next_offset"]) if rows else None
 
     async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite]) -> None:
         async with self._sessions.lease() as session:
