@@ -1,0 +1,313 @@
+"""This module stands between a strategy and the kernels: order calls become actions, effects become events and handles."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.kernels import codes
+from engine.kernels.records import EFFECT, ORDER, State, Tape, book_capacity
+from engine.orders import Order, Position
+from engine.series import Feed, Series, latest_of
+from schemas.events import OrderType, Side, TimeInForce
+from schemas.market_data import Market
+from schemas.times import parse_time
+
+MAX_TAG = 64  # characters
+_FIELDS = {name: place for place, name in enumerate(ORDER.names or ())}
+_BLANK: list[Any] = [0] * len(_FIELDS)
+for _name in ("quantity", "limit", "stop", "trail_amount", "trail_percent"):
+    _BLANK[_FIELDS[_name]] = math.nan
+for _name in ("cancel_step", "modify_step", "day", "from_step"):
+    _BLANK[_FIELDS[_name]] = -1
+(_ACTION, _ID, _SYMBOL, _SIDE, _TYPE, _TIF, _SIZING, _QUANTITY, _LIMIT, _STOP, _EXPIRES, _GROUP, _PARENT, _WAITING, _REDUCE) = (
+    _FIELDS[name]
+    for name in (
+        "action", "id", "symbol", "side", "type", "time_in_force", "sizing", "quantity", "limit", "stop", "expires_ns",
+        "group", "parent", "is_waiting", "reduce_only",
+    )
+)  # fmt: skip
+_TIME_IN_FORCE = {str(member): (codes.code(member), member) for member in TimeInForce}
+_TYPES = {member: codes.code(member) for member in OrderType}
+
+
+class Broker:
+    """Takes a strategy's orders and shows it the account. One for each simulation."""
+
+    def __init__(self, market: Market, tape: Tape, state: State, history: int) -> None:
+        self.tape = tape
+        self.state = state
+        self.step = -1
+        self.actions: list[list[Any] | None] = []  # asked for in this callback; None: only look again at the feeds
+        self.feeds: list[Feed] = []
+        self.handles: dict[int, Order] = {}
+        self.symbols = tuple(bars.symbol for bars in market.bars)
+        self.positions = {symbol: Position(symbol) for symbol in self.symbols}
+        self.cash = float(state.core[0]["cash"])
+        self.next_order = 1
+        self.refuse: Callable[[Order, float], None] = lambda order, quantity: None  # set by the simulation
+        self._index = {symbol: index for index, symbol in enumerate(self.symbols)}
+        self._offsets = [int(record["offset"]) for record in state.symbols]
+        self._lengths = [len(bars) for bars in market.bars]
+        self._multipliers = [float(record["multiplier"]) for record in state.symbols]
+        self._groups: dict[str, int] = {}
+        self._history = history
+        self._can_prepare = True
+
+    # --- what is now ---
+
+    def time_ns(self) -> int:
+        return int(self.tape.time_ns[self.step]) if self.step >= 0 else 0
+
+    def price(self, index: int) -> float:
+        """Return the symbol's last close, 0 before its first bar."""
+        if self.step < 0:
+            return 0.0
+        latest = latest_of(self.tape, index)
+        row = self._offsets[index] + self.step if latest is None else int(latest[self.step])
+        return float(self.tape.close[row]) if row >= 0 else 0.0
+
+    def equity(self) -> float:
+        equity = self.cash
+        for index, symbol in enumerate(self.symbols):
+            quantity = self.positions[symbol].quantity
+            if quantity:
+                equity += quantity * self._multipliers[index] * self.price(index)
+        return equity
+
+    def open_orders(self) -> list[Order]:
+        return [order for order in self.handles.values() if order.is_open]
+
+    # --- series ---
+
+    def column(self, index: int, name: str) -> Series:
+        """Make the series of one of the symbol's columns, up to now."""
+        source = getattr(self.tape, name)
+        offset = self._offsets[index]
+        if name == "time_ns":
+            latest = latest_of(self.tape, index)
+            if latest is not None:
+                source = _own_times(source, latest)
+                return self._feed(source, index)
+            offset = 0
+        return self._feed(source[offset : offset + self._lengths[index]], index)
+
+    def indicator(self, values: NDArray[np.float64], symbol: str | None) -> Series:
+        index = 0 if symbol is None else self._index[symbol]
+        if not self._can_prepare:
+            raise RuntimeError("indicator() belongs into prepare(): later it would let values of later bars in")
+        if values.shape != (self._lengths[index],):
+            raise ValueError(f"an indicator of {self.symbols[index]} has shape ({self._lengths[index]},), not {values.shape}")
+        return self._feed(values, index)
+
+    def close_preparation(self) -> None:
+        """From here on every series shows the past only."""
+        self._can_prepare = False
+
+    def _feed(self, values: NDArray[Any], index: int) -> Series:
+        feed = Feed(values, self._offsets[index], latest_of(self.tape, index), self.step, self._history)
+        self.feeds.append(feed)
+        self.actions.append(None)
+        return feed.series
+
+    # --- orders ---
+
+    def send(
+        self,
+        side: int,
+        quantity: float | None = None,
+        *,
+        symbol: str | None = None,
+        value: float | None = None,
+        fraction: float | None = None,
+        limit: float | None = None,
+        stop: float | None = None,
+        time_in_force: str = "gtc",
+        expires_at: str | int | None = None,
+        reduce_only: bool = False,
+        oco: str | None = None,
+        stop_loss: float | None = None,
+        take_profit: float | None = None,
+        parent: Order | None = None,
+        tag: str | None = None,
+    ) -> Order:
+        """Send an order, and return its handle.
+
+        quantity, value, fraction : exactly one; units, money, or share of equity (a value or a share is turned into units
+            at the price and equity of the fill, whole lots, rounded down)
+        limit, stop : prices; both make a stop-limit order, none a market order
+        oco : orders with the same text cancel each other
+        stop_loss, take_profit : prices of orders that are attached, and live when this one has filled
+        parent : attach this order to another: it lives when that one has filled, with the quantity that it filled
+        """
+        sizing, amount = _one_of(quantity, value, fraction, codes.BY_UNITS)
+        return self._send(
+            side, sizing, amount, symbol, limit, stop, time_in_force, expires_at, reduce_only, oco, stop_loss, take_profit,
+            parent, tag,
+        )  # fmt: skip
+
+    def target(
+        self,
+        *,
+        symbol: str | None = None,
+        quantity: float | None = None,
+        value: float | None = None,
+        fraction: float | None = None,
+        limit: float | None = None,
+        tag: str | None = None,
+    ) -> Order | None:
+        """Send the order that brings the position to a target, judged at the last close; None if nothing is to do."""
+        sizing, amount = _one_of(quantity, value, fraction, codes.TO_UNITS)
+        index = self._index.get(symbol or self.symbols[0], 0)
+        price = self.price(index) if limit is None else limit
+        wanted = amount
+        if sizing != codes.TO_UNITS:
+            worth = price * self._multipliers[index]
+            if worth <= 0.0:
+                return None
+            wanted = (amount if sizing == codes.TO_VALUE else amount * self.equity()) / worth
+        held = self.positions[self.symbols[index]].quantity
+        lot = float(self.state.symbols[index]["lot"])
+        if not math.isfinite(wanted) or abs(wanted - held) < lot:
+            return None
+        side = 1 if wanted > held else -1
+        return self._send(side, sizing, amount, symbol, limit, None, "gtc", None, False, None, None, None, None, tag)
+
+    def close(self, symbol: str | None = None, *, tag: str | None = None) -> Order | None:
+        held = self.positions[symbol or self.symbols[0]].quantity
+        if held == 0.0:
+            return None
+        side = -1 if held > 0.0 else 1
+        return self._send(
+            side, codes.BY_UNITS, abs(held), symbol, None, None, "gtc", None, True, None, None, None, None, tag
+        )  # fmt: skip
+
+    def cancel(self, order: Order) -> None:
+        if order.is_open:
+            action = _BLANK.copy()
+            action[_ACTION] = codes.CANCEL
+            action[_ID] = order.id
+            self.actions.append(action)
+
+    def modify(self, order: Order, *, quantity: float | None, limit: float | None, stop: float | None) -> None:
+        if order.is_open:
+            action = _BLANK.copy()
+            action[_ACTION] = codes.MODIFY
+            action[_ID] = order.id
+            action[_QUANTITY] = math.nan if quantity is None else quantity
+            action[_LIMIT] = math.nan if limit is None else limit
+            action[_STOP] = math.nan if stop is None else stop
+            self.actions.append(action)
+
+    def _send(
+        self, side: int, sizing: int, amount: float, symbol: str | None, limit: float | None, stop: float | None,
+        time_in_force: str, expires_at: str | int | None, reduce_only: bool, oco: str | None, stop_loss: float | None,
+        take_profit: float | None, parent: Order | None, tag: str | None,
+    ) -> Order:  # fmt: skip
+        if symbol is None:
+            symbol = self.symbols[0]
+        if tag is not None and len(tag) > MAX_TAG:
+            raise ValueError(f"a tag has at most {MAX_TAG} characters")
+        if limit is None:
+            order_type = OrderType.MARKET if stop is None else OrderType.STOP
+        else:
+            order_type = OrderType.LIMIT if stop is None else OrderType.STOP_LIMIT
+        tif_code, tif = _TIME_IN_FORCE[time_in_force]
+        expires_ns = _expiry(tif, expires_at)
+        order = Order(
+            self, self.next_order, symbol, Side.BUY if side > 0 else Side.SELL, order_type, limit=limit, stop=stop,
+            time_in_force=tif, expires_ns=expires_ns, reduce_only=reduce_only, group=oco,
+            parent_id=None if parent is None else parent.id, tag=tag,
+        )  # fmt: skip
+        self.next_order += 1
+        index = self._index.get(symbol)
+        if index is None:
+            self.refuse(order, amount)
+            return order
+        self.handles[order.id] = order
+        action = _BLANK.copy()
+        action[_ACTION] = codes.SUBMIT
+        action[_ID] = order.id
+        action[_SYMBOL] = index
+        action[_SIDE] = side
+        action[_TYPE] = _TYPES[order_type]
+        action[_TIF] = tif_code
+        action[_SIZING] = sizing
+        action[_QUANTITY] = amount
+        if limit is not None:
+            action[_LIMIT] = limit
+        if stop is not None:
+            action[_STOP] = stop
+        if expires_ns is not None:
+            action[_EXPIRES] = expires_ns
+        if oco is not None:
+            action[_GROUP] = self._groups.setdefault(oco, len(self._groups) + 1)
+        if parent is not None:
+            action[_PARENT] = parent.id
+            action[_WAITING] = 1
+        action[_REDUCE] = reduce_only
+        self.actions.append(action)
+        if stop_loss is not None or take_profit is not None:
+            self._attach(order, side, sizing, amount, stop_loss, take_profit)
+        return order
+
+    def _attach(
+        self, order: Order, side: int, sizing: int, amount: float, stop_loss: float | None, take_profit: float | None
+    ) -> None:
+        """Send the two exits of a bracket: they live with the entry's fills, and cancel each other."""
+        group = f"bracket {order.id}"
+        for price, is_stop in ((stop_loss, True), (take_profit, False)):
+            if price is not None:
+                self._send(
+                    -side, sizing, amount, order.symbol, None if is_stop else price, price if is_stop else None, "gtc", None,
+                    True, group, None, None, order, "stop" if is_stop else "target",
+                )  # fmt: skip
+
+    # --- towards the kernels ---
+
+    def fill_inbox(self) -> int:
+        """Write the actions into the inbox, with room for what they can bring about. Return how many there are."""
+        actions = [action for action in self.actions if action is not None]
+        self.actions.clear()
+        if not actions:
+            return 0
+        state = self.state
+        working = int(state.core[0]["orders"]) + len(actions)
+        if len(actions) > len(state.inbox) or working >= len(state.book):
+            self._grow(len(actions), working)
+            state = self.state
+        for place, action in enumerate(actions):
+            state.inbox[place] = tuple(action)
+        return len(actions)
+
+    def _grow(self, actions: int, working: int) -> None:
+        state = self.state
+        book = np.zeros(max(len(state.book), 2 * working + 1), dtype=ORDER)
+        book[: len(state.book)] = state.book
+        self.state = state._replace(
+            book=book,
+            inbox=np.zeros(max(len(state.inbox), 2 * actions), dtype=ORDER),
+            effects=np.zeros(book_capacity(len(book) + 2 * actions) + 4 * len(state.symbols), dtype=EFFECT),
+        )
+
+
+def _own_times(times: NDArray[np.int64], latest: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the times of the steps at which the symbol has a bar."""
+    before = np.concatenate([np.array([-1], dtype=np.int32), latest[:-1]])
+    return times[latest != before]
+
+
+def _one_of(quantity: float | None, value: float | None, fraction: float | None, first: int) -> tuple[int, float]:
+    given = [(place, amount) for place, amount in enumerate((quantity, value, fraction)) if amount is not None]
+    if len(given) != 1:
+        raise ValueError("an order needs exactly one of quantity, value, fraction")
+    place, amount = given[0]
+    return first + place, float(amount)
+
+
+def _expiry(time_in_force: TimeInForce, expires_at: str | int | None) -> int | None:
+    if (time_in_force is TimeInForce.GTD) != (expires_at is not None):
+        raise ValueError("expires_at belongs to time_in_force='gtd', and only to it")
+    return parse_time(expires_at) if isinstance(expires_at, str) else expires_at

@@ -1,0 +1,86 @@
+"""This module numbers the choices that kernels branch on. Enumerations are numbered in the order of their members."""
+
+from enum import StrEnum
+
+from schemas.events import OrderEnd, OrderType, RejectReason, TimeInForce
+
+
+def code(member: StrEnum) -> int:
+    """Return the member's place in its enumeration."""
+    return list(type(member)).index(member)
+
+
+# Order types
+MARKET = code(OrderType.MARKET)
+LIMIT = code(OrderType.LIMIT)
+STOP = code(OrderType.STOP)
+STOP_LIMIT = code(OrderType.STOP_LIMIT)
+
+# Time in force
+GTC = code(TimeInForce.GTC)
+DAY = code(TimeInForce.DAY)
+GTD = code(TimeInForce.GTD)
+IOC = code(TimeInForce.IOC)
+FOK = code(TimeInForce.FOK)
+
+# What a strategy asks for
+SUBMIT = 0
+CANCEL = 1
+MODIFY = 2
+
+# How an order's quantity is given
+BY_UNITS = 0
+BY_VALUE = 1
+BY_FRACTION = 2
+TO_UNITS = 3
+TO_VALUE = 4
+TO_FRACTION = 5
+
+# Effects: what a kernel reports; each becomes one event
+SUBMITTED = 0
+REJECTED = 1
+MODIFIED = 2
+TRIGGERED = 3
+CANCELLED = 4
+EXPIRED = 5
+FILLED = 6
+OPENED = 7
+CHANGED = 8
+CLOSED = 9
+MARGIN_CALLED = 10
+
+# Policies: the places of the spec's literals
+NEXT_OPEN, SAME_CLOSE, NEXT_CLOSE = 0, 1, 2
+TOUCH_INCLUSIVE, TOUCH_STRICT, TOUCH_CLOSE = 0, 1, 2
+GAP_OPEN, GAP_LIMIT, GAP_CLOSE, GAP_WITHIN = 0, 1, 2, 3
+STOP_INCLUSIVE, STOP_RANGE, STOP_CLOSE = 0, 1, 2
+GAP_STOP_OPEN, GAP_STOP_STOP, GAP_STOP_CLOSE, GAP_STOP_WITHIN = 0, 1, 2, 3
+STOP_FIRST, SUBMISSION, INDEPENDENT, PATH, ADAPTIVE_PATH = 0, 1, 2, 3, 4
+ENTRY_LIVE, ENTRY_WAIT, ENTRY_BY_ENTRY = 0, 1, 2
+SHORT_REFUSE, SHORT_CANCEL, SHORT_PARTIAL = 0, 1, 2
+SLIP_NONE, SLIP_FIXED, SLIP_BASIS_POINTS = 0, 1, 2
+
+# Reasons
+INVALID_QUANTITY = code(RejectReason.INVALID_QUANTITY)
+INVALID_PRICE = code(RejectReason.INVALID_PRICE)
+INVALID_TIME = code(RejectReason.INVALID_TIME)
+UNKNOWN_ORDER = code(RejectReason.UNKNOWN_ORDER)
+REJECT_CASH = code(RejectReason.INSUFFICIENT_CASH)
+REJECT_MARGIN = code(RejectReason.INSUFFICIENT_MARGIN)
+SHORT_NOT_ALLOWED = code(RejectReason.SHORT_NOT_ALLOWED)
+REJECT_REDUCE_ONLY = code(RejectReason.REDUCE_ONLY)
+REJECT_POST_ONLY = code(RejectReason.POST_ONLY)
+
+BY_STRATEGY = code(OrderEnd.BY_STRATEGY)
+ONE_CANCELS_OTHER = code(OrderEnd.ONE_CANCELS_OTHER)
+PARENT_ENDED = code(OrderEnd.PARENT_ENDED)
+POSITION_CLOSED = code(OrderEnd.POSITION_CLOSED)
+IMMEDIATE_OR_CANCEL = code(OrderEnd.IMMEDIATE_OR_CANCEL)
+FILL_OR_KILL = code(OrderEnd.FILL_OR_KILL)
+END_CASH = code(OrderEnd.INSUFFICIENT_CASH)
+END_MARGIN = code(OrderEnd.INSUFFICIENT_MARGIN)
+MARGIN_CALL = code(OrderEnd.MARGIN_CALL)
+END_OF_DATA = code(OrderEnd.END_OF_DATA)
+
+DAY_NS = 86_400_000_000_000
+NO_TIME = -1

@@ -1,0 +1,34 @@
+"""This module holds the decorator that compiles a kernel, and keeps the cache of compiled kernels honest.
+
+numba's own cache looks at one file's time stamp only: a caller keeps an outdated copy of a callee from another file. Here
+the stamp is the digest of all kernel sources, so that any change recompiles what may depend on it.
+"""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+from schemas.ids import sha256
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@functools.cache
+def sources_digest() -> str:
+    """Return the SHA-256 over all kernel sources, in the order of their names."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return sha256(b"\0".join(file.read_bytes() for file in files))
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function on first use, without fastmath, cached on disk. Division by zero must be guarded by the caller."""
+    compiled = numba.njit(cache=True, error_model="numpy")(function)
+    cache = getattr(compiled, "_cache", None)  # absent when NUMBA_DISABLE_JIT is set
+    index = getattr(cache, "_cache_file", None)
+    if index is not None:
+        index._source_stamp = sources_digest()
+    result: Function = compiled
+    return result

@@ -1,0 +1,234 @@
+"""This module executes one order at one price: how much of it, whether the account can carry it, what follows from it."""
+
+import math
+from typing import Any
+
+from engine.kernels.accounting import book_fill, new_effect
+from engine.kernels.buying_power import affordable_quantity, sized
+from engine.kernels.codes import (
+    BY_UNITS,
+    CANCELLED,
+    END_CASH,
+    END_MARGIN,
+    FILL_OR_KILL,
+    FILLED,
+    FOK,
+    IMMEDIATE_OR_CANCEL,
+    INDEPENDENT,
+    IOC,
+    LIMIT,
+    MODIFIED,
+    ONE_CANCELS_OTHER,
+    PARENT_ENDED,
+    POSITION_CLOSED,
+    SHORT_PARTIAL,
+)
+from engine.kernels.compiled import kernel
+from engine.kernels.costs import commission, is_limit_like, slipped
+from engine.kernels.records import State, Tape
+from engine.kernels.rounding import nearest_lot, round_price, whole_lots
+from engine.kernels.tape import row_at
+
+
+@kernel
+def end_order(state: State, order: Any, kind: int, reason: int, step: int) -> None:
+    """Take the order off the book, and what waits for it."""
+    if order["is_done"]:
+        return
+    order["is_done"] = 1
+    effect = state.effects[new_effect(state, kind, step)]
+    effect["order"] = order["id"]
+    effect["reason"] = reason
+    effect["leaves"] = order["leaves"]
+    if not order["has_filled"]:
+        _end_children(state, order["id"], step)
+
+
+@kernel
+def _end_children(state: State, parent: int, step: int) -> None:
+    for place in range(state.core[0]["orders"]):
+        child = state.book[place]
+        if child["parent"] == parent and not child["is_done"]:
+            child["is_done"] = 1
+            effect = state.effects[new_effect(state, CANCELLED, step)]
+            effect["order"] = child["id"]
+            effect["reason"] = PARENT_ENDED
+            effect["leaves"] = child["leaves"]
+
+
+@kernel
+def available_volume(tape: Tape, state: State, index: int, step: int) -> float:
+    """Return what the volume limit still lets fills take of this bar, in whole lots; infinite without a limit."""
+    core = state.core[0]
+    if math.isnan(core["volume_limit"]):
+        return math.inf
+    symbol = state.symbols[index]
+    used = symbol["used_volume"] if symbol["used_step"] == step else 0.0
+    left = core["volume_limit"] * tape.volume[row_at(tape, state, index, step)] - used
+    if left <= 0.0:
+        return 0.0
+    return whole_lots(left, symbol["lot"], symbol["lot_inverse"])
+
+
+@kernel
+def resize(tape: Tape, state: State, order: Any, price: float, step: int) -> None:
+    """Size an order that was given as a value, a share of equity or a target: at the price and equity of its first fill.
+
+    It is never more than the account can carry: a share of 1 leaves room for the commission.
+    """
+    if order["sizing"] == BY_UNITS or order["has_filled"]:
+        return
+    signed = sized(tape, state, order["symbol"], order["side"], order["sizing"], order["quantity"], price)
+    quantity = signed * order["side"]  # a target that was passed in the meantime: nothing is left to do
+    quantity = affordable_quantity(tape, state, order["symbol"], order["side"], max(quantity, 0.0), price)
+    if quantity == order["leaves"]:
+        return
+    order["leaves"] = quantity
+    if quantity > 0.0:
+        report_modified(state, order, step)
+
+
+@kernel
+def report_modified(state: State, order: Any, step: int) -> None:
+    """Report an order's values after a change."""
+    effect = state.effects[new_effect(state, MODIFIED, step)]
+    effect["order"] = order["id"]
+    effect["quantity"] = order["leaves"]
+    effect["limit"] = order["limit"]
+    effect["stop"] = order["stop"]
+
+
+@kernel
+def execute(tape: Tape, state: State, place: int, price: float, step: int, is_at_open: bool, is_maker: bool) -> None:
+    """Fill the order as far as size, position, volume and account allow.
+
+    place : the order's place on the book
+    price : before slippage and rounding
+    """
+    core = state.core[0]
+    order = state.book[place]
+    index = order["symbol"]
+    symbol = state.symbols[index]
+    price = fill_price(core, symbol, order, price)
+    resize(tape, state, order, price, step)
+    open_quantity = order["leaves"]
+    wanted = open_quantity
+    if order["reduce_only"] or not core["allow_short"] and order["side"] < 0:
+        reducible = max(-order["side"] * symbol["quantity"], 0.0)
+        wanted = min(wanted, reducible)
+    if wanted <= 0.0:
+        end_order(state, order, CANCELLED, POSITION_CLOSED, step)
+        return
+    quantity = min(wanted, available_volume(tape, state, index, step))
+    if order["time_in_force"] == FOK and quantity < order["leaves"]:
+        end_order(state, order, CANCELLED, FILL_OR_KILL, step)
+        return
+    if quantity <= 0.0:
+        return
+    carried = affordable_quantity(tape, state, index, order["side"], quantity, price)
+    is_short_of_cash = carried < quantity
+    if is_short_of_cash and order["sizing"] == BY_UNITS and core["cash_short"] != SHORT_PARTIAL:
+        carried = 0.0
+    if carried > 0.0:
+        _fill(tape, state, place, carried, price, step, is_at_open, is_maker)
+    if order["is_done"]:
+        return
+    if is_short_of_cash:
+        end_order(state, order, CANCELLED, END_CASH if core["is_cash_account"] else END_MARGIN, step)
+    elif wanted < open_quantity and carried == wanted:
+        end_order(state, order, CANCELLED, POSITION_CLOSED, step)  # reduce-only, and nothing is left to reduce
+    elif order["time_in_force"] == IOC:
+        end_order(state, order, CANCELLED, IMMEDIATE_OR_CANCEL, step)
+
+
+@kernel
+def fill_price(core: Any, symbol: Any, order: Any, price: float) -> float:
+    """Slip the price and round it to the tick, once. A limit order without slippage never gets a price beyond its limit."""
+    rounded = round_price(slipped(core, order, price), symbol["tick"], symbol["tick_inverse"])
+    if is_limit_like(order) and not core["slippage_on_limits"] and order["side"] * (rounded - order["limit"]) > 0.0:
+        return round_price(price - order["side"] * symbol["tick"] / 2.0, symbol["tick"], symbol["tick_inverse"])
+    return rounded
+
+
+@kernel
+def _fill(
+    tape: Tape, state: State, place: int, quantity: float, price: float, step: int, is_at_open: bool, is_maker: bool
+) -> None:
+    """Report the fill, book it, and let follow what hangs on the order."""
+    core = state.core[0]
+    order = state.book[place]
+    index = order["symbol"]
+    symbol = state.symbols[index]
+    fee = commission(core, quantity, price, symbol["multiplier"])
+    order["leaves"] = nearest_lot(order["leaves"] - quantity, symbol["lot"], symbol["lot_inverse"])
+    order["has_filled"] = 1
+    order["is_done"] = order["leaves"] <= 0.0
+    core["next_fill"] += 1
+    if symbol["used_step"] != step:
+        symbol["used_step"] = step
+        symbol["used_volume"] = 0.0
+    symbol["used_volume"] += quantity
+    effect = state.effects[new_effect(state, FILLED, step)]
+    effect["fill"] = core["next_fill"]
+    effect["order"] = order["id"]
+    effect["symbol"] = index
+    effect["side"] = order["side"]
+    effect["quantity"] = quantity
+    effect["price"] = price
+    effect["commission"] = fee
+    effect["leaves"] = order["leaves"]
+    effect["is_maker"] = is_maker and order["type"] == LIMIT
+    was = symbol["position_id"] if symbol["quantity"] != 0.0 else 0
+    book_fill(tape, state, index, order["side"], quantity, price, fee, step, is_at_open)
+    is_closed = was != 0 and (symbol["quantity"] == 0.0 or symbol["position_id"] != was)
+    _release_children(state, order["id"], quantity, price, step)
+    _reduce_group(state, place, quantity, step)
+    if is_closed:
+        _end_attached(state, index, place, was, step)
+
+
+@kernel
+def _release_children(state: State, parent: int, quantity: float, price: float, step: int) -> None:
+    """Attached orders come to life with what their parent has filled."""
+    core = state.core[0]
+    for place in range(core["orders"]):
+        child = state.book[place]
+        if child["parent"] == parent and not child["is_done"]:
+            if child["is_waiting"]:
+                child["is_waiting"] = 0
+                child["leaves"] = 0.0
+                child["active_step"] = step + 1 if core["entry_bar"] == 1 else step
+                child["from_step"] = step
+                child["from_price"] = price
+            child["leaves"] += quantity
+
+
+@kernel
+def _reduce_group(state: State, place: int, quantity: float, step: int) -> None:
+    """One cancels other: what one order of a group fills, the others lose."""
+    core = state.core[0]
+    group = state.book[place]["group"]
+    if group == 0:
+        return
+    for other in range(core["orders"]):
+        order = state.book[other]
+        if other == place or order["group"] != group or order["is_done"]:
+            continue
+        if state.book[place]["is_done"] or order["leaves"] <= quantity:
+            if core["same_bar"] == INDEPENDENT and order["active_step"] <= step:
+                order["cancel_step"] = step  # each alone: it may still fill in this bar
+            else:
+                end_order(state, order, CANCELLED, ONE_CANCELS_OTHER, step)
+        else:
+            symbol = state.symbols[order["symbol"]]
+            order["leaves"] = nearest_lot(order["leaves"] - quantity, symbol["lot"], symbol["lot_inverse"])
+
+
+@kernel
+def _end_attached(state: State, index: int, filled: int, position: int, step: int) -> None:
+    """A closed position takes its attached orders (stop loss, take profit) with it."""
+    for place in range(state.core[0]["orders"]):
+        order = state.book[place]
+        is_attached = order["parent"] != 0 and order["symbol"] == index and not order["is_waiting"]
+        if is_attached and place != filled and not order["is_done"]:
+            end_order(state, order, CANCELLED, POSITION_CLOSED, step)

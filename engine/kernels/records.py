@@ -1,0 +1,108 @@
+"""This module defines the arrays that kernels work on: the tape they read and the state they change.
+
+Steps are bars of the merged time line (0, 1, 2 …), rows are bars in the columns. With one symbol, or symbols whose bars
+have the same times, row = offset + step ("dense"); otherwise ``latest[symbol, step]`` is the symbol's last row at or
+before the step (-1: none yet), and the symbol has a bar at a step where that number changes.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.market_data import FloatArray, TimeArray
+
+Records = NDArray[Any]
+
+F, I = np.float64, np.int64  # noqa: E741  (the two field types; one letter keeps the tables readable)
+
+
+def _record(**fields: Any) -> np.dtype[Any]:
+    return np.dtype(list(fields.items()), align=True)
+
+
+# One working order, and one action of the strategy (submit, cancel, modify) with the same fields.
+ORDER = _record(
+    action=I, id=I, symbol=I, side=I, type=I, time_in_force=I, sizing=I,
+    quantity=F, leaves=F, limit=F, stop=F, trail_amount=F, trail_percent=F,
+    expires_ns=I,
+    sent_step=I,  # the step at whose close it was sent
+    active_step=I,  # the first step in which it may fill
+    day=I,  # time in force DAY: the UTC day that it lives in, -1 before its first bar
+    cancel_step=I,  # a cancel on its way (latency): the step at whose close it takes effect, -1: none
+    modify_step=I, new_quantity=F, new_limit=F, new_stop=F,  # a modification on its way
+    group=I,  # one-cancels-other group, 0: none
+    parent=I,  # the order it is attached to, 0: none
+    is_waiting=I,  # attached to an order that has no fill yet
+    from_price=F, from_step=I,  # attached: where its parent filled; in that bar it sees no price before
+    is_triggered=I, reduce_only=I, post_only=I, has_filled=I, is_done=I,
+)  # fmt: skip
+
+# One symbol: its instrument and its position. Money in account currency.
+SYMBOL = _record(
+    offset=I, tick=F, tick_inverse=F, lot=F, lot_inverse=F, multiplier=F,
+    position_id=I, quantity=F, average=F, commission=F, realized=F, gross=F,
+    entry_value=F, entry_quantity=F, exit_value=F, exit_quantity=F, largest=F,
+    opened_step=I, opened_row=I, opened_at_open=I, mae=F, mfe=F,
+    used_volume=F, used_step=I,  # what the fills of one bar have taken of its volume
+)  # fmt: skip
+
+# The account, the policies and the running statistics: one record.
+CORE = _record(
+    # shape of the market
+    steps=I, symbols=I, is_dense=I,
+    # counters
+    orders=I, effects=I, marks=I, periods=I, next_order=I, next_fill=I, next_position=I, marked=I, price_step=I,
+    # account
+    cash=F, initial_cash=F, leverage=F, maintenance=F, is_cash_account=I, allow_short=I,
+    # policies
+    market_fill=I, limit_touch=I, gap_limit=I, stop_touch=I, gap_stop=I, same_bar=I, entry_bar=I, cash_short=I,
+    latency=I, volume_limit=F, slippage=I, slippage_value=F, slippage_on_limits=I,
+    fee_fixed=F, fee_rate=F, fee_per_unit=F, fee_minimum=F, fee_maximum=F,
+    # recording and statistics
+    equity_every=I, by_bar=I, period=I,
+    equity=F, peak=F, peak_step=I,
+    drawdown=F, drawdown_start=I, drawdown_trough=I, drawdown_recovery=I,
+    longest=I, longest_start=I, longest_end=I,  # the longest time below a peak, in steps
+    exposed=I, exposure=F, traded_value=F, commission=F,
+)  # fmt: skip
+
+# One thing that happened; its meaning follows from ``kind``.
+EFFECT = _record(
+    kind=I, step=I, order=I, symbol=I, side=I, type=I, reason=I, fill=I, position=I,
+    quantity=F, price=F, commission=F, leaves=F, limit=F, stop=F,
+    average=F, close=F, realized=F, gross=F, mae=F, mfe=F, opened_step=I, bars=I, is_maker=I,
+)  # fmt: skip
+
+# One equity mark.
+MARK = _record(step=I, equity=F, cash=F, exposure=F, drawdown=F)
+
+
+class Tape(NamedTuple):
+    """What a kernel reads: the bars of all symbols."""
+
+    time_ns: TimeArray  # (steps,)
+    open: FloatArray  # (rows,) all symbols one after the other
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    latest: NDArray[np.int32]  # (symbols, steps), or (0, 0) when dense
+
+
+class State(NamedTuple):
+    """What a kernel changes."""
+
+    core: Records  # CORE (1,)
+    symbols: Records  # SYMBOL (symbols,)
+    book: Records  # ORDER (capacity,): working orders in the order of their submission
+    inbox: Records  # ORDER (capacity,): actions to apply
+    effects: Records  # EFFECT (capacity,)
+    marks: Records  # MARK (capacity,)
+    periods: FloatArray  # (periods,) equity at the end of each period
+
+
+def book_capacity(orders: int) -> int:
+    """Return the number of effects that one call can report for this many orders: each may be modified, triggered,
+    filled (with a position closed and one opened), cancelled, and end up to as many attached orders."""
+    return 8 * orders + 64

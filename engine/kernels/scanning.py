@@ -1,0 +1,68 @@
+"""This module looks ahead for the next step in which anything can happen to the account, so that nothing else is called."""
+
+from typing import Any
+
+from engine.kernels.codes import DAY, GTC, GTD
+from engine.kernels.compiled import kernel
+from engine.kernels.matching import is_live, is_market_like, is_resting_limit
+from engine.kernels.records import State, Tape
+from engine.kernels.tape import is_last_of_day, row_at
+from engine.kernels.touch import limit_touched, stop_touched
+
+FIRST_WINDOW = 64  # steps; the window doubles while nothing is found, so that a busy strategy does not pay for a long look
+LAST_WINDOW = 65_536
+
+
+@kernel
+def next_busy(tape: Tape, state: State, first: int, end: int) -> int:
+    """Return the first step in [first, end) in which an order may fill, expire or change, or a margin call is due; else end."""
+    core = state.core[0]
+    if core["orders"] == 0 and core["maintenance"] <= 0.0:
+        return end
+    for step in range(first, end):
+        for place in range(core["orders"]):
+            if _is_busy(tape, state, state.book[place], step):
+                return step
+        if core["maintenance"] > 0.0 and is_under_margin(tape, state, step):
+            return step
+    return end
+
+
+@kernel
+def _is_busy(tape: Tape, state: State, order: Any, step: int) -> bool:
+    core = state.core[0]
+    if order["cancel_step"] == step or order["modify_step"] == step:
+        return True
+    if order["time_in_force"] != GTC:
+        if order["time_in_force"] == GTD:
+            if tape.time_ns[step] >= order["expires_ns"]:
+                return True
+        elif order["time_in_force"] == DAY:
+            if order["day"] < 0 or is_last_of_day(tape, step):
+                return True
+        else:
+            return step >= order["active_step"]
+    if not is_live(tape, state, order, step):
+        return False
+    if is_market_like(order):
+        return True
+    row = row_at(tape, state, order["symbol"], step)
+    low, high, close = tape.low[row], tape.high[row], tape.close[row]
+    if is_resting_limit(order):
+        return limit_touched(core, order["side"], order["limit"], low, high, close)
+    return stop_touched(core, order["side"], order["stop"], low, high, close)
+
+
+@kernel
+def is_under_margin(tape: Tape, state: State, step: int) -> bool:
+    """Tell whether equity at the step's close is below the maintenance margin of the positions."""
+    core = state.core[0]
+    equity = core["cash"]
+    exposure = 0.0
+    for index in range(core["symbols"]):
+        symbol = state.symbols[index]
+        if symbol["quantity"] != 0.0:
+            value = symbol["quantity"] * symbol["multiplier"] * tape.close[row_at(tape, state, index, step)]
+            equity += value
+            exposure += abs(value)
+    return bool(exposure > 0.0 and equity < core["maintenance"] * exposure)

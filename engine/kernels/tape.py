@@ -1,0 +1,49 @@
+"""This module answers what a tape holds at a step: a symbol's row, whether it has a bar there, its last price."""
+
+from engine.kernels.codes import DAY_NS
+from engine.kernels.compiled import kernel
+from engine.kernels.records import State, Tape
+
+
+@kernel
+def row_at(tape: Tape, state: State, symbol: int, step: int) -> int:
+    """Return the row of the symbol's last bar at or before the step, -1 if there is none."""
+    if step < 0:
+        return -1
+    if state.core[0]["is_dense"]:
+        return int(state.symbols[symbol]["offset"] + step)
+    return int(tape.latest[symbol, step])
+
+
+@kernel
+def has_bar(tape: Tape, state: State, symbol: int, step: int) -> bool:
+    """Tell whether the symbol has a bar of its own at the step."""
+    if state.core[0]["is_dense"]:
+        return True
+    row = tape.latest[symbol, step]
+    if step == 0:
+        return bool(row >= 0)
+    return bool(row != tape.latest[symbol, step - 1])
+
+
+@kernel
+def price_at(tape: Tape, state: State, symbol: int, step: int) -> float:
+    """Return the symbol's last close at or before the step, 0 if there is none."""
+    row = row_at(tape, state, symbol, step)
+    if row < 0:
+        return 0.0
+    return float(tape.close[row])
+
+
+@kernel
+def day_at(tape: Tape, step: int) -> int:
+    """Return the step's calendar day in UTC, counted from 1970-01-01."""
+    return int(tape.time_ns[step] // DAY_NS)
+
+
+@kernel
+def is_last_of_day(tape: Tape, step: int) -> bool:
+    """Tell whether the next step, if there is one, lies on another day. Session ends are known beforehand."""
+    if step + 1 >= len(tape.time_ns):
+        return False  # the end of data ends orders, not the day
+    return day_at(tape, step + 1) != day_at(tape, step)

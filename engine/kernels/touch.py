@@ -1,0 +1,94 @@
+"""This module holds the price rules: whether a bar fills an order, and at what price before slippage.
+
+``side`` is +1 for a buy, -1 for a sell; a sell mirrors a buy. A price of NaN means: not in this bar.
+"""
+
+import math
+from typing import Any
+
+from engine.kernels.codes import (
+    GAP_CLOSE,
+    GAP_LIMIT,
+    GAP_OPEN,
+    GAP_STOP_CLOSE,
+    GAP_STOP_OPEN,
+    GAP_STOP_STOP,
+    NEXT_OPEN,
+    STOP_CLOSE,
+    STOP_INCLUSIVE,
+    TOUCH_CLOSE,
+    TOUCH_INCLUSIVE,
+)
+from engine.kernels.compiled import kernel
+
+
+@kernel
+def market_price(core: Any, bar_open: float, close: float) -> float:
+    """Market orders fill at the open of their first bar, or at a close (of the bar they were sent in, or of the next)."""
+    if core["market_fill"] == NEXT_OPEN:
+        return bar_open
+    return close
+
+
+@kernel
+def limit_touched(core: Any, side: int, limit: float, low: float, high: float, close: float) -> bool:
+    """Inclusive: the bar reaches the limit. Strict: it goes beyond. Close: the bar closes at or beyond the limit."""
+    if core["limit_touch"] == TOUCH_CLOSE:
+        return bool(side * (limit - close) >= 0.0)
+    best = low if side > 0 else high
+    if core["limit_touch"] == TOUCH_INCLUSIVE:
+        return bool(side * (limit - best) >= 0.0)
+    return bool(side * (limit - best) > 0.0)
+
+
+@kernel
+def limit_price(core: Any, side: int, limit: float, bar_open: float, high: float, low: float, close: float) -> float:
+    """Return the price of a limit order in this bar: the limit, or by the gap rule when the bar opens beyond it.
+
+    Buy at 98 in 96/103/95/101: open 96, gap rule limit 98, gap rule close 101, gap rule within 98.
+    """
+    if not limit_touched(core, side, limit, low, high, close):
+        return math.nan
+    if side * (limit - bar_open) >= 0.0:
+        if core["gap_limit"] == GAP_OPEN:
+            return bar_open
+        if core["gap_limit"] == GAP_LIMIT:
+            return limit
+        if core["gap_limit"] == GAP_CLOSE:
+            return close
+        return min(max(limit, low), high)
+    if core["limit_touch"] == TOUCH_CLOSE:
+        return close
+    return limit
+
+
+@kernel
+def stop_touched(core: Any, side: int, stop: float, low: float, high: float, close: float) -> bool:
+    """Inclusive: the bar reaches the stop. Range: the stop lies inside the bar. Close: the bar closes at or beyond it."""
+    if core["stop_touch"] == STOP_CLOSE:
+        return bool(side * (close - stop) >= 0.0)
+    if core["stop_touch"] == STOP_INCLUSIVE:
+        worst = high if side > 0 else low
+        return bool(side * (worst - stop) >= 0.0)
+    return bool(low <= stop <= high)
+
+
+@kernel
+def stop_price(core: Any, side: int, stop: float, bar_open: float, high: float, low: float, close: float) -> float:
+    """Return the price at which a stop is triggered in this bar: the stop, or by the gap rule when the bar opens beyond.
+
+    Buy stop 103 in 105/106/104/105: open 105, gap rule stop 103, within 105 (the whole bar is beyond the stop).
+    """
+    if not stop_touched(core, side, stop, low, high, close):
+        return math.nan
+    if side * (bar_open - stop) >= 0.0:
+        if core["gap_stop"] == GAP_STOP_OPEN:
+            return bar_open
+        if core["gap_stop"] == GAP_STOP_STOP:
+            return stop
+        if core["gap_stop"] == GAP_STOP_CLOSE:
+            return close
+        return stop if low <= stop <= high else bar_open
+    if core["stop_touch"] == STOP_CLOSE:
+        return close
+    return stop

@@ -1,0 +1,87 @@
+"""This module lays a market out for the kernels: one merged time line, all symbols' columns one after the other."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.kernels.records import SYMBOL, Records, Tape
+from schemas.market_data import Bars, FloatArray, Instrument, Market, TimeArray
+
+
+def merged_times(market: Market) -> TimeArray:
+    """Return the times at which any symbol has a bar, ascending. One symbol's own array is returned as it is."""
+    first = market.bars[0].time_ns
+    if all(len(bars) == len(first) and np.array_equal(bars.time_ns, first) for bars in market.bars[1:]):
+        return first
+    return np.unique(np.concatenate([bars.time_ns for bars in market.bars]))
+
+
+def is_dense(market: Market, times: TimeArray) -> bool:
+    """Tell whether every symbol has a bar at every time."""
+    return all(len(bars) == len(times) for bars in market.bars)
+
+
+def lay_out(market: Market) -> Tape:
+    """Return the tape. A single symbol's columns are used as they are (memory-mapped, say); several are copied."""
+    times = merged_times(market)
+    return Tape(
+        time_ns=np.ascontiguousarray(times, dtype=np.int64),
+        open=_column([bars.open for bars in market.bars]),
+        high=_column([bars.high for bars in market.bars]),
+        low=_column([bars.low for bars in market.bars]),
+        close=_column([bars.close for bars in market.bars]),
+        volume=_column([bars.volume for bars in market.bars]),
+        latest=_latest_rows(market.bars, times) if not is_dense(market, times) else np.zeros((0, 0), dtype=np.int32),
+    )
+
+
+def _column(arrays: list[FloatArray]) -> FloatArray:
+    if len(arrays) == 1:
+        return np.ascontiguousarray(arrays[0], dtype=np.float64)
+    return np.concatenate(arrays).astype(np.float64, copy=False)
+
+
+def offsets(market: Market) -> list[int]:
+    """Return the first row of each symbol."""
+    total, result = 0, []
+    for bars in market.bars:
+        result.append(total)
+        total += len(bars)
+    return result
+
+
+def _latest_rows(all_bars: tuple[Bars, ...], times: TimeArray) -> NDArray[np.int32]:
+    """Return, for each symbol and step, the row of its last bar at or before the step, -1 where there is none yet."""
+    latest = np.empty((len(all_bars), len(times)), dtype=np.int32)
+    offset = 0
+    for index, bars in enumerate(all_bars):
+        place = np.searchsorted(bars.time_ns, times, side="right") - 1
+        latest[index] = np.where(place >= 0, place + offset, -1)
+        offset += len(bars)
+    return latest
+
+
+def symbol_records(market: Market) -> Records:
+    """Return the symbols' instruments and empty positions, shape (symbols,)."""
+    records = np.zeros(len(market.bars), dtype=SYMBOL)
+    for record, instrument, offset in zip(records, market.instruments, offsets(market), strict=True):
+        record["offset"] = offset
+        record["tick"] = instrument.tick
+        record["tick_inverse"] = grid_inverse(instrument.tick)
+        record["lot"] = instrument.lot
+        record["lot_inverse"] = grid_inverse(instrument.lot)
+        record["multiplier"] = instrument.multiplier
+        record["used_step"] = -1
+    return records
+
+
+def grid_inverse(step: float) -> float:
+    """Return 1 / step where that is a whole number (0.01 -> 100.0), else 0."""
+    if step <= 0.0 or step > 1.0:
+        return 0.0
+    inverse = float(round(1.0 / step))
+    return inverse if abs(inverse * step - 1.0) < 1e-9 else 0.0
+
+
+def periods_per_year(instruments: tuple[Instrument, ...]) -> float:
+    """Return 365 where every instrument trades always, else 252."""
+    return 365.0 if all(instrument.calendar == "always" for instrument in instruments) else 252.0

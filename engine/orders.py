@@ -1,0 +1,128 @@
+"""This module holds what a strategy gets back from an order call: a handle that follows the order, and position views."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from schemas.events import OrderEnd, OrderType, RejectReason, Side, TimeInForce
+
+if TYPE_CHECKING:
+    from engine.broker import Broker
+
+
+class OrderStatus(StrEnum):
+    """Where an order is in its life."""
+
+    SENT = "sent"  # asked for in this callback; answered when the callback returns
+    WORKING = "working"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+
+
+class Order:
+    """A handle on one order. Its values are those of the latest event about it."""
+
+    __slots__ = (
+        "_broker", "id", "symbol", "side", "type", "quantity", "leaves", "limit", "stop", "trail_amount", "trail_percent",
+        "time_in_force", "expires_ns", "reduce_only", "post_only", "group", "parent_id", "tag", "status", "reason",
+        "average_price", "filled",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        broker: "Broker | None",
+        order_id: int,
+        symbol: str,
+        side: Side,
+        order_type: OrderType,
+        *,
+        limit: float | None = None,
+        stop: float | None = None,
+        time_in_force: TimeInForce = TimeInForce.GTC,
+        expires_ns: int | None = None,
+        reduce_only: bool = False,
+        group: str | None = None,
+        parent_id: int | None = None,
+        tag: str | None = None,
+    ) -> None:
+        self._broker = broker
+        self.id = order_id
+        self.symbol = symbol
+        self.side = side
+        self.type = order_type
+        self.quantity: float | None = None  # whole lots, once the order was taken
+        self.leaves = 0.0
+        self.limit = limit
+        self.stop = stop
+        self.trail_amount: float | None = None
+        self.trail_percent: float | None = None
+        self.time_in_force = time_in_force
+        self.expires_ns = expires_ns
+        self.reduce_only = reduce_only
+        self.post_only = False
+        self.group = group
+        self.parent_id = parent_id
+        self.tag = tag
+        self.status = OrderStatus.SENT
+        self.reason: RejectReason | OrderEnd | None = None
+        self.average_price: float | None = None
+        self.filled = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the order may still fill."""
+        return self.status is OrderStatus.SENT or self.status is OrderStatus.WORKING
+
+    def cancel(self) -> None:
+        """Ask to cancel what is open of the order. Nothing happens if it has ended meanwhile."""
+        assert self._broker is not None, "an order of the engine can't be cancelled"
+        self._broker.cancel(self)
+
+    def modify(self, *, quantity: float | None = None, limit: float | None = None, stop: float | None = None) -> None:
+        """Ask to change the order's open quantity or its prices; what is None stays."""
+        assert self._broker is not None, "an order of the engine can't be modified"
+        self._broker.modify(self, quantity=quantity, limit=limit, stop=stop)
+
+    def __repr__(self) -> str:
+        return f"Order({self.id}, {self.side} {self.quantity} {self.symbol} {self.type}, {self.status})"
+
+
+@dataclass(slots=True)
+class Position:
+    """What is held of one symbol now."""
+
+    symbol: str
+    quantity: float = 0.0  # negative: short
+    average_price: float = 0.0
+    realized_pnl: float = 0.0  # of the open position, commissions inside
+    commission: float = 0.0
+    id: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.quantity != 0.0
+
+    @property
+    def is_long(self) -> bool:
+        return self.quantity > 0.0
+
+    @property
+    def is_short(self) -> bool:
+        return self.quantity < 0.0
+
+    def __bool__(self) -> bool:
+        return self.quantity != 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution, as ``on_fill`` gets it."""
+
+    order: Order
+    symbol: str
+    side: Side
+    quantity: float
+    price: float
+    commission: float

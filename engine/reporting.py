@@ -1,0 +1,370 @@
+"""This module turns the kernels' effects into events, keeps the strategy's handles and positions, and tells its callbacks."""
+
+import math
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+from engine.broker import Broker
+from engine.kernels import codes
+from engine.kernels.records import EFFECT, MARK
+from engine.orders import Fill, Order, OrderStatus, Position
+from engine.recorder import MARK_WEIGHT, MARKS_PER_EVENT, Recorder
+from engine.strategy import Strategy
+from schemas.events import (
+    EquityMarked,
+    MarginCalled,
+    OrderCancelled,
+    OrderEnd,
+    OrderExpired,
+    OrderFilled,
+    OrderModified,
+    OrderRejected,
+    OrderSubmitted,
+    OrderTriggered,
+    OrderType,
+    PositionChanged,
+    PositionClosed,
+    PositionOpened,
+    RejectReason,
+    Side,
+)
+
+_PLACES = {name: place for place, name in enumerate(EFFECT.names or ())}
+(_KIND, _STEP, _ORDER, _SYMBOL, _SIDE, _REASON, _FILL, _POSITION, _QUANTITY, _PRICE, _COMMISSION, _LEAVES, _LIMIT, _STOP,
+ _AVERAGE, _CLOSE, _REALIZED, _GROSS, _MAE, _MFE, _OPENED, _BARS, _MAKER) = (
+    _PLACES[name]
+    for name in (
+        "kind", "step", "order", "symbol", "side", "reason", "fill", "position", "quantity", "price", "commission", "leaves",
+        "limit", "stop", "average", "close", "realized", "gross", "mae", "mfe", "opened_step", "bars", "is_maker",
+    )
+)  # fmt: skip
+_REJECT_REASONS = list(RejectReason)
+_ENDS = list(OrderEnd)
+_MARK_PLACES = {name: place for place, name in enumerate(MARK.names or ())}
+_POSITION_KINDS = (codes.OPENED, codes.CHANGED, codes.CLOSED)
+
+
+class Reporter:
+    """Reports what happened, in its order, to the log and to the strategy. One for each simulation."""
+
+    def __init__(self, broker: Broker, recorder: Recorder, strategy: Strategy, *, records_orders: bool) -> None:
+        self._broker = broker
+        self._recorder = recorder
+        self._records_orders = records_orders
+        self._on_order = _overridden(strategy, "on_order")
+        self._on_fill = _overridden(strategy, "on_fill")
+        self._on_position = _overridden(strategy, "on_position")
+        self._notices: list[tuple[Callable[[Any], None], Any]] = []
+        self.pnl = array("d")  # realised PnL of each closed position
+        self.gross = array("d")
+        self.returns = array("d")  # NaN where undefined
+        self.bars_held = array("q")
+        self.sides = array("b")  # +1: it was long
+        self.orders = 0
+        self.fills = 0
+        broker.refuse = self._refuse
+
+    def report(self) -> list[tuple[Callable[[Any], None], Any]]:
+        """Turn the pending effects into events; return the callbacks to make, in their order."""
+        broker = self._broker
+        count = int(broker.state.core[0]["effects"])
+        if count:
+            time_ns = broker.time_ns()
+            for row in broker.state.effects[:count].tolist():
+                kind = row[_KIND]
+                if kind not in _POSITION_KINDS:
+                    self._recorder.group()
+                _REPORTS[kind](self, row, time_ns)
+            core = broker.state.core[0]
+            core["effects"] = 0
+            broker.cash = float(core["cash"])
+            broker.next_order = max(broker.next_order, int(core["next_order"]))
+        notices, self._notices = self._notices, []
+        return notices
+
+    def _tell_order(self, order: Order) -> None:
+        if self._on_order is not None:
+            self._notices.append((self._on_order, order))
+
+    # --- orders ---
+
+    def _submitted(self, row: tuple[Any, ...], time_ns: int) -> None:
+        self.orders += 1
+        order = self._broker.handles.get(row[_ORDER])
+        if order is None:  # the engine's own: a liquidation
+            symbol = self._broker.symbols[row[_SYMBOL]]
+            side = Side.BUY if row[_SIDE] > 0 else Side.SELL
+            order = Order(None, row[_ORDER], symbol, side, OrderType.MARKET, tag="margin_call")
+            self._broker.handles[order.id] = order
+        quantity = None if math.isnan(row[_QUANTITY]) else row[_QUANTITY]
+        order.quantity = quantity
+        order.leaves = quantity or 0.0
+        order.status = OrderStatus.WORKING
+        self._record_submission(order, time_ns)
+        self._tell_order(order)
+
+    def _record_submission(self, order: Order, time_ns: int) -> None:
+        if not self._records_orders:
+            return
+        self._recorder.add(
+            OrderSubmitted(
+                sequence=self._recorder.next_sequence(),
+                time_ns=time_ns,
+                order_id=order.id,
+                symbol=order.symbol,
+                side=order.side,
+                order_type=order.type,
+                quantity=order.quantity,
+                time_in_force=order.time_in_force,
+                limit_price=_finite(order.limit),
+                stop_price=_finite(order.stop),
+                expires_ns=order.expires_ns,
+                reduce_only=order.reduce_only,
+                oco_group=order.group,
+                parent_order_id=order.parent_id,
+                tag=order.tag,
+            ),
+            256 if order.tag is None and order.group is None else 1_024,
+        )
+
+    def _refuse(self, order: Order, quantity: float) -> None:
+        """Refuse an order for a symbol that the run does not have."""
+        self.orders += 1
+        order.quantity = _finite(quantity)
+        time_ns = self._broker.time_ns()
+        self._recorder.group()
+        self._record_submission(order, time_ns)
+        self._rejected_with(order, RejectReason.UNKNOWN_SYMBOL, time_ns)
+
+    def _rejected(self, row: tuple[Any, ...], time_ns: int) -> None:
+        order = self._broker.handles.pop(row[_ORDER])
+        self._rejected_with(order, _REJECT_REASONS[row[_REASON]], time_ns)
+
+    def _rejected_with(self, order: Order, reason: RejectReason, time_ns: int) -> None:
+        order.status = OrderStatus.REJECTED
+        order.reason = reason
+        order.leaves = 0.0
+        if self._records_orders:
+            sequence = self._recorder.next_sequence()
+            self._recorder.add(OrderRejected(sequence=sequence, time_ns=time_ns, order_id=order.id, reason=reason))
+        self._tell_order(order)
+
+    def _modified(self, row: tuple[Any, ...], time_ns: int) -> None:
+        order = self._broker.handles[row[_ORDER]]
+        order.leaves = row[_QUANTITY]
+        order.quantity = order.filled + order.leaves
+        order.limit = _finite(row[_LIMIT])
+        order.stop = _finite(row[_STOP])
+        if self._records_orders:
+            self._recorder.add(
+                OrderModified(
+                    sequence=self._recorder.next_sequence(),
+                    time_ns=time_ns,
+                    order_id=order.id,
+                    quantity=order.quantity,
+                    limit_price=order.limit,
+                    stop_price=order.stop,
+                )
+            )
+        self._tell_order(order)
+
+    def _triggered(self, row: tuple[Any, ...], time_ns: int) -> None:
+        order = self._broker.handles[row[_ORDER]]
+        if self._records_orders:
+            sequence = self._recorder.next_sequence()
+            self._recorder.add(OrderTriggered(sequence=sequence, time_ns=time_ns, order_id=order.id, price=row[_PRICE]))
+        self._tell_order(order)
+
+    def _cancelled(self, row: tuple[Any, ...], time_ns: int) -> None:
+        order = self._broker.handles.pop(row[_ORDER])
+        order.status = OrderStatus.CANCELLED
+        order.reason = _ENDS[row[_REASON]]
+        order.leaves = 0.0
+        if self._records_orders:
+            self._recorder.add(
+                OrderCancelled(
+                    sequence=self._recorder.next_sequence(),
+                    time_ns=time_ns,
+                    order_id=order.id,
+                    reason=order.reason,
+                    quantity=row[_LEAVES],
+                )
+            )
+        self._tell_order(order)
+
+    def _expired(self, row: tuple[Any, ...], time_ns: int) -> None:
+        order = self._broker.handles.pop(row[_ORDER])
+        order.status = OrderStatus.EXPIRED
+        order.leaves = 0.0
+        if self._records_orders:
+            sequence = self._recorder.next_sequence()
+            self._recorder.add(OrderExpired(sequence=sequence, time_ns=time_ns, order_id=order.id, quantity=row[_LEAVES]))
+        self._tell_order(order)
+
+    def _filled(self, row: tuple[Any, ...], time_ns: int) -> None:
+        self.fills += 1
+        order = self._broker.handles[row[_ORDER]]
+        quantity, price, leaves = row[_QUANTITY], row[_PRICE], row[_LEAVES]
+        value = (order.average_price or 0.0) * order.filled + price * quantity
+        order.filled += quantity
+        order.average_price = value / order.filled
+        order.leaves = leaves
+        if leaves <= 0.0:
+            order.status = OrderStatus.FILLED
+            del self._broker.handles[order.id]
+        self._recorder.add(
+            OrderFilled(
+                sequence=self._recorder.next_sequence(),
+                time_ns=time_ns,
+                fill_id=row[_FILL],
+                order_id=order.id,
+                symbol=order.symbol,
+                side=order.side,
+                quantity=quantity,
+                price=price,
+                commission=row[_COMMISSION],
+                leaves_quantity=leaves,
+                is_maker=bool(row[_MAKER]),
+            )
+        )
+        if self._on_fill is not None:
+            self._notices.append((self._on_fill, Fill(order, order.symbol, order.side, quantity, price, row[_COMMISSION])))
+        self._tell_order(order)
+
+    # --- positions ---
+
+    def _position(self, row: tuple[Any, ...]) -> Position:
+        position = self._broker.positions[self._broker.symbols[row[_SYMBOL]]]
+        position.id = row[_POSITION]
+        position.quantity = row[_QUANTITY]
+        position.average_price = row[_AVERAGE]
+        position.commission = row[_COMMISSION]
+        position.realized_pnl = row[_REALIZED]
+        if self._on_position is not None:
+            self._notices.append((self._on_position, position))
+        return position
+
+    def _opened(self, row: tuple[Any, ...], time_ns: int) -> None:
+        position = self._position(row)
+        self._recorder.add(
+            PositionOpened(
+                sequence=self._recorder.next_sequence(),
+                time_ns=time_ns,
+                position_id=row[_POSITION],
+                symbol=position.symbol,
+                quantity=row[_QUANTITY],
+                average_price=row[_AVERAGE],
+                commission=row[_COMMISSION],
+                realized_pnl=row[_REALIZED],
+            )
+        )
+
+    def _changed(self, row: tuple[Any, ...], time_ns: int) -> None:
+        position = self._position(row)
+        self._recorder.add(
+            PositionChanged(
+                sequence=self._recorder.next_sequence(),
+                time_ns=time_ns,
+                position_id=row[_POSITION],
+                symbol=position.symbol,
+                quantity=row[_QUANTITY],
+                average_price=row[_AVERAGE],
+                commission=row[_COMMISSION],
+                realized_pnl=row[_REALIZED],
+                gross_pnl=row[_GROSS],
+            )
+        )
+
+    def _closed(self, row: tuple[Any, ...], time_ns: int) -> None:
+        position = self._position(row)
+        position.quantity = 0.0
+        average, side = row[_AVERAGE], row[_SIDE]
+        fraction = side * (row[_CLOSE] / average - 1.0) if average > 0.0 else None
+        self.pnl.append(row[_REALIZED])
+        self.gross.append(row[_GROSS])
+        self.returns.append(math.nan if fraction is None else fraction)
+        self.bars_held.append(row[_BARS])
+        self.sides.append(side)
+        self._recorder.add(
+            PositionClosed(
+                sequence=self._recorder.next_sequence(),
+                time_ns=time_ns,
+                position_id=row[_POSITION],
+                symbol=position.symbol,
+                side=Side.BUY if side > 0 else Side.SELL,
+                quantity=row[_QUANTITY],
+                average_price=average,
+                average_close=row[_CLOSE],
+                commission=row[_COMMISSION],
+                realized_pnl=row[_REALIZED],
+                gross_pnl=row[_GROSS],
+                return_fraction=fraction,
+                opened_ns=int(self._broker.tape.time_ns[row[_OPENED]]),
+                bars_held=row[_BARS],
+                mae=row[_MAE],
+                mfe=row[_MFE],
+            ),
+            512,
+        )
+
+    # --- account ---
+
+    def _margin_called(self, row: tuple[Any, ...], time_ns: int) -> None:
+        sequence = self._recorder.next_sequence()
+        self._recorder.add(
+            MarginCalled(sequence=sequence, time_ns=time_ns, equity=row[_QUANTITY], maintenance=row[_PRICE])
+        )  # fmt: skip
+
+    def report_marks(self, at_least: int) -> None:
+        """Report the pending equity marks in blocks, if there are ``at_least`` so many."""
+        core = self._broker.state.core[0]
+        count = int(core["marks"])
+        if count < max(at_least, 1):
+            return
+        marks = self._broker.state.marks
+        for first in range(0, count, MARKS_PER_EVENT):
+            part = marks[first : min(count, first + MARKS_PER_EVENT)]
+            times = self._broker.tape.time_ns[part["step"]].tolist()
+            self._recorder.group()
+            self._recorder.add(
+                EquityMarked(
+                    sequence=self._recorder.next_sequence(),
+                    time_ns=times[-1],
+                    times_ns=tuple(times),
+                    equity=tuple(part["equity"].tolist()),
+                    cash=tuple(part["cash"].tolist()),
+                    exposure=tuple(part["exposure"].tolist()),
+                    drawdown=tuple(part["drawdown"].tolist()),
+                ),
+                256 + MARK_WEIGHT * len(times),
+            )
+        core["marks"] = 0
+
+
+_REPORTS: list[Callable[[Reporter, tuple[Any, ...], int], None]] = [
+    Reporter._submitted,
+    Reporter._rejected,
+    Reporter._modified,
+    Reporter._triggered,
+    Reporter._cancelled,
+    Reporter._expired,
+    Reporter._filled,
+    Reporter._opened,
+    Reporter._changed,
+    Reporter._closed,
+    Reporter._margin_called,
+]
+
+
+def _overridden(strategy: Strategy, name: str) -> Callable[[Any], None] | None:
+    """Return the strategy's callback, None where it is the base class's empty one."""
+    if getattr(type(strategy), name) is getattr(Strategy, name):
+        return None
+    callback: Callable[[Any], None] = getattr(strategy, name)
+    return callback
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no NaN and no infinity: such a price is shown as absent. Its order is rejected."""
+    return value if value is not None and math.isfinite(value) else None

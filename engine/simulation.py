@@ -1,0 +1,227 @@
+"""This module runs a strategy over a market and yields the run's commits.
+
+The loop: steps in which an order may fill are *busy*; the kernels find the next one ahead of time. Between two busy steps
+nothing is called but the strategy's ``on_bar``. A step goes: the bar is matched, the strategy's series show it, the
+callbacks are told what happened, ``on_bar`` speaks, what it asked for is applied at the bar's close.
+"""
+
+import random
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pydantic
+
+from engine.broker import Broker
+from engine.errors import ParametersError, StrategyError, strategy_error
+from engine.kernels.scanning import FIRST_WINDOW, LAST_WINDOW
+from engine.kernels.stepping import finish, play, resume
+from engine.market import lay_out
+from engine.recorder import MARKS_PER_EVENT, Recorder
+from engine.reporting import Reporter
+from engine.series import Columns, rows
+from engine.setup import BLOCK, first_state
+from engine.strategy import Bars, Data, Positions, Strategy
+from engine.summary import summarize
+from engine.timeline import select
+from schemas.commit import EncodedCommit, Head
+from schemas.errors import field_error
+from schemas.events import BacktestCompleted, BacktestProgressed
+from schemas.ids import BacktestId
+from schemas.market_data import Market
+from schemas.spec import BacktestSpec
+
+PROGRESS_REPORTS = 100  # a run reports its progress at most so often
+
+
+def simulate(
+    backtest_id: BacktestId, spec: BacktestSpec, head: Head, market: Market, strategy: type[Strategy]
+) -> Iterator[EncodedCommit]:
+    """Yield the simulation's commits, in order, the last one terminal. Equal arguments give equal bytes.
+
+    head : after the commit of BacktestStarted
+    Raises StrategyError when the strategy raises (after the commits of what happened before), ParametersError for
+    parameters that its schema refuses, NoDataError and UnknownSymbolError like ``timeline.select``.
+    """
+    simulation = Simulation(backtest_id, spec, head, select(spec, market), strategy)
+    yield from simulation.run()
+
+
+def parameters_of(strategy: type[Strategy], given: dict[str, Any]) -> Any:
+    """Return the strategy's parameters, checked. Raises ParametersError naming each wrong field."""
+    try:
+        return strategy.Parameters.model_validate(given)
+    except pydantic.ValidationError as error:
+        raise ParametersError(str(field_error(error))) from error
+
+
+class Simulation:
+    """One run. Its state is the kernels' arrays; everything here is about the strategy and the log."""
+
+    def __init__(
+        self, backtest_id: BacktestId, spec: BacktestSpec, head: Head, market: Market, strategy: type[Strategy]
+    ) -> None:
+        self._spec = spec
+        self._market = market
+        self._tape = lay_out(market)
+        self._steps = len(self._tape.time_ns)
+        self._recorder = Recorder(backtest_id, head)
+        self._parameters = parameters_of(strategy, spec.strategy.parameters)
+        self._strategy = strategy.__new__(strategy)
+        self._has_on_bar = strategy.on_bar is not Strategy.on_bar
+        self._broker = Broker(market, self._tape, first_state(spec, market, self._tape), strategy.history)
+        self._reporter = Reporter(self._broker, self._recorder, self._strategy, records_orders=spec.recording.orders)
+        self._window = FIRST_WINDOW
+        self._progress_every = BLOCK * max(1, -(-self._steps // (BLOCK * PROGRESS_REPORTS)))
+
+    def run(self) -> Iterator[EncodedCommit]:
+        """Yield the commits. When the strategy raises, what happened before is yielded first."""
+        try:
+            self._start()
+            for first in range(0, self._steps, BLOCK):
+                end = min(first + BLOCK, self._steps)
+                self._run_block(first, end)
+                self._end_block(end)
+                if self._recorder.has_ready:
+                    yield from self._recorder.ready()
+            self._finish()
+        except (Exception, SystemExit) as error:
+            raised = strategy_error(error)
+            self._recorder.flush()
+            yield from self._recorder.ready()
+            if raised is error:
+                raise
+            raise raised from error
+        yield from self._recorder.ready()
+
+    def _start(self) -> None:
+        """Give the strategy what it works with, let it prepare, let it start."""
+        strategy, broker = self._strategy, self._broker
+        strategy._broker = broker
+        strategy.parameters = self._parameters
+        strategy.symbols = broker.symbols
+        strategy.bars = Bars(broker, broker.symbols)
+        strategy.position = Positions(broker.positions)
+        strategy.random = random.Random(self._spec.seed)
+        strategy.__init__()  # type: ignore[misc]
+        strategy.prepare(Data(_columns(self._market)))
+        broker.close_preparation()
+        _refuse_whole_columns(strategy, {len(bars) for bars in self._market.bars})
+        strategy.on_start()
+
+    def _run_block(self, first: int, end: int) -> None:
+        """Run the steps from ``first`` to ``end``, exclusive."""
+        broker, on_bar = self._broker, self._strategy.on_bar
+        fed, feeds = rows(broker.feeds, first, end), len(broker.feeds)
+        while broker.step < end - 1:
+            busy, horizon = self._settle(end)
+            if len(broker.feeds) != feeds:  # the strategy has looked at a column for the first time
+                fed, feeds = rows(broker.feeds, broker.step + 1, end), len(broker.feeds)
+            if self._has_on_bar:
+                for broker.step, _ in zip(range(broker.step + 1, busy), fed, strict=False):
+                    on_bar()
+                    if broker.actions:
+                        break
+            else:
+                deque(islice(fed, busy - 1 - broker.step), maxlen=0)
+                broker.step = busy - 1
+            if broker.actions:
+                self._window = FIRST_WINDOW
+            elif busy < horizon:
+                self._play(busy, fed)
+            else:
+                self._window = min(2 * self._window, LAST_WINDOW)
+
+    def _settle(self, end: int) -> tuple[int, int]:
+        """Apply what the strategy asked for at this step's close, tell it the answers, until it asks no more.
+
+        Returns the next busy step, and how far ahead was looked for it.
+        """
+        broker = self._broker
+        while True:
+            horizon = min(broker.step + 1 + self._window, end)
+            actions = broker.fill_inbox()
+            busy = int(resume(self._tape, broker.state, broker.step, actions, horizon))
+            if actions:
+                self._tell()
+            if not broker.actions:
+                return busy, horizon
+
+    def _play(self, step: int, fed: Iterator[Any]) -> None:
+        """Match the step's bar, show it to the strategy, tell what happened, let it speak."""
+        broker = self._broker
+        play(self._tape, broker.state, step)
+        next(fed)
+        broker.step = step
+        self._window = FIRST_WINDOW
+        self._tell()
+        if self._has_on_bar:
+            self._strategy.on_bar()
+
+    def _tell(self) -> None:
+        """Record the pending effects and make the callbacks about them."""
+        for callback, subject in self._reporter.report():
+            callback(subject)
+
+    def _end_block(self, end: int) -> None:
+        """Do the chores of a block: marks, progress, dropping old values of series."""
+        broker, recorder = self._broker, self._recorder
+        recorder.bars_done = end
+        self._reporter.report_marks(MARKS_PER_EVENT)
+        if end % self._progress_every == 0 and end < self._steps:
+            recorder.group()
+            recorder.add(
+                BacktestProgressed(
+                    sequence=recorder.next_sequence(),
+                    time_ns=broker.time_ns(),
+                    bars_done=end,
+                    bars=self._steps,
+                    equity=broker.equity(),
+                )
+            )
+            recorder.flush()
+        for feed in broker.feeds:
+            feed.trim(self._strategy.history)
+
+    def _finish(self) -> None:
+        """Settle the last bar's orders, let the strategy end, end open orders, mark the last bar, sum up."""
+        self._settle(self._steps)
+        self._strategy.on_end()
+        self._settle(self._steps)
+        state, recorder, reporter = self._broker.state, self._recorder, self._reporter
+        finish(self._tape, state)
+        self._tell()
+        reporter.report_marks(1)
+        recorder.group()
+        recorder.add(
+            BacktestCompleted(
+                sequence=recorder.next_sequence(),
+                time_ns=self._broker.time_ns(),
+                bars=self._steps,
+                orders=reporter.orders,
+                fills=reporter.fills,
+                trades=len(reporter.pnl),
+                final_equity=float(state.core[0]["equity"]),
+                statistics=summarize(self._spec, self._market, self._tape, state, reporter),
+            ),
+            8_192,
+        )
+        recorder.flush()
+
+
+def _columns(market: Market) -> dict[str, Columns]:
+    return {
+        bars.symbol: Columns(
+            bars.symbol, bars.time_ns, open=bars.open, high=bars.high, low=bars.low, close=bars.close, volume=bars.volume
+        )
+        for bars in market.bars
+    }
+
+
+def _refuse_whole_columns(strategy: Strategy, lengths: set[int]) -> None:
+    """Refuse a strategy that keeps a whole column as an attribute: in ``on_bar`` it would show the future."""
+    for name, value in vars(strategy).items():
+        if isinstance(value, np.ndarray) and value.ndim == 1 and len(value) in lengths and len(value) > 1:
+            raise StrategyError(f"{name} holds one value for every bar: wrap it in self.indicator(...), which ends at the current bar")

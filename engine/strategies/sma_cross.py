@@ -1,0 +1,37 @@
+"""This module follows the trend: it holds while a fast moving average is above a slow one."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from engine.strategies.indicators import sma
+from engine.strategy import Data, Strategy, crossed_above, crossed_below
+
+
+class SmaCross(Strategy):
+    """Buy when the fast average of closes crosses above the slow one; close, or sell short, when it crosses below."""
+
+    class Parameters(Strategy.Parameters):
+        fast: Annotated[int, Field(ge=1, le=10_000)] = 20
+        slow: Annotated[int, Field(ge=2, le=10_000)] = 100
+        fraction: Annotated[float, Field(gt=0, le=10)] = 0.95  # of equity
+        short: bool = False  # sell short below, instead of holding nothing
+
+        @model_validator(mode="after")
+        def _ordered(self) -> Self:
+            if self.fast >= self.slow:
+                raise ValueError(f"fast {self.fast} must be less than slow {self.slow}")
+            return self
+
+    def prepare(self, data: Data) -> None:
+        self.fast = self.indicator(sma(data.close, self.parameters.fast))
+        self.slow = self.indicator(sma(data.close, self.parameters.slow))
+
+    def on_bar(self) -> None:
+        if crossed_above(self.fast, self.slow):
+            self.target(fraction=self.parameters.fraction)
+        elif crossed_below(self.fast, self.slow):
+            if self.parameters.short:
+                self.target(fraction=-self.parameters.fraction)
+            else:
+                self.close()

@@ -1,0 +1,63 @@
+"""This module says what a run will see: the market cut to the spec's range, and the event that records it."""
+
+from engine.errors import NoDataError, UnknownSymbolError
+from engine.market import merged_times
+from schemas.events import BacktestStarted
+from schemas.market_data import Market
+from schemas.spec import BacktestSpec
+from schemas.times import parse_time
+
+KEPT_MARKS = 10_000  # equity marks of a run whose spec does not say how many
+
+
+def select(spec: BacktestSpec, market: Market) -> Market:
+    """Return the market with the spec's symbols in the spec's order, cut to its start (inclusive) and end (exclusive).
+
+    Raises UnknownSymbolError for a symbol without bars, NoDataError if no bar of any symbol is left.
+    """
+    by_symbol = {bars.symbol: place for place, bars in enumerate(market.bars)}
+    unknown = [symbol for symbol in spec.data.symbols if symbol not in by_symbol]
+    if unknown:
+        raise UnknownSymbolError(f"data set {market.dataset} has no {spec.data.timeframe} bars of {', '.join(unknown)}")
+    start = None if spec.data.start is None else parse_time(spec.data.start)
+    end = None if spec.data.end is None else parse_time(spec.data.end)
+    places = [by_symbol[symbol] for symbol in spec.data.symbols]
+    cut = tuple(market.bars[place].between(start, end) for place in places)
+    if not any(len(bars) for bars in cut):
+        raise NoDataError(
+            f"data set {market.dataset} has no bars of {', '.join(spec.data.symbols)} "
+            f"from {spec.data.start or 'its start'} to {spec.data.end or 'its end'}"
+        )
+    return Market(
+        bars=cut,
+        instruments=tuple(market.instruments[place] for place in places),
+        dataset=market.dataset,
+        version=market.version,
+        digest=market.digest,
+        adjusted=market.adjusted,
+    )
+
+
+def started(spec: BacktestSpec, market: Market, sequence: int) -> BacktestStarted:
+    """Return the event that records what the run will see. Raises like ``select``."""
+    times = merged_times(select(spec, market))
+    return BacktestStarted(
+        sequence=sequence,
+        time_ns=int(times[0]),
+        dataset=market.dataset,
+        dataset_version=market.version,
+        data_digest=market.digest,
+        symbols=tuple(spec.data.symbols),
+        timeframe=spec.data.timeframe,
+        first_bar_ns=int(times[0]),
+        last_bar_ns=int(times[-1]),
+        bars=len(times),
+        equity_every=equity_every(spec, len(times)),
+    )
+
+
+def equity_every(spec: BacktestSpec, bars: int) -> int:
+    """Return the bars between two equity marks: the spec's, or so many that at most 10,000 marks are kept."""
+    if spec.recording.equity_every is not None:
+        return spec.recording.equity_every
+    return max(1, -(-bars // KEPT_MARKS))

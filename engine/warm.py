@@ -1,0 +1,41 @@
+"""This module compiles all kernels and keeps them in numba's cache: ``python -m engine.warm``, once after installation."""
+
+import numpy as np
+
+from engine.registry import BUILTINS
+from engine.simulation import simulate
+from schemas.commit import Head
+from schemas.ids import BacktestId, Digest
+from schemas.market_data import Bars, Instrument, Market
+from schemas.spec import parse_spec
+
+MINUTE_NS = 60_000_000_000
+
+
+def warm() -> int:
+    """Run every built-in once on a few bars. Return the number of events."""
+    count = 64
+    level = 100.0 + np.abs(np.arange(count, dtype=np.float64) % 16.0 - 8.0)
+    bars = Bars(
+        symbol="X",
+        timeframe="1m",
+        time_ns=np.arange(count, dtype=np.int64) * MINUTE_NS,
+        open=level,
+        high=level + 1.0,
+        low=level - 1.0,
+        close=level,
+        volume=np.full(count, 1_000.0),
+    )
+    market = Market(bars=(bars,), instruments=(Instrument(symbol="X"),))
+    events = 0
+    for name, strategy in BUILTINS.items():
+        spec = parse_spec(
+            {"data": {"dataset": "warm", "symbols": ["X"], "timeframe": "1m"}, "strategy": {"name": name, "parameters": {}}}
+        )
+        for commit in simulate(BacktestId("warm"), spec, Head(2, 2, Digest("0" * 64)), market, strategy):
+            events = commit.head.sequence - 2
+    return events
+
+
+if __name__ == "__main__":
+    warm()
