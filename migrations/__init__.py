@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -27,6 +27,9 @@ async def upgrade_async(database_url: str, revision: str = "head") -> None:
     engine = create_async_engine(async_url(database_url), poolclass=NullPool)
     try:
         async with engine.begin() as connection:
+            # Held to the end of the transaction. Before Alembic begins, because its context is global: two of them in one
+            # process must not be inside of it at once either.
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK_KEY})"))
             await connection.run_sync(_run, revision)
     finally:
         await engine.dispose()

@@ -3,13 +3,11 @@
 from alembic import context
 from sqlalchemy import Connection, text
 
-from migrations import CONTROL_SCHEMA, LOCK_KEY
+from migrations import CONTROL_SCHEMA
 from projections.tables import METADATA, SCHEMA
 
 
 def run(connection: Connection) -> None:
-    # Waits for another process that migrates; it ends with the transaction. Only then is the version read.
-    connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK_KEY})"))
     connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {CONTROL_SCHEMA}"))
     context.configure(
         connection=connection,
