@@ -88,6 +88,7 @@ class OwnedPartition:
         self._room = asyncio.Event()
         self._next_intake: int | None = None
         self._queue: list[Waiting] = []
+        self._ended_in_queue = 0  # entries of the queue whose run was cancelled; dropped when they come to its front
         self._starting: list[BacktestId] = []
         self._topology: Topology | None = None
         self._is_topology_new = False
@@ -154,6 +155,7 @@ class OwnedPartition:
             return None
         while self._queue and not self._is_waiting(self._queue[0].backtest_id):
             heappop(self._queue)  # cancelled while it waited
+            self._ended_in_queue -= 1
         return self._queue[0] if self._queue else None
 
     def start_first(self) -> None:
@@ -235,6 +237,7 @@ class OwnedPartition:
             if not state.status.is_finished and backtest_id not in self.active
         ]
         heapify(self._queue)
+        self._ended_in_queue = 0
         oldest = self._clock.now_ms() - self._rules.intake.dedup_days * DAY_MS
         self._expired = [
             backtest_id
@@ -281,10 +284,11 @@ class OwnedPartition:
             topology=self._topology if self._is_topology_new else None,
             forgotten=tuple(self._expired),
         )
+        queued = len(self._queue) - self._ended_in_queue
         for record in islice(self._inbox, MAX_STEP_COMMANDS):
             if plan.bytes >= MAX_STEP_BYTES:
                 break
-            plan.take_command(record, self._rules.intake, partitions=self._rules.partitions, queued=len(self._queue))
+            plan.take_command(record, self._rules.intake, partitions=self._rules.partitions, queued=queued)
         for backtest_id in starting:
             self._plan_start(plan, backtest_id)
         for run in self.active.values():
@@ -335,13 +339,22 @@ class OwnedPartition:
 
     def _settle(self, plan: Plan, starting: Sequence[BacktestId]) -> None:
         """Start what was to start, and let go of what has ended."""
+        out_of_queue = {*self._starting, *plan.accepted}
         for backtest_id in starting:
             self._starting.remove(backtest_id)
             if not self.states[backtest_id].status.is_finished:
                 self._start(backtest_id)
         for backtest_id, state in plan.states.items():
-            if state.status.is_finished and backtest_id in self.active:
+            if not state.status.is_finished:
+                continue
+            if backtest_id in self.active:
                 self.active.pop(backtest_id).kill()
+            elif backtest_id not in out_of_queue:
+                self._ended_in_queue += 1
+        if 2 * self._ended_in_queue > len(self._queue):  # seldom enough to cost nothing, often enough to bound the queue
+            self._queue = [each for each in self._queue if self._is_waiting(each.backtest_id)]
+            heapify(self._queue)
+            self._ended_in_queue = 0
 
     def _requeue_crashed(self) -> None:
         """Let crashed runs wait for another attempt, once what they had delivered is in the log."""
