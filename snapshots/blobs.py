@@ -1,0 +1,43 @@
+"""This module says what snapshots need of a blob store, and where they lie in it.
+
+Any store of adapters/ fits; this package names the shape only, so that it depends on no way to reach one.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from schemas.manifest import Table
+
+PREFIX = "backtests/"
+
+
+class BlobInfo(Protocol):
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def bytes(self) -> int: ...
+
+
+class Blobs(Protocol):
+    """Objects under keys; semantics as in adapters/ports.py."""
+
+    url: str
+
+    def put_if_absent(self, key: str, data: bytes) -> bool: ...
+
+    def put(self, key: str, data: bytes) -> None: ...
+
+    def get(self, key: str) -> bytes: ...
+
+    def head(self, key: str) -> BlobInfo | None: ...
+
+    def list(self, prefix: str) -> Iterator[BlobInfo]: ...
+
+
+def manifest_key(backtest_id: str) -> str:
+    return f"{PREFIX}{backtest_id}/manifest.json"
+
+
+def file_key(backtest_id: str, table: Table, digest: str) -> str:
+    return f"{PREFIX}{backtest_id}/{table}-{digest}.parquet"

@@ -1,0 +1,59 @@
+"""This module writes and reads a snapshot's Parquet files. Equal tables give equal bytes with the same pyarrow.
+
+Another pyarrow may write other bytes for the same rows, and with them another key. That harms nothing: a manifest names the
+files that were written with it, and an audit compares rows.
+"""
+
+import io
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.manifest import Table
+from snapshots.errors import DamagedError
+from snapshots.run_log import RunFacts
+
+FORMAT = "1"  # of the tables' columns; readers of later versions look at it
+ROW_GROUP_ROWS = 131_072  # about 10 MB of orders: small enough to prune, large enough to compress
+COMPRESSION_LEVEL = 3
+
+
+def encode_table(table: pa.Table, *, name: Table, facts: RunFacts, sorted_by: Sequence[str]) -> bytes:
+    """Return a Parquet file with the table's rows, which says in its metadata what it was made from."""
+    metadata = {
+        "backtape.format": FORMAT,
+        "backtape.table": name,
+        "backtape.backtest_id": facts.backtest_id,
+        "backtape.chain_head": facts.chain_head,
+        "backtape.first_sequence": str(facts.first_sequence),
+        "backtape.last_sequence": str(facts.last_sequence),
+    }
+    sink = io.BytesIO()
+    pq.write_table(
+        table.replace_schema_metadata(metadata),
+        sink,
+        version="2.6",
+        data_page_version="1.0",
+        compression="zstd",
+        compression_level=COMPRESSION_LEVEL,
+        row_group_size=ROW_GROUP_ROWS,
+        write_statistics=True,
+        sorting_columns=[pq.SortingColumn(table.schema.get_field_index(column)) for column in sorted_by],
+    )
+    return sink.getvalue()
+
+
+def decode_table(body: bytes, *, key: str, row_groups: Sequence[int] | None = None) -> pa.Table:
+    """Return the table of a Parquet file, or of some of its row groups. Raises DamagedError when it is no such file."""
+    try:
+        file = pq.ParquetFile(io.BytesIO(body))
+        return file.read() if row_groups is None else file.read_row_groups(list(row_groups))
+    except (pa.ArrowException, OSError, IndexError) as error:
+        raise DamagedError(f"{key} is no readable Parquet file: {error}") from error
+
+
+def metadata_of(table: pa.Table) -> dict[str, str]:
+    """Return what a file says it was made from."""
+    metadata = table.schema.metadata or {}
+    return {key.decode(): value.decode() for key, value in metadata.items() if key.startswith(b"backtape.")}

@@ -1,0 +1,143 @@
+"""This module writes a finished run's snapshot: files first, read back, then the one conditional PUT that makes it complete.
+
+Files lie under keys that hold their SHA-256, so a writer that dies between any two steps leaves files that nobody refers to,
+and the next one writes the same again. The manifest is written once and never changed. Who loses the race for it deletes
+nothing (its files may be the winner's), checks the winner's manifest and announces it as if it were its own.
+"""
+
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from schemas.canonical import canonical_json
+from schemas.ids import sha256
+from schemas.manifest import SnapshotAnnouncement, SnapshotFile, SnapshotManifest
+from snapshots.blobs import Blobs, file_key, manifest_key
+from snapshots.errors import DamagedError, LogError, ReadBackError
+from snapshots.parquet import encode_table
+from snapshots.run_log import Place, RunFacts, facts_of
+from snapshots.tables import SORTED_BY, snapshot_tables
+
+_COMPARED = (
+    "backtest_id", "chain_head", "commits", "events", "first_sequence", "last_sequence", "spec_digest", "data_digest", "status",
+)  # fmt: skip
+
+
+def find_snapshot(store: Blobs, facts: RunFacts) -> SnapshotAnnouncement | None:
+    """Return the announcement of a snapshot that is there already, None if there is none.
+
+    Raises DamagedError when it is one of another log.
+    """
+    key = manifest_key(facts.backtest_id)
+    if store.head(key) is None:
+        return None
+    body = store.get(key)
+    manifest = read_manifest(body, where=f"{store.url}/{key}")
+    check_facts(manifest, facts, where=f"{store.url}/{key}")
+    return announcement(manifest, body)
+
+
+def write_snapshot(
+    store: Blobs, bodies: Iterable[bytes], place: Place, *, facts: RunFacts | None = None
+) -> SnapshotAnnouncement:
+    """Write the snapshot of a finished run, or find that it is there, and return what to announce.
+
+    bodies : the run's commits from its first on; iterated several times
+    facts : what they say, where the caller has checked them already
+    Raises LogError when the commits are not a finished run's log, ReadBackError when what was written reads back otherwise,
+    DamagedError when the snapshot that is there is one of another log.
+    """
+    facts = facts or facts_of(bodies)
+    if facts.status is None:
+        raise LogError(f"the run {facts.backtest_id} is not finished: its log ends at sequence {facts.last_sequence}")
+    found = find_snapshot(store, facts)
+    if found is not None:
+        return found
+    manifest = _manifest(facts, place, _write_files(store, bodies, facts))
+    body = canonical_json(manifest.model_dump(mode="json"))
+    if store.put_if_absent(manifest_key(facts.backtest_id), body):
+        return announcement(manifest, body)
+    return _winner(store, facts)
+
+
+def announcement(manifest: SnapshotManifest, body: bytes) -> SnapshotAnnouncement:
+    """Return the record for the archive topic. ``body``: the manifest as it is stored."""
+    return SnapshotAnnouncement(
+        backtest_id=manifest.backtest_id,
+        manifest_key=manifest_key(manifest.backtest_id),
+        manifest_sha256=sha256(body),
+        chain_head=manifest.chain_head,
+        bytes=sum(file.bytes for file in manifest.files),
+        rows=sum(file.rows for file in manifest.files),
+    )
+
+
+def read_manifest(body: bytes, *, where: str) -> SnapshotManifest:
+    """Return the manifest. Raises DamagedError when the bytes are none."""
+    try:
+        return SnapshotManifest.model_validate_json(body)
+    except ValidationError as error:
+        raise DamagedError(f"{where} is no snapshot's manifest: {error}") from error
+
+
+def check_facts(manifest: SnapshotManifest, facts: RunFacts, *, where: str) -> None:
+    """Raise DamagedError, naming field and both values, when the manifest is not one of this log.
+
+    Where the log lies is not compared: a restored topic has other offsets and the same commits.
+    """
+    for name in _COMPARED:
+        told, holds = getattr(manifest, name), getattr(facts, name)
+        if told != holds:
+            raise DamagedError(f"{where} says {name} {told}, the log says {holds}")
+
+
+def _write_files(store: Blobs, bodies: Iterable[bytes], facts: RunFacts) -> list[SnapshotFile]:
+    files = []
+    for name, table in snapshot_tables(facts.backtest_id, bodies):
+        body = encode_table(table, name=name, facts=facts, sorted_by=SORTED_BY[name])
+        digest = sha256(body)
+        key = file_key(facts.backtest_id, name, digest)
+        store.put(key, body)
+        _read_back(store, key, digest)
+        files.append(SnapshotFile(table=name, key=key, sha256=digest, bytes=len(body), rows=table.num_rows))
+    return files
+
+
+def _read_back(store: Blobs, key: str, digest: str) -> None:
+    found = sha256(store.get(key))
+    if found != digest:
+        raise ReadBackError(f"{store.url}/{key} was written with SHA-256 {digest} and reads back with {found}")
+
+
+def _manifest(facts: RunFacts, place: Place, files: list[SnapshotFile]) -> SnapshotManifest:
+    assert facts.status is not None, "only finished runs have a snapshot"
+    return SnapshotManifest(
+        backtest_id=facts.backtest_id,
+        status=facts.status,
+        log_id=place.log_id,
+        partition=place.partition,
+        first_offset=place.first_offset,
+        last_offset=place.last_offset,
+        commits=facts.commits,
+        events=facts.events,
+        first_sequence=facts.first_sequence,
+        last_sequence=facts.last_sequence,
+        chain_head=facts.chain_head,
+        spec_digest=facts.spec_digest,
+        data_digest=facts.data_digest,
+        files=files,
+    )
+
+
+def _winner(store: Blobs, facts: RunFacts) -> SnapshotAnnouncement:
+    """Check the manifest that came first, and that its files are there; return its announcement."""
+    key = manifest_key(facts.backtest_id)
+    body = store.get(key)
+    manifest = read_manifest(body, where=f"{store.url}/{key}")
+    check_facts(manifest, facts, where=f"{store.url}/{key}")
+    for file in manifest.files:
+        found = store.head(file.key)
+        if found is None or found.bytes != file.bytes:
+            holds = "nothing" if found is None else f"{found.bytes} bytes"
+            raise DamagedError(f"{store.url}/{file.key}: the manifest says {file.bytes} bytes, the store holds {holds}")
+    return announcement(manifest, body)
