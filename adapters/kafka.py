@@ -16,7 +16,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 from adapters.errors import ConfigurationError, NotFoundError, RetryableError
-from adapters.ports import Record, TopicPartition
+from adapters.ports import LogReader, Record, TopicPartition
 from schemas.topics import ARCHIVE, TOPICS, Topic, topic_name
 
 REQUEST_TIMEOUT_MS = 20_000
@@ -217,7 +217,7 @@ def _key(source: TopicPartition) -> KafkaTopicPartition:
     return KafkaTopicPartition(source.topic, source.partition)
 
 
-async def read_all(reader: KafkaLogReader, source: TopicPartition, start: int, end: int | None = None) -> AsyncIterator[Record]:
+async def read_all(reader: LogReader, source: TopicPartition, start: int, end: int | None = None) -> AsyncIterator[Record]:
     """Yield committed records from ``start`` up to ``end`` (default: the end of the log as it is now)."""
     stop = await reader.end(source) if end is None else end
     position = start

@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry, make_asgi_app
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from adapters.errors import ConfigurationError
+from adapters.errors import ConfigurationError, NotFoundError, RetryableError
 from adapters.kafka import to_record
 from adapters.ports import Loop, Membership, TopicPartition
 from consumers.settings import Settings
@@ -151,16 +151,20 @@ class Shell:
     # --- life cycle ---------------------------------------------------------------------------------------------
 
     async def _prepare(self) -> None:
-        """Wait for Kafka, then make the loop. Without this a broker that is down at the start is never consumed later."""
+        """Wait for Kafka and its topics, then make the loop.
+
+        Without this a broker that is down at the start is never consumed later.
+        """
         with self.failing():
             while True:
                 try:
                     await self.broker.connect()
+                    self.loop = await self._role.make_loop(KafkaMembership(self.subscriber))
                     break
-                except KafkaError as error:
-                    log.warning("kafka_unreachable", bootstrap=self._settings.kafka_bootstrap, error=str(error))
+                except (KafkaError, RetryableError, NotFoundError) as error:
+                    # Topics that are missing are made by `backtape db upgrade`, which may run at this very moment.
+                    log.warning("start_waits", bootstrap=self._settings.kafka_bootstrap, error=str(error))
                     await asyncio.sleep(CONNECT_RETRY_SECONDS)
-            self.loop = await self._role.make_loop(KafkaMembership(self.subscriber))
             fatal = getattr(self.loop, "fatal", None)
             if fatal is not None:
                 self._watcher = asyncio.create_task(self._watch(fatal))

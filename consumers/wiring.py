@@ -46,9 +46,9 @@ def worker_role(settings: Settings) -> Role:
 
     async def make(membership: Membership) -> Worker:
         reader = KafkaLogReader(settings.kafka)
+        partitions = await reader.partitions(commands)
         appender = KafkaAppender(settings.kafka)
         runner = ZygoteRunner({**os.environ, **settings.environment()})
-        partitions = await reader.partitions(commands)
         rules = WorkerRules(
             names=names,
             intake=IntakeRules(

@@ -16,7 +16,7 @@ from adapters.errors import IntegrityError, NotFoundError, RetryableError
 from adapters.ports import MarketData
 from adapters.strategies import load_strategy
 from consumers.simulation.frames import AnyFrame, DataReady, Failed, Job, Resolved, Waiting, committed
-from engine.errors import NoDataError, StrategyError, UnknownSymbolError
+from engine.errors import NoDataError, ParametersError, StrategyError, UnknownSymbolError
 from engine.registry import card
 from engine.simulation import simulate
 from engine.timeline import started
@@ -57,7 +57,7 @@ def run_job(job: Job, surroundings: Surroundings, send: Send) -> None:
         _run(job, spec, surroundings, send)
     except RunFailed as failure:
         send(Failed(reason=failure.reason, detail=failure.detail))
-    except StrategyError as error:
+    except (StrategyError, ParametersError) as error:
         send(Failed(reason=FailureReason.STRATEGY_RAISED, detail=str(error)))
     except MemoryError:
         _lift_memory_limit()

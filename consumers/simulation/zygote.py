@@ -42,7 +42,8 @@ def die_with_parent(parent: int) -> None:
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     die_with_parent(int(sys.argv[2]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the worker's to handle
+    for number in (signal.SIGINT, signal.SIGTERM):  # they are the worker's to handle: it ends us
+        signal.signal(number, signal.SIG_IGN)
     surroundings = _prepare()
     control.send(b'{"ready": true}')
     serve(control, surroundings)
@@ -102,7 +103,8 @@ def _fork(request: dict[str, Any], descriptor: int, control: socket.socket, surr
         die_with_parent(parent)
         control.close()
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         os.setpgid(0, 0)  # the worker kills the group: processes a strategy started go as well
         _serve_one(request, descriptor, surroundings)
         code = 0
@@ -133,7 +135,7 @@ def _catalogue(surroundings: Surroundings) -> bytes:
     from adapters.strategies import load_all
     from engine.registry import card
 
-    cards = {name: card(strategy) for name, strategy in load_all(surroundings.strategy_files).items()}
+    cards = {name: card(strategy, name) for name, strategy in load_all(surroundings.strategy_files).items()}
     return msgspec.json.encode(cards)
 
 

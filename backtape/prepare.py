@@ -1,0 +1,17 @@
+"""This module prepares servers for Backtape: topics in Kafka, tables in Postgres. Safe to repeat, and to run at once."""
+
+import asyncio
+from collections.abc import Callable
+
+from adapters.kafka import create_topics
+from consumers.settings import Settings
+
+
+def prepare(settings: Settings, *, report: Callable[[str], None]) -> None:
+    """Create the topics that are missing and bring the database to this version."""
+    created = asyncio.run(create_topics(settings.kafka, partitions=settings.partitions, replication=settings.replication))
+    report(f"kafka: {len(created)} topics created" if created else "kafka: topics are there")
+    from migrations import upgrade
+
+    upgrade(settings.database_url)
+    report("postgres: the read model is at this version")
