@@ -296,7 +296,8 @@ class Broker:
 def _own_times(times: NDArray[np.int64], latest: NDArray[np.int32]) -> NDArray[np.int64]:
     """Return the times of the steps at which the symbol has a bar."""
     before = np.concatenate([np.array([-1], dtype=np.int32), latest[:-1]])
-    return times[latest != before]
+    own: NDArray[np.int64] = times[latest != before]
+    return own
 
 
 def _one_of(quantity: float | None, value: float | None, fraction: float | None, first: int) -> tuple[int, float]:

@@ -1,10 +1,14 @@
 """This module lays a market out for the kernels: one merged time line, all symbols' columns one after the other."""
 
+from typing import Any, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels.records import SYMBOL, Records, Tape
 from schemas.market_data import Bars, FloatArray, Instrument, Market, TimeArray
+
+Array = TypeVar("Array", bound=NDArray[Any])
 
 
 def merged_times(market: Market) -> TimeArray:
@@ -24,20 +28,27 @@ def lay_out(market: Market) -> Tape:
     """Return the tape. A single symbol's columns are used as they are (memory-mapped, say); several are copied."""
     times = merged_times(market)
     return Tape(
-        time_ns=np.ascontiguousarray(times, dtype=np.int64),
+        time_ns=read_only(np.ascontiguousarray(times, dtype=np.int64)),
         open=_column([bars.open for bars in market.bars]),
         high=_column([bars.high for bars in market.bars]),
         low=_column([bars.low for bars in market.bars]),
         close=_column([bars.close for bars in market.bars]),
         volume=_column([bars.volume for bars in market.bars]),
-        latest=_latest_rows(market.bars, times) if not is_dense(market, times) else np.zeros((0, 0), dtype=np.int32),
+        latest=read_only(_latest_rows(market.bars, times) if not is_dense(market, times) else np.zeros((0, 0), dtype=np.int32)),
     )
 
 
 def _column(arrays: list[FloatArray]) -> FloatArray:
     if len(arrays) == 1:
-        return np.ascontiguousarray(arrays[0], dtype=np.float64)
-    return np.concatenate(arrays).astype(np.float64, copy=False)
+        return read_only(np.ascontiguousarray(arrays[0], dtype=np.float64))
+    return read_only(np.concatenate(arrays).astype(np.float64, copy=False))
+
+
+def read_only(array: Array) -> Array:
+    """Return a view that can't be written to. Kernels are compiled once, for such arrays, whatever the data came from."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def offsets(market: Market) -> list[int]:

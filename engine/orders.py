@@ -25,9 +25,28 @@ class Order:
     """A handle on one order. Its values are those of the latest event about it."""
 
     __slots__ = (
-        "_broker", "id", "symbol", "side", "type", "quantity", "leaves", "limit", "stop", "trail_amount", "trail_percent",
-        "time_in_force", "expires_ns", "reduce_only", "post_only", "group", "parent_id", "tag", "status", "reason",
-        "average_price", "filled",
+        "_broker",
+        "average_price",
+        "expires_ns",
+        "filled",
+        "group",
+        "id",
+        "leaves",
+        "limit",
+        "parent_id",
+        "post_only",
+        "quantity",
+        "reason",
+        "reduce_only",
+        "side",
+        "status",
+        "stop",
+        "symbol",
+        "tag",
+        "time_in_force",
+        "trail_amount",
+        "trail_percent",
+        "type",
     )  # fmt: skip
 
     def __init__(

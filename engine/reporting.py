@@ -179,7 +179,7 @@ class Reporter:
     def _cancelled(self, row: tuple[Any, ...], time_ns: int) -> None:
         order = self._broker.handles.pop(row[_ORDER])
         order.status = OrderStatus.CANCELLED
-        order.reason = _ENDS[row[_REASON]]
+        reason = order.reason = _ENDS[row[_REASON]]
         order.leaves = 0.0
         if self._records_orders:
             self._recorder.add(
@@ -187,7 +187,7 @@ class Reporter:
                     sequence=self._recorder.next_sequence(),
                     time_ns=time_ns,
                     order_id=order.id,
-                    reason=order.reason,
+                    reason=reason,
                     quantity=row[_LEAVES],
                 )
             )

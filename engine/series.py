@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels.records import Tape
+from engine.market import read_only
 
 Series = list[float]
 
@@ -20,7 +21,7 @@ Series = list[float]
 class Feed:
     """One column of one symbol, and the list that the strategy reads."""
 
-    __slots__ = ("first_row", "values", "latest", "series")
+    __slots__ = ("first_row", "latest", "series", "values")
 
     def __init__(self, values: NDArray[Any], first_row: int, latest: NDArray[np.int32] | None, step: int, history: int) -> None:
         """Start at a step: the list holds up to ``history`` values of bars up to it.
@@ -79,21 +80,15 @@ class Columns:
 
     def __init__(self, symbol: str, time_ns: NDArray[np.int64], **columns: NDArray[np.float64]) -> None:
         self.symbol = symbol
-        self.time_ns = _locked(time_ns)
-        self.open = _locked(columns["open"])
-        self.high = _locked(columns["high"])
-        self.low = _locked(columns["low"])
-        self.close = _locked(columns["close"])
-        self.volume = _locked(columns["volume"])
+        self.time_ns = read_only(time_ns)
+        self.open = read_only(columns["open"])
+        self.high = read_only(columns["high"])
+        self.low = read_only(columns["low"])
+        self.close = read_only(columns["close"])
+        self.volume = read_only(columns["volume"])
 
     def __len__(self) -> int:
         return len(self.time_ns)
-
-
-def _locked(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def latest_of(tape: Tape, index: int) -> NDArray[np.int32] | None:

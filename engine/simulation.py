@@ -60,9 +60,7 @@ def parameters_of(strategy: type[Strategy], given: dict[str, Any]) -> Any:
 class Simulation:
     """One run. Its state is the kernels' arrays; everything here is about the strategy and the log."""
 
-    def __init__(
-        self, backtest_id: BacktestId, spec: BacktestSpec, head: Head, market: Market, strategy: type[Strategy]
-    ) -> None:
+    def __init__(self, backtest_id: BacktestId, spec: BacktestSpec, head: Head, market: Market, strategy: type[Strategy]) -> None:
         self._spec = spec
         self._market = market
         self._tape = lay_out(market)
@@ -224,4 +222,6 @@ def _refuse_whole_columns(strategy: Strategy, lengths: set[int]) -> None:
     """Refuse a strategy that keeps a whole column as an attribute: in ``on_bar`` it would show the future."""
     for name, value in vars(strategy).items():
         if isinstance(value, np.ndarray) and value.ndim == 1 and len(value) in lengths and len(value) > 1:
-            raise StrategyError(f"{name} holds one value for every bar: wrap it in self.indicator(...), which ends at the current bar")
+            raise StrategyError(
+                f"{name} holds one value for every bar: wrap it in self.indicator(...), which ends at the current bar"
+            )

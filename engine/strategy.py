@@ -204,9 +204,15 @@ class Strategy:
 
 def crossed_above(first: Series, second: Series) -> bool:
     """Tell whether ``first`` rose above ``second`` with this bar: now above, before not. NaN crosses nothing."""
-    return len(first) > 1 and len(second) > 1 and first[-1] > second[-1] and first[-2] <= second[-2]
+    try:
+        return first[-1] > second[-1] and first[-2] <= second[-2]
+    except IndexError:  # the first bar
+        return False
 
 
 def crossed_below(first: Series, second: Series) -> bool:
     """Tell whether ``first`` fell below ``second`` with this bar."""
-    return len(first) > 1 and len(second) > 1 and first[-1] < second[-1] and first[-2] >= second[-2]
+    try:
+        return first[-1] < second[-1] and first[-2] >= second[-2]
+    except IndexError:
+        return False

@@ -1,5 +1,7 @@
 """This module puts a run's statistics together: the table in ``BacktestCompleted``. docs/statistics.md explains each name."""
 
+import math
+
 from engine import statistics as stats
 from engine.kernels.records import State, Tape
 from engine.market import periods_per_year
@@ -111,7 +113,7 @@ def _trades(reporter: Reporter) -> Statistics:
         "average_bars_held": sum(reporter.bars_held) / len(pnl) if pnl else None,
         "longest_winning_streak": stats.longest_streak(pnl, 1),
         "longest_losing_streak": stats.longest_streak(pnl, -1),
-        "realized_pnl": stats.math.fsum(pnl),
-        "realized_pnl_long": stats.math.fsum(longs),
-        "realized_pnl_short": stats.math.fsum(shorts),
+        "realized_pnl": math.fsum(pnl),
+        "realized_pnl_long": math.fsum(longs),
+        "realized_pnl_short": math.fsum(shorts),
     }

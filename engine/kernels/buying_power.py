@@ -1,7 +1,7 @@
 """This module answers what the account can carry: whether a fill is affordable, and how much of it is."""
 
 from engine.kernels.accounting import equity_now, exposure_without
-from engine.kernels.codes import BY_FRACTION, BY_UNITS, BY_VALUE, TO_FRACTION, TO_UNITS, TO_VALUE
+from engine.kernels.codes import BY_FRACTION, BY_UNITS, BY_VALUE, TO_FRACTION, TO_VALUE
 from engine.kernels.compiled import kernel
 from engine.kernels.costs import commission
 from engine.kernels.records import State, Tape

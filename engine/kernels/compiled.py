@@ -25,7 +25,7 @@ def sources_digest() -> str:
 
 def kernel(function: Function) -> Function:
     """Compile a function on first use, without fastmath, cached on disk. Division by zero must be guarded by the caller."""
-    compiled = numba.njit(cache=True, error_model="numpy")(function)
+    compiled: Any = numba.njit(cache=True, error_model="numpy")(function)
     cache = getattr(compiled, "_cache", None)  # absent when NUMBA_DISABLE_JIT is set
     index = getattr(cache, "_cache_file", None)
     if index is not None:

@@ -20,7 +20,7 @@ def slipped(core: Any, order: Any, price: float) -> float:
     if is_limit_like(order) and not core["slippage_on_limits"]:
         return price
     if core["slippage"] == SLIP_FIXED:
-        return max(price + order["side"] * core["slippage_value"], 0.0)
+        return float(max(price + order["side"] * core["slippage_value"], 0.0))
     if core["slippage"] == SLIP_BASIS_POINTS:
         return float(price * (1.0 + order["side"] * (core["slippage_value"] * 1e-4)))
     return price

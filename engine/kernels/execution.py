@@ -113,7 +113,7 @@ def execute(tape: Tape, state: State, place: int, price: float, step: int, is_at
     resize(tape, state, order, price, step)
     open_quantity = order["leaves"]
     wanted = open_quantity
-    if order["reduce_only"] or not core["allow_short"] and order["side"] < 0:
+    if order["reduce_only"] or (not core["allow_short"] and order["side"] < 0):
         reducible = max(-order["side"] * symbol["quantity"], 0.0)
         wanted = min(wanted, reducible)
     if wanted <= 0.0:

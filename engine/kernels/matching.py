@@ -220,9 +220,7 @@ def match_path(tape: Tape, state: State, step: int) -> None:
 
 
 @kernel
-def _reached_at(
-    core: Any, order: Any, bar_open: float, high: float, low: float, close: float, reached: float
-) -> float:
+def _reached_at(core: Any, order: Any, bar_open: float, high: float, low: float, close: float, reached: float) -> float:
     """Return where on the path the order fills or is triggered, at or after ``reached``."""
     if is_market_like(order):
         return reached if core["market_fill"] == NEXT_OPEN else PATH_END

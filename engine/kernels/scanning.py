@@ -41,7 +41,7 @@ def _is_busy(tape: Tape, state: State, order: Any, step: int) -> bool:
             if order["day"] < 0 or is_last_of_day(tape, step):
                 return True
         else:
-            return step >= order["active_step"]
+            return bool(step >= order["active_step"])
     if not is_live(tape, state, order, step):
         return False
     if is_market_like(order):

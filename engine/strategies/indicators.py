@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels.compiled import kernel
+from engine.market import read_only
 from schemas.market_data import FloatArray
 
 
 def sma(values: NDArray[np.float64], length: int) -> FloatArray:
     """Return the mean of the last ``length`` values. [1, 2, 3, 4] with 2: NaN, 1.5, 2.5, 3.5."""
     result = np.full(len(values), np.nan)
-    _sma(np.ascontiguousarray(values), length, result)
+    _sma(read_only(np.ascontiguousarray(values)), length, result)
     return result
 
 
@@ -39,7 +40,7 @@ def rsi(values: NDArray[np.float64], length: int) -> FloatArray:
     Source: Wilder (1978), New Concepts in Technical Trading Systems. First value at bar ``length``.
     """
     result = np.full(len(values), np.nan)
-    _rsi(np.ascontiguousarray(values), length, result)
+    _rsi(read_only(np.ascontiguousarray(values)), length, result)
     return result
 
 

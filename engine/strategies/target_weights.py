@@ -23,7 +23,7 @@ class TargetWeights(Strategy):
 
     def on_start(self) -> None:
         equal = {symbol: 0.99 / len(self.symbols) for symbol in self.symbols}
-        self.weights = {symbol: weight for symbol, weight in (self.parameters.weights or equal).items()}
+        self.weights = dict(self.parameters.weights or equal)
 
     def on_bar(self) -> None:
         if self.step % self.parameters.every != 0:
