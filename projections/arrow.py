@@ -36,7 +36,7 @@ def schema_of(table: Table, *, form: Form, names: tuple[str, ...] | None = None)
 def to_batch(table: Table, rows: Sequence[Row], *, form: Form, names: tuple[str, ...] | None = None) -> pa.RecordBatch:
     """Return the rows as a record batch.
 
-    rows : tuples in the order of the table's columns, or of ``names``
+    rows : tuples in the order of the table's columns, or of ``names``; a StrEnum counts as its text
     Raises pyarrow.ArrowException or OverflowError for a value that its column can't hold.
     """
     schema = schema_of(table, form=form, names=names)

@@ -48,8 +48,8 @@ class OrderState(msgspec.Struct):
         event = self.submitted
         assert event is not None, "a new row knows its order"
         return (
-            self.backtest_id, self.order_id, event.sequence, event.time_ns, event.symbol, event.side.value,
-            event.order_type.value, event.time_in_force.value, event.expires_ns, event.post_only, event.reduce_only,
+            self.backtest_id, self.order_id, event.sequence, event.time_ns, event.symbol, event.side,
+            event.order_type, event.time_in_force, event.expires_ns, event.post_only, event.reduce_only,
             event.oco_group, event.parent_order_id, event.tag, *_CHANGING(self),
         )  # fmt: skip
 
@@ -128,7 +128,7 @@ def filled(state: OrderState, event: OrderFilled) -> None:
 
 def fill_row(backtest_id: str, event: OrderFilled) -> Row:
     return (
-        backtest_id, event.fill_id, event.sequence, event.time_ns, event.order_id, event.symbol, event.side.value,
+        backtest_id, event.fill_id, event.sequence, event.time_ns, event.order_id, event.symbol, event.side,
         event.quantity, event.price, event.commission, event.leaves_quantity, event.is_maker,
     )  # fmt: skip
 

@@ -92,7 +92,7 @@ def split(state: PositionState, event: SplitApplied) -> None:
 
 def trade_row(backtest_id: str, event: PositionClosed) -> Row:
     return (
-        backtest_id, event.position_id, event.sequence, event.symbol, event.side.value, event.quantity, event.opened_ns,
+        backtest_id, event.position_id, event.sequence, event.symbol, event.side, event.quantity, event.opened_ns,
         event.time_ns, event.bars_held, event.average_price, event.average_close, event.commission, event.realized_pnl,
         event.gross_pnl, event.return_fraction, event.mae, event.mfe,
     )  # fmt: skip
