@@ -47,7 +47,7 @@ async def _restored(store: MemoryRowStore, backtest_id: str) -> RunFold:
     return restore_folds(runs, orders, positions).get(backtest_id, RunFold(backtest_id))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     end=st.sampled_from(["completed", "cancelled", "failed", "open"]),
