@@ -1,0 +1,134 @@
+"""This module holds what the figures' axes have in common: time axes, axes of money and percent, and the word for nothing."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.figure import FigureBase
+from matplotlib.ticker import Formatter, MaxNLocator, PercentFormatter
+
+from reports.theme import GRID, MUTED
+from reports.view import RunView
+from schemas.market_data import Bars, FloatArray, TimeArray
+
+Unit = Literal["money", "percent", "price", "number"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is drawn: the run, and the bars it traded on where they are at hand."""
+
+    view: RunView
+    bars: tuple[Bars, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Values that the page shows under the pointer."""
+
+    label: str
+    unit: Unit
+    values: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """What the page shows under the pointer over one pair of axes: values by time."""
+
+    axes: Axes
+    time_ns: TimeArray
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a figure says beside its lines: its text for those who can't see it, a note below it, its readouts."""
+
+    text: str
+    note: str = ""
+    readouts: tuple[Readout, ...] = field(default=())
+
+
+Draw = Callable[[FigureBase, Scene], Drawn]
+
+
+def dates(time_ns: TimeArray) -> FloatArray:
+    """Return matplotlib's numbers for times."""
+    return np.asarray(date2num(time_ns.astype("datetime64[ns]")), dtype=np.float64)
+
+
+def time_axis(axes: Axes, time_ns: TimeArray) -> None:
+    """Make the horizontal axis one of UTC time from the first to the last of the times."""
+    axes.xaxis_date(tz="UTC")
+    locator = AutoDateLocator(tz="UTC", minticks=4, maxticks=9)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC"))
+    axes.xaxis.get_offset_text().set_color(MUTED)
+    axes.grid(visible=False, axis="x")
+    first, last = dates(np.asarray([time_ns[0], time_ns[-1]]))
+    margin = 0.5 if first == last else 0.004 * (last - first)
+    axes.set_xlim(first - margin, last + margin)
+
+
+def money_axis(axes: Axes, label: str, *, ticks: int = 6) -> None:
+    axes.yaxis.set_major_locator(MaxNLocator(ticks, min_n_ticks=3))
+    axes.yaxis.set_major_formatter(ThousandsFormatter())
+    axes.set_ylabel(label)
+
+
+def percent_axis(axes: Axes, label: str, *, ticks: int = 5) -> None:
+    axes.yaxis.set_major_locator(MaxNLocator(ticks, min_n_ticks=3))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol="%"))
+    axes.set_ylabel(label)
+
+
+class ThousandsFormatter(Formatter):
+    """Tick labels with thousands separators and as many decimals as their steps need; millions from ten million on."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return self.format_ticks([x])[0]
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        places = [float(value) for value in values]
+        largest = max((abs(place) for place in places), default=0.0)
+        scale, suffix = (1e9, " bn") if largest >= 1e10 else (1e6, " m") if largest >= 1e7 else (1.0, "")
+        step = min((abs(b - a) for a, b in zip(places, places[1:], strict=False)), default=largest) / scale
+        decimals = _decimals(step)
+        return [_with_minus(f"{place / scale:,.{decimals}f}", suffix) for place in places]
+
+
+def _decimals(step: float) -> int:
+    """Return how many decimals tell places apart that are so far from each other. 500: 0; 0.5: 1; 0.25: 2."""
+    if step <= 0.0:
+        return 0
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    is_exact = abs(step * 10**decimals - round(step * 10**decimals)) < 1e-6
+    return min(decimals if is_exact else decimals + 1, 10)
+
+
+def _with_minus(text: str, suffix: str) -> str:
+    is_zero = not any(digit in text for digit in "123456789")
+    return (text.lstrip("-") if is_zero else text.replace("-", "−")) + suffix
+
+
+def say_nothing(area: FigureBase, text: str) -> Axes:
+    """Fill the place of a figure that has nothing to show."""
+    axes = area.add_subplot()
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+        spine.set_color(GRID)
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=MUTED, transform=axes.transAxes)
+    return axes
+
+
+def legend_above(axes: Axes, handles: Sequence[Any]) -> None:
+    axes.legend(
+        handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(handles), borderaxespad=0.1,
+        handlelength=1.4, columnspacing=1.4, handletextpad=0.5,
+    )  # fmt: skip

@@ -1,0 +1,31 @@
+"""This module draws exposure: what was at work in the market, as a share of equity."""
+
+import numpy as np
+from matplotlib.figure import FigureBase
+
+from reports import words
+from reports.axes import Drawn, Readout, Scene, Series, dates, percent_axis, say_nothing, time_axis
+from reports.downsample import kept_places
+from reports.theme import COLUMNS, EXPOSURE
+
+
+def draw_exposure(area: FigureBase, scene: Scene) -> Drawn:
+    """Draw exposure / equity over time; where equity is not positive there is a gap."""
+    curve = scene.view.curve
+    usable = np.flatnonzero(curve.equity > 0)
+    if not len(usable):
+        say_nothing(area, "There are no equity marks." if not len(curve) else "Equity was never above zero.")
+        return Drawn("There is no exposure to show.")
+    share = curve.exposure[usable] / curve.equity[usable]
+    times = curve.time_ns[usable]
+    places = kept_places(share, COLUMNS)
+    axes = area.add_subplot()
+    x, y = dates(times[places]), share[places]
+    axes.fill_between(x, y, 0.0, color=EXPOSURE, alpha=0.25, linewidth=0)
+    axes.plot(x, y, color=EXPOSURE, linewidth=0.9)
+    percent_axis(axes, "Exposure / equity", ticks=4)
+    highest = float(share.max())
+    axes.set_ylim(0.0, 1.05 if highest <= 1.0 else highest * 1.08)
+    time_axis(axes, curve.time_ns)
+    text = f"Area chart of exposure as a share of equity: at most {words.percent(highest)}, on average {words.percent(float(share.mean()))}."
+    return Drawn(text, readouts=(Readout(axes, times[places], (Series("Exposure / equity", "percent", y),)),))

@@ -1,0 +1,85 @@
+"""This module lists the figures and makes pictures of them: one by one, or the overview of the most important.
+
+A ``Picture`` is a matplotlib figure of its own: nothing is registered with pyplot, nothing is kept.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from reports import words
+from reports.axes import Draw, Scene
+from reports.equity_figure import draw_equity
+from reports.exposure_figure import draw_exposure
+from reports.monthly_figure import draw_monthly_returns, monthly_height
+from reports.pnl_figure import draw_trade_pnl
+from reports.price_figure import draw_trades, trades_height
+from reports.theme import MUTED, PAGE_INCHES, PNG_DPI, drawing_rules
+
+
+@dataclass(frozen=True, slots=True)
+class FigureKind:
+    """One kind of figure: its name, title, how it is drawn and how high it is in inches."""
+
+    name: str
+    title: str
+    draw: Draw
+    height: Callable[[Scene], float]
+
+
+FIGURES: tuple[FigureKind, ...] = (
+    FigureKind("equity", "Equity and drawdown", draw_equity, lambda scene: 4.2),
+    FigureKind("trades", "Trades on price", draw_trades, trades_height),
+    FigureKind("monthly_returns", "Monthly returns", draw_monthly_returns, monthly_height),
+    FigureKind("trade_pnl", "Distribution of trade PnL", draw_trade_pnl, lambda scene: 2.9),
+    FigureKind("exposure", "Exposure", draw_exposure, lambda scene: 1.9),
+)
+BY_NAME = {kind.name: kind for kind in FIGURES}
+OVERVIEW = ("equity", "trades", "exposure")
+
+TITLE_INCHES = 0.34
+
+
+class Picture(Figure):
+    """A figure that notebooks show and that saves itself as PNG."""
+
+    def png(self) -> bytes:
+        """Return the picture as a PNG file."""
+        sink = io.BytesIO()
+        with drawing_rules():
+            FigureCanvasAgg(self)
+            self.savefig(sink, format="png", dpi=PNG_DPI, metadata={"Software": None})
+        return sink.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        return self.png()
+
+
+def picture(scene: Scene, kind: str = "overview") -> Picture:
+    """Return the picture of one kind, or the overview. Raises ValueError for a kind that there is not."""
+    if kind != "overview" and kind not in BY_NAME:
+        raise ValueError(f"kind {kind!r} is not allowed: overview, {', '.join(BY_NAME)}")
+    kinds = [BY_NAME[name] for name in (OVERVIEW if kind == "overview" else (kind,))]
+    heights = [each.height(scene) + TITLE_INCHES for each in kinds]
+    with drawing_rules():
+        made = Picture(figsize=(PAGE_INCHES, sum(heights) + TITLE_INCHES), layout="constrained")
+        made.suptitle(_headline(scene), x=0.012, ha="left", fontsize=11, fontweight="bold")
+        areas: Any = made.subfigures(len(kinds), 1, height_ratios=heights, squeeze=False)
+        for each, area in zip(kinds, areas[:, 0], strict=True):
+            area.suptitle(each.title, x=0.012, ha="left", fontsize=9.5, color=MUTED)
+            each.draw(area, scene)
+    return made
+
+
+def _headline(scene: Scene) -> str:
+    run = scene.view.run
+    symbols = scene.view.symbols
+    named = ", ".join(symbols[:4]) + (f" and {len(symbols) - 4} more" if len(symbols) > 4 else "")
+    parts = [run["strategy"] or scene.view.backtest_id, named, run["timeframe"] or ""]
+    if run["total_return"] is not None:
+        parts.append(f"return {words.percent(run['total_return'])}")
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,168 @@
+"""This module draws the trades on the price: candles for few bars, the close within its range for many."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import FigureBase
+from matplotlib.lines import Line2D
+
+from reports import words
+from reports.axes import Drawn, Readout, Scene, Series, dates, legend_above, money_axis, say_nothing, time_axis
+from reports.downsample import Ranges, distinct_spots, joined
+from reports.theme import ACCENT, COLUMNS, GAIN, INK, LOSS, PRICE
+from reports.view import Fills, Trades
+from schemas.market_data import Bars
+from schemas.times import timeframe_ns
+
+MOST_CANDLES = 260  # a year of days; more would be thinner than their wicks
+MOST_LINKS = 300  # trades whose entry and exit are joined by a line; more would hide the price
+MOST_SYMBOLS = 4
+SPOTS = (240, 60)  # marks closer than this grid would hide each other
+
+
+def draw_trades(area: FigureBase, scene: Scene) -> Drawn:
+    """Draw one panel for each of the symbols that were traded most."""
+    view = scene.view
+    order = _symbols_by_fills(scene)
+    panels = [(symbol, _bars_of(scene, symbol)) for symbol in order]
+    shown = [(symbol, bars) for symbol, bars in panels if (bars is not None and len(bars)) or symbol in view.fills.symbol]
+    if not shown:
+        say_nothing(area, "There are no prices and no fills.")
+        return Drawn("There are no prices and no fills to show.")
+    left_out = len(shown) - MOST_SYMBOLS
+    shown = shown[:MOST_SYMBOLS]
+    all_axes = np.atleast_1d(area.subplots(len(shown), 1, sharex=True))
+    readouts = [readout for axes, (symbol, bars) in zip(all_axes, shown, strict=True) if (readout := _panel(axes, scene, symbol, bars))]
+    time_axis(all_axes[-1], _span(scene, [bars for _, bars in shown]))
+    legend_above(all_axes[0], _legend(len(view.trades) <= MOST_LINKS))
+    return Drawn(_text(scene, [symbol for symbol, _ in shown]), _note(scene, shown, left_out), tuple(readouts))
+
+
+def trades_height(scene: Scene) -> float:
+    """Return the height in inches that the panels need."""
+    panels = min(MOST_SYMBOLS, max(1, len(_symbols_by_fills(scene))))
+    return 3.6 if panels == 1 else 0.4 + 2.0 * panels
+
+
+def _symbols_by_fills(scene: Scene) -> list[str]:
+    """Return the run's symbols, those with most fills first; without fills in the order of the spec."""
+    counts = dict.fromkeys(scene.view.symbols, 0)
+    for symbol in scene.view.fills.symbol:
+        counts[symbol] = counts.get(symbol, 0) + 1
+    traded = [symbol for symbol, count in counts.items() if count]
+    return sorted(traded or counts, key=lambda symbol: -counts[symbol])
+
+
+def _bars_of(scene: Scene, symbol: str) -> Bars | None:
+    bars = next((each for each in scene.bars if each.symbol == symbol), None)
+    first, last = scene.view.run["first_bar"], scene.view.run["last_bar"]
+    if bars is None or first is None or last is None:
+        return bars
+    return bars.between(first, last + 1)
+
+
+def _span(scene: Scene, all_bars: list[Bars | None]) -> np.ndarray:
+    arrays = [bars.time_ns for bars in all_bars if bars is not None and len(bars)]
+    arrays = arrays or [scene.view.fills.time_ns]
+    return np.asarray([min(times[0] for times in arrays), max(times[-1] for times in arrays)], dtype=np.int64)
+
+
+def _panel(axes: Axes, scene: Scene, symbol: str, bars: Bars | None) -> Readout | None:
+    readout = None
+    if bars is not None and len(bars):
+        if len(bars) <= MOST_CANDLES:
+            _candles(axes, bars)
+            shown = joined(bars, len(bars))
+        else:
+            shown = joined(bars, COLUMNS)
+            _line(axes, shown)
+        readout = _readout(axes, shown)
+    _links(axes, scene.view.trades, symbol)
+    _marks(axes, scene.view.fills, symbol)
+    money_axis(axes, symbol if bars is None else f"{symbol}, {bars.timeframe}")
+    axes.margins(y=0.08)
+    axes.autoscale_view(scalex=False)
+    return readout
+
+
+def _candles(axes: Axes, bars: Bars) -> None:
+    """Draw wicks and bodies: hollow for a rise, filled for a fall, as is usual where colour alone must not tell."""
+    x = dates(bars.time_ns)
+    half = 0.36 * timeframe_ns(bars.timeframe) / 86_400e9
+    rises = bars.close >= bars.open
+    low, high = np.minimum(bars.open, bars.close), np.maximum(bars.open, bars.close)
+    upper = np.stack([np.column_stack([x, high]), np.column_stack([x, bars.high])], axis=1)
+    lower = np.stack([np.column_stack([x, bars.low]), np.column_stack([x, low])], axis=1)
+    axes.add_collection(LineCollection([*upper, *lower], colors=PRICE, linewidths=0.7))
+    corners = np.stack(
+        [np.column_stack([x - half, low]), np.column_stack([x + half, low]), np.column_stack([x + half, high]),
+         np.column_stack([x - half, high])],
+        axis=1,
+    )  # fmt: skip
+    axes.add_collection(PolyCollection(corners[rises], facecolors="none", edgecolors=PRICE, linewidths=0.7))
+    axes.add_collection(PolyCollection(corners[~rises], facecolors=PRICE, edgecolors=PRICE, linewidths=0.7))
+
+
+def _line(axes: Axes, shown: Ranges) -> None:
+    x = dates(shown.time_ns)
+    axes.fill_between(x, shown.low, shown.high, color=PRICE, alpha=0.25, linewidth=0)
+    axes.plot(x, shown.close, color=PRICE, linewidth=0.8)
+
+
+def _readout(axes: Axes, shown: Ranges) -> Readout:
+    series = tuple(Series(name.capitalize(), "price", getattr(shown, name)) for name in ("open", "high", "low", "close"))
+    return Readout(axes, shown.time_ns, series)
+
+
+def _links(axes: Axes, trades: Trades, symbol: str) -> None:
+    """Join entry and exit of each trade: solid for a gain, dashed for a loss."""
+    if not 0 < len(trades) <= MOST_LINKS:
+        return
+    opened, closed = dates(trades.opened_ns), dates(trades.closed_ns)
+    for gained, colour, style in ((True, GAIN, "solid"), (False, LOSS, (0, (3, 1.5)))):
+        chosen = np.flatnonzero((trades.symbol == symbol) & ((trades.pnl > 0) == gained))
+        lines = [[(opened[at], trades.open_price[at]), (closed[at], trades.close_price[at])] for at in chosen]
+        axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.3, linestyles=style))
+
+
+def _marks(axes: Axes, fills: Fills, symbol: str) -> None:
+    for is_buy, marker, colour in ((True, "^", ACCENT), (False, "v", INK)):
+        chosen = np.flatnonzero((fills.symbol == symbol) & (fills.is_buy == is_buy))
+        if not len(chosen):
+            continue
+        x, y = dates(fills.time_ns[chosen]), fills.price[chosen]
+        places = distinct_spots(x, y, width=SPOTS[0], height=SPOTS[1])
+        size = 22 if len(places) <= 120 else 11
+        axes.scatter(x[places], y[places], s=size, marker=marker, color=colour, linewidths=0, alpha=0.9, zorder=3)
+
+
+def _legend(has_links: bool) -> list[Line2D]:
+    marks = [
+        Line2D([], [], linestyle="none", marker="^", color=ACCENT, markersize=5, label="buy"),
+        Line2D([], [], linestyle="none", marker="v", color=INK, markersize=5, label="sell"),
+    ]
+    if not has_links:
+        return marks
+    return [
+        *marks,
+        Line2D([], [], color=GAIN, label="trade with a gain"),
+        Line2D([], [], color=LOSS, linestyle=(0, (3, 1.5)), label="with a loss"),
+    ]
+
+
+def _text(scene: Scene, symbols: list[str]) -> str:
+    trades, fills = len(scene.view.trades), len(scene.view.fills)
+    return f"Price chart of {', '.join(symbols)} with {words.count(fills)} fills of {words.count(trades)} closed trades marked on it."
+
+
+def _note(scene: Scene, shown: list[tuple[str, Bars | None]], left_out: int) -> str:
+    notes = []
+    if any(bars is not None and len(bars) > COLUMNS for _, bars in shown):
+        notes.append("The band spans each stretch's lowest to highest price, the line joins the closes.")
+    if any(bars is None for _, bars in shown):
+        notes.append("The bars are not at hand: only fills are drawn.")
+    if len(scene.view.fills) > SPOTS[0]:
+        notes.append("Marks that would hide each other are drawn once.")
+    if left_out > 0:
+        notes.append(f"{left_out} more symbols are not drawn.")
+    return " ".join(notes)
