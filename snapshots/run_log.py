@@ -69,6 +69,8 @@ class Chain:
             commit = decode_commit(body)
         except msgspec.DecodeError as error:
             raise LogError(f"a record is not a commit: {error}") from error
+        if not commit.events:
+            raise LogError(f"commit {commit.number} holds no event")
         if self.is_finished:
             raise LogError(f"commit {commit.number} comes after the end of its run")
         if self._head is None:
@@ -101,7 +103,7 @@ class Chain:
         )
 
     def _begin(self, commit: Commit) -> None:
-        first = commit.events[0] if commit.events else None
+        first = commit.events[0]
         if not isinstance(first, BacktestAccepted | BacktestImported):
             raise LogError(f"the log begins with {type(first).__name__} in commit {commit.number}, not with BacktestAccepted")
         self._backtest_id = commit.backtest_id

@@ -7,11 +7,15 @@ recorded JSON beside the commit that it came in, so that the log can be read wit
 from collections.abc import Iterable, Iterator
 from typing import get_args
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from projections.errors import FoldError
 from projections.fold import RunTables, fold_run
+from schemas.commit import ChainError
 from schemas.manifest import Table
+from snapshots.errors import LogError
 from snapshots.run_log import raw_events
 
 TABLES: tuple[Table, ...] = get_args(Table)
@@ -44,10 +48,13 @@ def schema_of(name: Table) -> pa.Schema:
 
 
 def snapshot_tables(backtest_id: str, bodies: Iterable[bytes]) -> Iterator[tuple[Table, pa.Table]]:
-    """Yield every table of a snapshot, by name, with its rows in the order of its key."""
-    run = fold_run(bodies)
-    for name in TABLES:
-        yield name, events_table(backtest_id, bodies) if name == "events" else _folded(run, name)
+    """Yield every table of a snapshot, by name, with its rows in the order of its key. Raises LogError."""
+    try:
+        run = fold_run(bodies)
+        for name in TABLES:
+            yield name, events_table(backtest_id, bodies) if name == "events" else _folded(run, name)
+    except (FoldError, ChainError, msgspec.DecodeError, pa.ArrowException, OverflowError) as error:
+        raise LogError(f"the log of {backtest_id} can't be folded: {error}") from error
 
 
 def events_table(backtest_id: str, bodies: Iterable[bytes]) -> pa.Table:
