@@ -85,5 +85,5 @@ def parse_command(document: dict[str, Any]) -> ParsedCommand:
         raise field_error(error) from error
     if isinstance(command, CancelBacktest):
         return ParsedCommand(command, None)
-    check_spec_size(document["spec"])
+    check_spec_size(document["spec"], name="spec")
     return ParsedCommand(command, document_digest(document["spec"]))

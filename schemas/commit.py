@@ -4,6 +4,7 @@ A commit's bytes are hashed as they are stored and never re-serialised. ``parent
 bytes; the first one's is the SHA-256 of the recorded spec's canonical bytes.
 """
 
+import contextlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -105,13 +106,16 @@ def encode_commit(
 
 def decode_commit(body: bytes) -> Commit:
     """Decode a stored commit of this or an earlier format. Raises msgspec.DecodeError for anything else."""
-    try:
+    with contextlib.suppress(msgspec.ValidationError):  # another format, or wrong: told apart below
         commit = _DECODER.decode(body)
-    except msgspec.ValidationError:
-        commit = msgspec.convert(upcast(_loose(body)), Commit)
-    if commit.format != FORMAT:
-        raise msgspec.ValidationError(f"commit format {commit.format} is not known to this version, which writes format {FORMAT}")
-    return commit
+        if commit.format == FORMAT:
+            return commit
+    document = upcast(_loose(body))
+    if document["format"] != FORMAT:
+        raise msgspec.ValidationError(
+            f"commit format {document['format']} is not known to this version, which writes format {FORMAT}"
+        )
+    return msgspec.convert(document, Commit)
 
 
 def _loose(body: bytes) -> dict[str, Any]:

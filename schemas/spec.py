@@ -174,12 +174,15 @@ def parse_spec(document: Any) -> BacktestSpec:
         spec = BacktestSpec.model_validate(document)
     except pydantic.ValidationError as error:
         raise field_error(error) from error
-    check_spec_size(document)
+    check_spec_size(document, name="")
     return spec
 
 
-def check_spec_size(document: dict[str, Any]) -> None:
-    """Raise TooLargeError when the document, in its canonical form, has more than 64 KiB."""
-    size = len(canonical_json(document))
+def check_spec_size(document: dict[str, Any], *, name: str) -> None:
+    """Raise TooLargeError when the document, in its canonical form, has more than 64 KiB.
+
+    name : what refused fields' paths begin with
+    """
+    size = len(canonical_json(document, name))
     if size > MAX_SPEC_BYTES:
         raise TooLargeError(f"spec: {size} bytes are not allowed: at most {MAX_SPEC_BYTES}")

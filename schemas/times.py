@@ -9,7 +9,10 @@ from pydantic import AfterValidator, WithJsonSchema
 NANOSECONDS = 1_000_000_000
 MAX_NS = 2**63 - 1
 
-_RFC3339 = re.compile(r"^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d))?$")
+_RFC3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?([Zz]|[+-][0-9]{2}:[0-9]{2}))?"
+)
 
 
 def parse_time(text: str) -> int:
@@ -17,7 +20,7 @@ def parse_time(text: str) -> int:
 
     Raises ValueError for anything else, and for years outside 1970..2261 (int64).
     """
-    match = _RFC3339.match(text)
+    match = _RFC3339.fullmatch(text)
     if match is None:
         raise ValueError("an RFC 3339 time such as 2024-05-17T09:30:00Z, or a date such as 2024-05-17, is needed")
     date, clock, fraction, zone = match.groups()
@@ -46,9 +49,10 @@ def _checked(text: str) -> str:
     return text
 
 
-TimeField = Annotated[str, AfterValidator(_checked), WithJsonSchema({"type": "string", "format": "date-time"})]
+# Not `format: date-time`: a date alone is allowed as well.
+TimeField = Annotated[str, AfterValidator(_checked), WithJsonSchema({"type": "string", "pattern": f"^{_RFC3339.pattern}$"})]
 
-_TIMEFRAME = re.compile(r"^([1-9]\d{0,3})(s|m|h|d|w)$")
+_TIMEFRAME = re.compile(r"^([1-9][0-9]{0,3})(s|m|h|d|w)$")
 _UNIT_NS = {
     "s": NANOSECONDS,
     "m": 60 * NANOSECONDS,
@@ -60,7 +64,7 @@ _UNIT_NS = {
 
 def timeframe_ns(timeframe: str) -> int:
     """Return the length of a bar such as ``1m``, ``5m``, ``1h``, ``1d``. Raises ValueError for anything else."""
-    match = _TIMEFRAME.match(timeframe)
+    match = _TIMEFRAME.fullmatch(timeframe)
     if match is None:
         raise ValueError("a timeframe such as 1s, 1m, 5m, 1h, 1d, 1w is needed")
     return int(match[1]) * _UNIT_NS[match[2]]
