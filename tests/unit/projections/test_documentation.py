@@ -1,0 +1,36 @@
+"""Tests that the documents of the read side say what the code does."""
+
+import re
+from pathlib import Path
+
+from projections.documentation import MARK, views_markdown
+from projections.tables import METADATA, RUN_TABLES
+from projections.views import VIEWS
+from schemas.events import AnyEvent
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_the_reference_of_the_views_is_current() -> None:
+    """Otherwise: write what `projections.documentation.views_markdown()` returns from the mark on."""
+    text = (DOCS / "sql.md").read_text()
+    assert text[text.index(MARK) :] == views_markdown()
+
+
+def test_every_event_stands_in_the_document_once() -> None:
+    """A new event is added there as well; one that is gone is taken out."""
+    rows = re.findall(r"^\| `(\w+)` \|", (DOCS / "events.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(event.__name__ for event in AnyEvent.__args__)
+
+
+def test_every_table_that_the_document_of_events_names_exists() -> None:
+    """Rows follow in real tables."""
+    text = (DOCS / "events.md").read_text()
+    named = set(re.findall(r"`([a-z_]+)`", text))
+    assert {table.name for table in RUN_TABLES} <= named
+
+
+def test_every_table_and_column_is_commented_and_has_a_view() -> None:
+    """What people can query is documented."""
+    assert all(table.comment and all(column.comment for column in table.columns) for table in METADATA.sorted_tables)
+    assert {view.table.name for view in VIEWS} == {table.name for table in METADATA.sorted_tables}
