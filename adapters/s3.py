@@ -36,8 +36,19 @@ TOKEN = "backtape-writer"
 
 # Errors that name a fault of the moment. Everything of status 500 and above counts as well.
 _MOMENTARY = frozenset(
-    {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "RequestTimeout", "BadDigest",
-     "RequestTimeTooSkewed", "OperationAborted", "XAmzContentSHA256Mismatch", "ExpiredToken"}
+    {
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "TooManyRequests",
+        "RequestTimeout",
+        "BadDigest",
+        "RequestTimeTooSkewed",
+        "OperationAborted",
+        "XAmzContentSHA256Mismatch",
+        "ExpiredToken",
+    }
 )
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _URL = re.compile(r"^s3://([a-z0-9][a-z0-9.\-]{1,61}[a-z0-9])(?:/([^?#]*))?$")
@@ -177,7 +188,13 @@ class S3BlobStore:
     def _upload(self, key: str, data: bytes) -> dict[str, Any]:
         """Return the arguments of a PUT whose bytes the server checks against their SHA-256."""
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        return {"Bucket": self.bucket, "Key": self._full(key), "Body": data, "ChecksumSHA256": checksum}
+        return {
+            "Bucket": self.bucket,
+            "Key": self._full(key),
+            "Body": data,
+            "ChecksumAlgorithm": "SHA256",
+            "ChecksumSHA256": checksum,
+        }
 
     def _full(self, key: str) -> str:
         return self.prefix + check_key(key)
