@@ -15,18 +15,19 @@ from schemas.events import OrderType, Side, TimeInForce
 from schemas.market_data import Market
 from schemas.times import parse_time
 
-MAX_TAG = 64  # characters
+MAX_TEXT = 64  # characters
 _FIELDS = {name: place for place, name in enumerate(ORDER.names or ())}
 _BLANK: list[Any] = [0] * len(_FIELDS)
 for _name in ("quantity", "limit", "stop", "trail_amount", "trail_percent"):
     _BLANK[_FIELDS[_name]] = math.nan
 for _name in ("cancel_step", "modify_step", "day", "from_step"):
     _BLANK[_FIELDS[_name]] = -1
-(_ACTION, _ID, _SYMBOL, _SIDE, _TYPE, _TIF, _SIZING, _QUANTITY, _LIMIT, _STOP, _EXPIRES, _GROUP, _PARENT, _WAITING, _REDUCE) = (
+(_ACTION, _ID, _SYMBOL, _SIDE, _TYPE, _TIF, _SIZING, _QUANTITY, _LIMIT, _STOP, _EXPIRES, _GROUP, _PARENT, _WAITING, _REDUCE,
+ _TRAIL_AMOUNT, _TRAIL_PERCENT, _POST_ONLY) = (
     _FIELDS[name]
     for name in (
         "action", "id", "symbol", "side", "type", "time_in_force", "sizing", "quantity", "limit", "stop", "expires_ns",
-        "group", "parent", "is_waiting", "reduce_only",
+        "group", "parent", "is_waiting", "reduce_only", "trail_amount", "trail_percent", "post_only",
     )
 )  # fmt: skip
 _TIME_IN_FORCE = {str(member): (codes.code(member), member) for member in TimeInForce}
@@ -127,6 +128,9 @@ class Broker:
         time_in_force: str = "gtc",
         expires_at: str | int | None = None,
         reduce_only: bool = False,
+        post_only: bool = False,
+        trail_amount: float | None = None,
+        trail_percent: float | None = None,
         oco: str | None = None,
         stop_loss: float | None = None,
         take_profit: float | None = None,
@@ -138,15 +142,21 @@ class Broker:
         quantity, value, fraction : exactly one; units, money, or share of equity (a value or a share is turned into units
             at the price and equity of the fill, whole lots, rounded down)
         limit, stop : prices; both make a stop-limit order, none a market order
+        trail_amount, trail_percent : instead of a stop: it trails the best price by so much
+        post_only : refuse a limit order that could fill at once, at the last close
         oco : orders with the same text cancel each other
         stop_loss, take_profit : prices of orders that are attached, and live when this one has filled
         parent : attach this order to another: it lives when that one has filled, with the quantity that it filled
         """
         sizing, amount = _one_of(quantity, value, fraction, codes.BY_UNITS)
-        return self._send(
-            side, sizing, amount, symbol, limit, stop, time_in_force, expires_at, reduce_only, oco, stop_loss, take_profit,
-            parent, tag,
+        order = self._send(
+            side, sizing, amount, symbol, limit=limit, stop=stop, time_in_force=time_in_force, expires_at=expires_at,
+            reduce_only=reduce_only, post_only=post_only, trail_amount=trail_amount, trail_percent=trail_percent, oco=oco,
+            parent=parent, tag=tag,
         )  # fmt: skip
+        if stop_loss is not None or take_profit is not None:
+            self._attach(order, side, sizing, amount, stop_loss, take_profit)
+        return order
 
     def target(
         self,
@@ -173,16 +183,14 @@ class Broker:
         if not math.isfinite(wanted) or abs(wanted - held) < lot:
             return None
         side = 1 if wanted > held else -1
-        return self._send(side, sizing, amount, symbol, limit, None, "gtc", None, False, None, None, None, None, tag)
+        return self._send(side, sizing, amount, symbol, limit=limit, tag=tag)
 
     def close(self, symbol: str | None = None, *, tag: str | None = None) -> Order | None:
         held = self.positions[symbol or self.symbols[0]].quantity
         if held == 0.0:
             return None
         side = -1 if held > 0.0 else 1
-        return self._send(
-            side, codes.BY_UNITS, abs(held), symbol, None, None, "gtc", None, True, None, None, None, None, tag
-        )  # fmt: skip
+        return self._send(side, codes.BY_UNITS, abs(held), symbol, reduce_only=True, tag=tag)
 
     def cancel(self, order: Order) -> None:
         if order.is_open:
@@ -202,18 +210,18 @@ class Broker:
             self.actions.append(action)
 
     def _send(
-        self, side: int, sizing: int, amount: float, symbol: str | None, limit: float | None, stop: float | None,
-        time_in_force: str, expires_at: str | int | None, reduce_only: bool, oco: str | None, stop_loss: float | None,
-        take_profit: float | None, parent: Order | None, tag: str | None,
+        self, side: int, sizing: int, amount: float, symbol: str | None, *, limit: float | None = None,
+        stop: float | None = None, time_in_force: str = "gtc", expires_at: str | int | None = None, reduce_only: bool = False,
+        post_only: bool = False, trail_amount: float | None = None, trail_percent: float | None = None,
+        oco: str | None = None, parent: Order | None = None, tag: str | None = None,
     ) -> Order:  # fmt: skip
         if symbol is None:
             symbol = self.symbols[0]
-        if tag is not None and len(tag) > MAX_TAG:
-            raise ValueError(f"a tag has at most {MAX_TAG} characters")
-        if limit is None:
-            order_type = OrderType.MARKET if stop is None else OrderType.STOP
-        else:
-            order_type = OrderType.LIMIT if stop is None else OrderType.STOP_LIMIT
+        for text in (tag, oco, symbol):
+            if text is not None and len(text) > MAX_TEXT:
+                raise ValueError(f"a tag, a group and a symbol have at most {MAX_TEXT} characters")
+        is_trailing = trail_amount is not None or trail_percent is not None
+        order_type = _type_of(limit, stop, is_trailing)
         tif_code, tif = _TIME_IN_FORCE[time_in_force]
         expires_ns = _expiry(tif, expires_at)
         order = Order(
@@ -232,14 +240,22 @@ class Broker:
         action[_ID] = order.id
         action[_SYMBOL] = index
         action[_SIDE] = side
-        action[_TYPE] = _TYPES[order_type]
+        action[_TYPE] = codes.STOP if is_trailing else _TYPES[order_type]
         action[_TIF] = tif_code
         action[_SIZING] = sizing
         action[_QUANTITY] = amount
+        action[_REDUCE] = reduce_only
         if limit is not None:
             action[_LIMIT] = limit
         if stop is not None:
             action[_STOP] = stop
+        if is_trailing:
+            order.trail_amount, order.trail_percent = trail_amount, trail_percent
+            action[_TRAIL_AMOUNT] = math.nan if trail_amount is None else trail_amount
+            action[_TRAIL_PERCENT] = math.nan if trail_percent is None else trail_percent
+        if post_only:
+            order.post_only = True
+            action[_POST_ONLY] = 1
         if expires_ns is not None:
             action[_EXPIRES] = expires_ns
         if oco is not None:
@@ -247,10 +263,7 @@ class Broker:
         if parent is not None:
             action[_PARENT] = parent.id
             action[_WAITING] = 1
-        action[_REDUCE] = reduce_only
         self.actions.append(action)
-        if stop_loss is not None or take_profit is not None:
-            self._attach(order, side, sizing, amount, stop_loss, take_profit)
         return order
 
     def _attach(
@@ -258,12 +271,12 @@ class Broker:
     ) -> None:
         """Send the two exits of a bracket: they live with the entry's fills, and cancel each other."""
         group = f"bracket {order.id}"
-        for price, is_stop in ((stop_loss, True), (take_profit, False)):
-            if price is not None:
-                self._send(
-                    -side, sizing, amount, order.symbol, None if is_stop else price, price if is_stop else None, "gtc", None,
-                    True, group, None, None, order, "stop" if is_stop else "target",
-                )  # fmt: skip
+        name = "" if order.tag is None else order.tag[: MAX_TEXT - 8] + "."
+        terms: dict[str, Any] = {"reduce_only": True, "oco": group, "parent": order}
+        if stop_loss is not None:
+            self._send(-side, sizing, amount, order.symbol, stop=stop_loss, tag=name + "stop", **terms)
+        if take_profit is not None:
+            self._send(-side, sizing, amount, order.symbol, limit=take_profit, tag=name + "target", **terms)
 
     # --- towards the kernels ---
 
@@ -306,6 +319,16 @@ def _one_of(quantity: float | None, value: float | None, fraction: float | None,
         raise ValueError("an order needs exactly one of quantity, value, fraction")
     place, amount = given[0]
     return first + place, float(amount)
+
+
+def _type_of(limit: float | None, stop: float | None, is_trailing: bool) -> OrderType:
+    if is_trailing:
+        if limit is not None or stop is not None:
+            raise ValueError("a trailing stop takes no limit and no stop")
+        return OrderType.TRAILING_STOP
+    if limit is None:
+        return OrderType.MARKET if stop is None else OrderType.STOP
+    return OrderType.LIMIT if stop is None else OrderType.STOP_LIMIT
 
 
 def _expiry(time_in_force: TimeInForce, expires_at: str | int | None) -> int | None:

@@ -1,9 +1,11 @@
 """This module turns a spec into the kernels' first state: account, policies and counters as numbers."""
 
-from typing import get_args
+import math
+from typing import assert_never, get_args
 
 import numpy as np
 
+from engine.kernels import codes
 from engine.kernels.records import CORE, EFFECT, MARK, ORDER, Records, State, Tape, book_capacity
 from engine.market import symbol_records
 from engine.timeline import equity_every
@@ -14,13 +16,29 @@ from schemas.spec import (
     ExecutionSpec,
     FixedSlippage,
     NoSlippage,
+    PercentSlippage,
     RateCommission,
+    Slippage,
+    SlippageScope,
+    SpreadSlippage,
+    VolumeShareSlippage,
 )
 
 BLOCK = 4_096  # steps between two visits of the simulation's own chores; a run's bytes depend on it
 FIRST_ORDERS = 16  # places on the book and in the inbox at the start; they double as needed
 
-_POLICIES = ("market_fill", "limit_touch", "gap_limit", "stop_touch", "gap_stop", "same_bar", "entry_bar", "cash_short")
+_POLICIES = (
+    "market_fill",
+    "limit_touch",
+    "gap_limit",
+    "stop_touch",
+    "gap_stop",
+    "stop_limit",
+    "trail",
+    "same_bar",
+    "entry_bar",
+    "cash_short",
+)
 
 
 def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
@@ -66,22 +84,38 @@ def _set_policies(core: Records, execution: ExecutionSpec) -> None:
         record[name] = policy_code(name, getattr(execution, name))
     record["latency"] = execution.latency_bars
     record["volume_limit"] = np.nan if execution.volume_limit is None else execution.volume_limit
-    slippage = execution.slippage
-    match slippage:
-        case NoSlippage():
-            record["slippage"] = 0
-        case FixedSlippage():
-            record["slippage"], record["slippage_value"] = 1, slippage.amount
-            record["slippage_on_limits"] = slippage.scope == "all"
-        case BasisPointsSlippage():
-            record["slippage"], record["slippage_value"] = 2, slippage.value
-            record["slippage_on_limits"] = slippage.scope == "all"
+    _set_slippage(core, execution.slippage)
     commission = execution.commission
     record["fee_maximum"] = np.nan
     if isinstance(commission, RateCommission):
         record["fee_fixed"], record["fee_rate"] = commission.fixed, commission.rate
         record["fee_per_unit"], record["fee_minimum"] = commission.per_unit, commission.minimum
         record["fee_maximum"] = np.nan if commission.maximum is None else commission.maximum
+
+
+def _set_slippage(core: Records, slippage: Slippage) -> None:
+    record = core[0]
+    match slippage:
+        case NoSlippage():
+            record["slippage"] = codes.SLIP_NONE
+        case FixedSlippage():
+            record["slippage"], record["slippage_value"] = codes.SLIP_FIXED, slippage.amount
+        case BasisPointsSlippage():
+            record["slippage"], record["slippage_value"] = codes.SLIP_PERCENT, slippage.value / 10_000.0
+        case PercentSlippage():
+            record["slippage"], record["slippage_value"] = codes.SLIP_PERCENT, slippage.rate
+        case SpreadSlippage():
+            record["slippage"], record["slippage_value"] = codes.SLIP_SPREAD, slippage.rate
+        case VolumeShareSlippage():
+            record["slippage"], record["slippage_value"] = codes.SLIP_VOLUME_SHARE, slippage.impact
+        case _:
+            assert_never(slippage)
+    scope = getattr(slippage, "scope", "all")
+    record["slippage_scope"] = get_args(SlippageScope).index(scope)
+    limit = getattr(slippage, "limit", None)
+    if limit is not None:
+        record["whole_units"] = 1
+        record["volume_limit"] = limit if math.isnan(record["volume_limit"]) else min(limit, record["volume_limit"])
 
 
 def policy_code(name: str, value: str) -> int:

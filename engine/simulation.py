@@ -118,7 +118,8 @@ class Simulation:
             if len(broker.feeds) != feeds:  # the strategy has looked at a column for the first time
                 fed, feeds = rows(broker.feeds, broker.step + 1, end), len(broker.feeds)
             if self._has_on_bar:
-                for broker.step, _ in zip(range(broker.step + 1, busy), fed, strict=False):
+                # Both columns and the clock move on in C; in the loop's head, because every statement here costs 2 %.
+                for broker.step, _ in zip(range(broker.step + 1, busy), fed, strict=False):  # noqa: B020
                     on_bar()
                     if broker.actions:
                         break

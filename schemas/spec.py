@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, model_validator
 from schemas.canonical import canonical_json
 from schemas.errors import FieldError, TooLargeError, field_error
 from schemas.ids import IdField
+from schemas.presets import PRESETS
 from schemas.times import TimeField, TimeframeField, parse_time
 
 MAX_SPEC_BYTES = 64 * 1024
@@ -63,7 +64,24 @@ class AccountSpec(Model):
     type: Literal["cash", "margin"] = "margin"
     leverage: Annotated[float, Field(ge=1, le=1_000)] = 1.0  # initial margin = 1 / leverage
     maintenance_margin: Fraction | None = None  # fraction of exposure; null: no margin calls
-    allow_short: bool = True
+    allow_short: bool = True  # a cash account: false
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cash_is_long_only(cls, document: Any) -> Any:
+        if isinstance(document, dict) and document.get("type") == "cash" and "allow_short" not in document:
+            return {**document, "allow_short": False}
+        return document
+
+    @model_validator(mode="after")
+    def _cash_borrows_nothing(self) -> Self:
+        if self.type == "cash" and (self.leverage != 1.0 or self.maintenance_margin is not None or self.allow_short):
+            raise ValueError("a cash account has leverage 1, no maintenance margin and no short positions: take type margin")
+        return self
+
+
+# Which orders slip. aggressive: market and stop orders; market: market orders only; all: limit orders as well
+SlippageScope = Literal["aggressive", "market", "all"]
 
 
 class NoSlippage(Model):
@@ -75,18 +93,45 @@ class FixedSlippage(Model):
 
     type: Literal["fixed"]
     amount: NonNegative
-    scope: Literal["market", "all"] = "market"  # market: market and stop orders; all: limit orders as well
+    scope: SlippageScope = "aggressive"
 
 
 class BasisPointsSlippage(Model):
     """A fraction of the price in basis points (1e-4), against the order."""
 
     type: Literal["basis_points"]
-    value: NonNegative
-    scope: Literal["market", "all"] = "market"
+    value: Annotated[float, Field(ge=0, le=10_000)]
+    scope: SlippageScope = "aggressive"
+    limit: Annotated[float, Field(gt=0, le=1)] | None = None  # share of a bar's volume, in whole units; as volume_limit
 
 
-Slippage = Annotated[NoSlippage | FixedSlippage | BasisPointsSlippage, Field(discriminator="type")]
+class PercentSlippage(Model):
+    """A fraction of the price, against the order."""
+
+    type: Literal["percent"]
+    rate: Annotated[float, Field(ge=0, le=1)]
+    scope: SlippageScope = "aggressive"
+
+
+class SpreadSlippage(Model):
+    """A fraction of the price, paid once: by what a fill opens, of whatever order; what it closes pays nothing."""
+
+    type: Literal["spread"]
+    rate: Annotated[float, Field(ge=0, le=1)]
+
+
+class VolumeShareSlippage(Model):
+    """price * (1 +- impact * share^2), share = fill / the bar's volume, at most ``limit``; never past an order's limit."""
+
+    type: Literal["volume_share"]
+    limit: Annotated[float, Field(gt=0, le=1)] = 0.025  # share of a bar's volume, in whole units
+    impact: NonNegative = 0.1
+
+
+Slippage = Annotated[
+    NoSlippage | FixedSlippage | BasisPointsSlippage | PercentSlippage | SpreadSlippage | VolumeShareSlippage,
+    Field(discriminator="type"),
+]
 
 
 class NoCommission(Model):
@@ -110,18 +155,36 @@ Commission = Annotated[NoCommission | RateCommission, Field(discriminator="type"
 class ExecutionSpec(Model):
     """How orders are filled: each policy is one small named rule (docs/execution.md)."""
 
+    preset: Literal["backtesting.py", "backtrader", "lean", "nautilus", "zipline", "vectorbt", "freqtrade"] | None = (
+        None  # fills in the policies that are left out (schemas/presets.py)
+    )
     market_fill: Literal["next_open", "same_close", "next_close"] = "next_open"
-    limit_touch: Literal["inclusive", "strict", "close"] = "inclusive"
-    gap_limit: Literal["open", "limit", "close"] = "open"
+    limit_touch: Literal["inclusive", "strict", "close", "range"] = "inclusive"
+    gap_limit: Literal["open", "limit", "close", "within"] = "open"
     stop_touch: Literal["inclusive", "range", "close"] = "inclusive"
-    gap_stop: Literal["open", "stop", "close"] = "open"
+    gap_stop: Literal["open", "stop", "close", "within"] = "open"
+    stop_limit: Literal["from_open", "at_stop", "same_bar", "on_close", "path"] = "from_open"
+    trail: Literal["after_bar", "before_test"] = "after_bar"
     same_bar: Literal["stop_first", "submission", "independent", "path", "adaptive_path"] = "stop_first"
     entry_bar: Literal["live", "wait", "by_entry"] = "live"
-    cash_short: Literal["refuse", "cancel", "partial"] = "refuse"
+    cash_short: Literal["refuse", "cancel", "partial", "allow"] = "refuse"
     slippage: Slippage = Field(default_factory=NoSlippage)
     commission: Commission = Field(default_factory=NoCommission)
     volume_limit: Annotated[float, Field(gt=0, le=1)] | None = None  # share of a bar's volume that one bar's fills may take
-    latency_bars: Annotated[int, Field(ge=0, le=10_000)] = 0
+    latency_bars: Annotated[int, Field(ge=0, le=10_000)] = 0  # of orders, cancels and changes, on the merged time line
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_preset(cls, document: Any) -> Any:
+        if isinstance(document, dict) and isinstance(document.get("preset"), str):
+            return {**PRESETS.get(document["preset"], {}), **document}
+        return document
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.stop_limit == "path" and self.same_bar not in ("path", "adaptive_path"):
+            raise ValueError("stop_limit path needs same_bar path or adaptive_path")
+        return self
 
 
 class StatisticsSpec(Model):

@@ -19,6 +19,7 @@ from engine.kernels.codes import (
     MARKET,
     REJECT_CASH,
     REJECT_MARGIN,
+    REJECT_POST_ONLY,
     REJECTED,
     SHORT_NOT_ALLOWED,
     SHORT_REFUSE,
@@ -33,6 +34,7 @@ from engine.kernels.execution import end_order, report_modified
 from engine.kernels.records import State, Tape
 from engine.kernels.rounding import whole_lots
 from engine.kernels.tape import price_at
+from engine.kernels.trailing import is_trailing, trail_from
 
 NO_REASON = -1
 
@@ -84,6 +86,10 @@ def _submit(tape: Tape, state: State, inbox_place: int, step: int) -> None:
     order = state.book[place]
     amount = order["quantity"]
     reason = NO_REASON
+    if is_trailing(order) and not order["is_waiting"]:
+        last = price_at(tape, state, order["symbol"], step)
+        if last > 0.0 and _has_good_trail(order):
+            trail_from(order, last)
     price = _expected_price(tape, state, order, step)
     if order["sizing"] == BY_UNITS:
         symbol = state.symbols[order["symbol"]]
@@ -137,6 +143,8 @@ def _refusal(tape: Tape, state: State, order: Any, price: float, step: int) -> i
         return INVALID_TIME
     if order["parent"] != 0 and find_order(state, order["parent"]) < 0:
         return UNKNOWN_ORDER
+    if order["post_only"] and order["side"] * (order["limit"] - price_at(tape, state, order["symbol"], step)) >= 0.0:
+        return REJECT_POST_ONLY
     if order["is_waiting"] or order["reduce_only"]:
         return NO_REASON
     if order["side"] < 0 and not core["allow_short"] and _held_or_bought(state, order) <= 0.0:
@@ -151,9 +159,21 @@ def _has_bad_price(order: Any) -> bool:
     """Tell whether a price that the order's type needs is missing, infinite or not above 0."""
     needs_limit = order["type"] == LIMIT or order["type"] == STOP_LIMIT
     needs_stop = order["type"] != MARKET and order["type"] != LIMIT
+    if is_trailing(order):
+        if not _has_good_trail(order):
+            return True
+        needs_stop = not order["is_waiting"]
     if needs_limit and not (math.isfinite(order["limit"]) and order["limit"] > 0.0):
         return True
     return bool(needs_stop and not (math.isfinite(order["stop"]) and order["stop"] > 0.0))
+
+
+@kernel
+def _has_good_trail(order: Any) -> bool:
+    """Tell whether the distance of a trailing stop makes sense: above 0, and less than all of the price."""
+    if not math.isnan(order["trail_percent"]):
+        return bool(0.0 < order["trail_percent"] < 100.0)
+    return bool(math.isfinite(order["trail_amount"]) and order["trail_amount"] > 0.0)
 
 
 @kernel

@@ -73,11 +73,11 @@ def sized(tape: Tape, state: State, index: int, side: int, sizing: int, amount: 
     if worth <= 0.0:
         return 0.0
     wanted = amount
-    if sizing == BY_VALUE or sizing == TO_VALUE:
+    if sizing in (BY_VALUE, TO_VALUE):
         wanted = amount / worth
-    elif sizing == BY_FRACTION or sizing == TO_FRACTION:
+    elif sizing in (BY_FRACTION, TO_FRACTION):
         wanted = amount * equity_now(tape, state) / worth
-    if sizing == BY_VALUE or sizing == BY_FRACTION:
+    if sizing in (BY_VALUE, BY_FRACTION):
         if wanted <= 0.0:
             return 0.0
         return side * whole_lots(wanted, symbol["lot"], symbol["lot_inverse"])

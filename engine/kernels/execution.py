@@ -10,6 +10,8 @@ from engine.kernels.codes import (
     CANCELLED,
     END_CASH,
     END_MARGIN,
+    ENTRY_BY_ENTRY,
+    ENTRY_WAIT,
     FILL_OR_KILL,
     FILLED,
     FOK,
@@ -17,17 +19,23 @@ from engine.kernels.codes import (
     INDEPENDENT,
     IOC,
     LIMIT,
+    MARKET,
     MODIFIED,
     ONE_CANCELS_OTHER,
     PARENT_ENDED,
     POSITION_CLOSED,
+    SHORT_ALLOW,
     SHORT_PARTIAL,
+    SLIP_VOLUME_SHARE,
+    STOP,
 )
 from engine.kernels.compiled import kernel
-from engine.kernels.costs import commission, is_limit_like, slipped
+from engine.kernels.costs import commission, has_slippage, is_limit_like, slipped
 from engine.kernels.records import State, Tape
 from engine.kernels.rounding import nearest_lot, round_price, whole_lots
 from engine.kernels.tape import row_at
+from engine.kernels.touch import stop_touched
+from engine.kernels.trailing import is_trailing, trail_from
 
 
 @kernel
@@ -67,6 +75,8 @@ def available_volume(tape: Tape, state: State, index: int, step: int) -> float:
     left = core["volume_limit"] * tape.volume[row_at(tape, state, index, step)] - used
     if left <= 0.0:
         return 0.0
+    if core["whole_units"]:
+        left = math.floor(left + 1e-9)
     return whole_lots(left, symbol["lot"], symbol["lot_inverse"])
 
 
@@ -80,7 +90,9 @@ def resize(tape: Tape, state: State, order: Any, price: float, step: int) -> Non
         return
     signed = sized(tape, state, order["symbol"], order["side"], order["sizing"], order["quantity"], price)
     quantity = signed * order["side"]  # a target that was passed in the meantime: nothing is left to do
-    quantity = affordable_quantity(tape, state, order["symbol"], order["side"], max(quantity, 0.0), price)
+    quantity = max(quantity, 0.0)
+    if quantity > 0.0 and state.core[0]["cash_short"] != SHORT_ALLOW:
+        quantity = affordable_quantity(tape, state, order["symbol"], order["side"], quantity, price)
     if quantity == order["leaves"]:
         return
     order["leaves"] = quantity
@@ -109,28 +121,32 @@ def execute(tape: Tape, state: State, place: int, price: float, step: int, is_at
     order = state.book[place]
     index = order["symbol"]
     symbol = state.symbols[index]
-    price = fill_price(core, symbol, order, price)
-    resize(tape, state, order, price, step)
+    volume = tape.volume[row_at(tape, state, index, step)]
+    available = available_volume(tape, state, index, step)
+    guess = min(order["leaves"], available)
+    resize(tape, state, order, fill_price(core, symbol, order, price, guess, volume), step)
     open_quantity = order["leaves"]
-    wanted = open_quantity
-    if order["reduce_only"] or (not core["allow_short"] and order["side"] < 0):
-        reducible = max(-order["side"] * symbol["quantity"], 0.0)
-        wanted = min(wanted, reducible)
+    wanted = _permitted(core, symbol, order)
     if wanted <= 0.0:
-        end_order(state, order, CANCELLED, POSITION_CLOSED, step)
+        end_order(state, order, CANCELLED, POSITION_CLOSED if open_quantity > 0.0 else END_MARGIN, step)
         return
-    quantity = min(wanted, available_volume(tape, state, index, step))
-    if order["time_in_force"] == FOK and quantity < order["leaves"]:
+    quantity = min(wanted, available)
+    if order["time_in_force"] == FOK and quantity < open_quantity:
         end_order(state, order, CANCELLED, FILL_OR_KILL, step)
         return
     if quantity <= 0.0:
         return
-    carried = affordable_quantity(tape, state, index, order["side"], quantity, price)
+    final = fill_price(core, symbol, order, price, quantity, volume)
+    if _is_past_limit(core, order, final):
+        return
+    carried = quantity
+    if core["cash_short"] != SHORT_ALLOW:
+        carried = affordable_quantity(tape, state, index, order["side"], quantity, final)
     is_short_of_cash = carried < quantity
     if is_short_of_cash and order["sizing"] == BY_UNITS and core["cash_short"] != SHORT_PARTIAL:
         carried = 0.0
     if carried > 0.0:
-        _fill(tape, state, place, carried, price, step, is_at_open, is_maker)
+        _fill(tape, state, place, carried, final, step, is_at_open, is_maker)
     if order["is_done"]:
         return
     if is_short_of_cash:
@@ -142,12 +158,30 @@ def execute(tape: Tape, state: State, place: int, price: float, step: int, is_at
 
 
 @kernel
-def fill_price(core: Any, symbol: Any, order: Any, price: float) -> float:
-    """Slip the price and round it to the tick, once. A limit order without slippage never gets a price beyond its limit."""
-    rounded = round_price(slipped(core, order, price), symbol["tick"], symbol["tick_inverse"])
-    if is_limit_like(order) and not core["slippage_on_limits"] and order["side"] * (rounded - order["limit"]) > 0.0:
+def _permitted(core: Any, symbol: Any, order: Any) -> float:
+    """Return how much of the order may fill: all that is open, or what there is to reduce."""
+    is_long_only = not core["allow_short"] and order["side"] < 0
+    if order["reduce_only"] or is_long_only:
+        return float(min(order["leaves"], max(-order["side"] * symbol["quantity"], 0.0)))
+    return float(order["leaves"])
+
+
+@kernel
+def fill_price(core: Any, symbol: Any, order: Any, price: float, quantity: float, volume: float) -> float:
+    """Slip the price and round it to the tick, once. Without slippage rounding never takes a price beyond the limit."""
+    moved = slipped(core, order, price, symbol["quantity"], quantity, volume)
+    rounded = round_price(moved, symbol["tick"], symbol["tick_inverse"])
+    if is_limit_like(order) and not has_slippage(core, order) and order["side"] * (rounded - order["limit"]) > 0.0:
         return round_price(price - order["side"] * symbol["tick"] / 2.0, symbol["tick"], symbol["tick_inverse"])
     return rounded
+
+
+@kernel
+def _is_past_limit(core: Any, order: Any, price: float) -> bool:
+    """Volume-share slippage never takes a limit order past its limit: it waits instead."""
+    if core["slippage"] != SLIP_VOLUME_SHARE or not is_limit_like(order):
+        return False
+    return bool(order["side"] * (price - order["limit"]) > 0.0)
 
 
 @kernel
@@ -181,26 +215,59 @@ def _fill(
     was = symbol["position_id"] if symbol["quantity"] != 0.0 else 0
     book_fill(tape, state, index, order["side"], quantity, price, fee, step, is_at_open)
     is_closed = was != 0 and (symbol["quantity"] == 0.0 or symbol["position_id"] != was)
-    _release_children(state, order["id"], quantity, price, step)
+    _release_children(tape, state, place, quantity, price, step)
     _reduce_group(state, place, quantity, step)
     if is_closed:
         _end_attached(state, index, place, was, step)
 
 
 @kernel
-def _release_children(state: State, parent: int, quantity: float, price: float, step: int) -> None:
-    """Attached orders come to life with what their parent has filled."""
+def _release_children(tape: Tape, state: State, filled: int, quantity: float, price: float, step: int) -> None:
+    """Attached orders come to life with what their parent, at the place ``filled``, has filled."""
     core = state.core[0]
+    parent = state.book[filled]
+    first_step = step + 1
+    has_checked = False
     for place in range(core["orders"]):
         child = state.book[place]
-        if child["parent"] == parent and not child["is_done"]:
-            if child["is_waiting"]:
-                child["is_waiting"] = 0
-                child["leaves"] = 0.0
-                child["active_step"] = step + 1 if core["entry_bar"] == 1 else step
-                child["from_step"] = step
-                child["from_price"] = price
-            child["leaves"] += quantity
+        if child["parent"] != parent["id"] or child["is_done"]:
+            continue
+        if child["is_waiting"]:
+            if not has_checked:
+                has_checked = True
+                first_step = step + 1 if _children_wait(tape, state, filled, step) else step
+            child["is_waiting"] = 0
+            child["leaves"] = 0.0
+            child["active_step"] = first_step
+            child["from_step"] = step
+            child["from_price"] = price
+            if is_trailing(child):
+                trail_from(child, price)
+        child["leaves"] += quantity
+
+
+@kernel
+def _children_wait(tape: Tape, state: State, filled: int, step: int) -> bool:
+    """Tell whether attached orders wait for the bar after their parent's fill (policy entry_bar).
+
+    By entry: after a market entry they are live; after a limit entry they wait; after a stop entry they are live unless
+    the bar touches an attached stop.
+    """
+    core = state.core[0]
+    parent = state.book[filled]
+    if core["entry_bar"] == ENTRY_WAIT:
+        return True
+    if core["entry_bar"] != ENTRY_BY_ENTRY or parent["type"] == MARKET:
+        return False
+    if parent["type"] != STOP:
+        return True
+    row = row_at(tape, state, parent["symbol"], step)
+    for place in range(core["orders"]):
+        child = state.book[place]
+        is_stop = child["parent"] == parent["id"] and child["type"] == STOP and not child["is_done"]
+        if is_stop and stop_touched(core, child["side"], child["stop"], tape.low[row], tape.high[row], tape.close[row]):
+            return True
+    return False
 
 
 @kernel

@@ -43,7 +43,8 @@ def _liquidate(tape: Tape, state: State, index: int, step: int) -> None:
     order["side"] = -1 if symbol["quantity"] > 0.0 else 1
     order["id"] = core["next_order"]
     core["next_order"] += 1
-    price = fill_price(core, symbol, order, price_at(tape, state, index, step))
+    order["parent"] = 0
+    price = fill_price(core, symbol, order, price_at(tape, state, index, step), quantity, 0.0)
     fee = commission(core, quantity, price, symbol["multiplier"])
     effect = state.effects[new_effect(state, SUBMITTED, step)]
     effect["order"] = order["id"]

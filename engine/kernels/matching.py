@@ -21,11 +21,13 @@ from engine.kernels.codes import (
     LIMIT,
     MARKET,
     NEXT_OPEN,
+    ON_PATH,
     PATH,
     SAME_CLOSE,
     STOP,
     STOP_FIRST,
     STOP_LIMIT,
+    TRAIL_BEFORE_TEST,
     TRIGGERED,
 )
 from engine.kernels.compiled import kernel
@@ -33,7 +35,8 @@ from engine.kernels.execution import end_order, execute
 from engine.kernels.path import NOWHERE, PATH_END, place_on_path
 from engine.kernels.records import State, Tape
 from engine.kernels.tape import day_at, has_bar, is_last_of_day, row_at
-from engine.kernels.touch import limit_price, market_price, stop_price
+from engine.kernels.touch import market_price, resting_price, stop_price, triggered_price
+from engine.kernels.trailing import follow_bar
 
 
 @kernel
@@ -53,6 +56,8 @@ def match_step(tape: Tape, state: State, step: int) -> None:
         order = state.book[place]
         if order["time_in_force"] == GTD and tape.time_ns[step] >= order["expires_ns"]:
             expire_order(state, place, step)
+    if core["trail"] == TRAIL_BEFORE_TEST:
+        follow_bar(tape, state, step)
     if core["same_bar"] == PATH or core["same_bar"] == ADAPTIVE_PATH:
         match_path(tape, state, step)
     else:
@@ -60,6 +65,7 @@ def match_step(tape: Tape, state: State, step: int) -> None:
         while fills != core["next_fill"]:  # again after fills: they may have brought attached orders to life
             fills = core["next_fill"]
             _match_once(tape, state, step)
+    follow_bar(tape, state, step)
     _end_step(tape, state, step)
     core["price_step"] = step
     compact(state)
@@ -157,7 +163,7 @@ def match_order(tape: Tape, state: State, place: int, step: int, uses_gaps: bool
         price = market_price(core, bar_open, close)
         execute(tape, state, place, price, step, core["market_fill"] == NEXT_OPEN, False)
     elif is_resting_limit(order):
-        price = limit_price(core, side, order["limit"], bar_open, high, low, close)
+        price = resting_price(core, order, bar_open, high, low, close)
         if not math.isnan(price):
             if not uses_gaps:
                 price = order["limit"]
@@ -167,22 +173,23 @@ def match_order(tape: Tape, state: State, place: int, step: int, uses_gaps: bool
         if not math.isnan(price):
             if not uses_gaps:
                 price = order["stop"]
-            _trigger(tape, state, place, price, step, price == bar_open)
+            _report_trigger(state, place, price, step)
+            if order["type"] == STOP_LIMIT:
+                price = triggered_price(core, order, price, bar_open, high, low, close)
+            if not math.isnan(price):
+                execute(tape, state, place, price, step, price == bar_open, False)
+            if not order["is_done"] and not (order["type"] == STOP_LIMIT and core["stop_limit"] == ON_PATH):
+                order["active_step"] = step + 1
     _end_immediate(state, place, step)
 
 
 @kernel
-def _trigger(tape: Tape, state: State, place: int, price: float, step: int, is_at_open: bool) -> None:
-    """A stop order fills at its trigger price; a stop-limit does if its limit allows, and else rests from the next bar."""
+def _report_trigger(state: State, place: int, price: float, step: int) -> None:
     order = state.book[place]
     order["is_triggered"] = 1
     effect = state.effects[new_effect(state, TRIGGERED, step)]
     effect["order"] = order["id"]
     effect["price"] = price
-    if order["type"] == STOP or order["side"] * (order["limit"] - price) >= 0.0:
-        execute(tape, state, place, price, step, is_at_open, False)
-    if not order["is_done"]:
-        order["active_step"] = step + 1
 
 
 @kernel
@@ -214,8 +221,9 @@ def match_path(tape: Tape, state: State, step: int) -> None:
         if best < 0:
             return
         reached = best_at
+        was_triggered = state.book[best]["is_triggered"]
         match_order(tape, state, best, step, reached <= 0.0)
-        if not state.book[best]["is_done"]:
+        if not state.book[best]["is_done"] and state.book[best]["is_triggered"] == was_triggered:
             state.book[best]["active_step"] = step + 1
 
 

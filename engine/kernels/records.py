@@ -56,8 +56,8 @@ CORE = _record(
     # account
     cash=F, initial_cash=F, leverage=F, maintenance=F, is_cash_account=I, allow_short=I,
     # policies
-    market_fill=I, limit_touch=I, gap_limit=I, stop_touch=I, gap_stop=I, same_bar=I, entry_bar=I, cash_short=I,
-    latency=I, volume_limit=F, slippage=I, slippage_value=F, slippage_on_limits=I,
+    market_fill=I, limit_touch=I, gap_limit=I, stop_touch=I, gap_stop=I, stop_limit=I, trail=I, same_bar=I, entry_bar=I, cash_short=I,
+    latency=I, volume_limit=F, slippage=I, slippage_value=F, slippage_scope=I, whole_units=I,
     fee_fixed=F, fee_rate=F, fee_per_unit=F, fee_minimum=F, fee_maximum=F,
     # recording and statistics
     equity_every=I, by_bar=I, period=I,

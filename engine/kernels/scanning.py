@@ -8,6 +8,7 @@ from engine.kernels.matching import is_live, is_market_like, is_resting_limit
 from engine.kernels.records import State, Tape
 from engine.kernels.tape import is_last_of_day, row_at
 from engine.kernels.touch import limit_touched, stop_touched
+from engine.kernels.trailing import is_trailing
 
 FIRST_WINDOW = 64  # steps; the window doubles while nothing is found, so that a busy strategy does not pay for a long look
 LAST_WINDOW = 65_536
@@ -44,7 +45,7 @@ def _is_busy(tape: Tape, state: State, order: Any, step: int) -> bool:
             return bool(step >= order["active_step"])
     if not is_live(tape, state, order, step):
         return False
-    if is_market_like(order):
+    if is_market_like(order) or is_trailing(order):
         return True
     row = row_at(tape, state, order["symbol"], step)
     low, high, close = tape.low[row], tape.high[row], tape.close[row]

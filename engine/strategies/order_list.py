@@ -27,6 +27,9 @@ class Instruction(Model):
     stop_price: float | None = None
     time_in_force: Literal["gtc", "day", "gtd", "ioc", "fok"] = "gtc"
     expires_at: TimeField | None = None
+    trail_amount: float | None = None
+    trail_percent: float | None = None
+    post_only: bool = False
     reduce_only: bool = False
     oco_group: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     parent: str | None = None
@@ -94,6 +97,9 @@ class OrderList(Strategy):
             "stop": instruction.stop_price,
             "time_in_force": instruction.time_in_force,
             "expires_at": instruction.expires_at,
+            "trail_amount": instruction.trail_amount,
+            "trail_percent": instruction.trail_percent,
+            "post_only": instruction.post_only,
             "reduce_only": instruction.reduce_only,
             "oco": instruction.oco_group,
             "stop_loss": instruction.stop_loss,
