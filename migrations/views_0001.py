@@ -195,7 +195,7 @@ STATEMENTS = (
     "COMMENT ON COLUMN backtape.statistics.\"backtest_id\" IS 'the backtest'",
     "COMMENT ON COLUMN backtape.statistics.\"name\" IS 'name of the statistic'",
     "COMMENT ON COLUMN backtape.statistics.\"value\" IS 'its value; null if undefined, or if it is a text'",
-    "COMMENT ON COLUMN backtape.statistics.\"text\" IS 'its value if it is a text, such as a time'",
+    "COMMENT ON COLUMN backtape.statistics.\"text\" IS 'its value if it is a text; RFC 3339 for a time (a name that ends in _ns)'",
     'CREATE VIEW backtape.commits AS SELECT t."backtest_id", t."number", t."log_id", t."partition", t."offset", t."first_sequence", t."last_sequence", t."author", t."digest", t."bytes", t."recorded_at" FROM backtape_v1.commits AS t',
     "COMMENT ON VIEW backtape.commits IS 'One row per commit: where one backtest''s records lie in the log.'",
     "COMMENT ON COLUMN backtape.commits.\"backtest_id\" IS 'the backtest'",

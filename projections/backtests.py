@@ -23,7 +23,7 @@ from schemas.events import (
 )
 from schemas.ids import Digest
 from schemas.run_state import RunStatus
-from schemas.times import parse_time
+from schemas.times import format_time, parse_time
 
 # Statistics that have a column of their own, under the same name.
 RESULT_COLUMNS = (
@@ -69,9 +69,6 @@ class BacktestState(msgspec.Struct):
     cancel_reason: str | None = None
     cancel_command_id: str | None = None
     import_manifest: str | None = None
-    last_order_id: int = 0
-    last_fill_id: int = 0
-    last_position_id: int = 0
     last_mark: int = 0
     is_new: bool = False
     is_touched: bool = False
@@ -152,7 +149,7 @@ def completed(state: BacktestState, event: BacktestCompleted, source: Source, ro
     for name in RESULT_COLUMNS:
         setattr(state, name, _as_number(event.statistics.get(name)))
     for name, value in event.statistics.items():
-        rows.statistics.append((state.backtest_id, name, _as_number(value), value if isinstance(value, str) else None))
+        rows.statistics.append((state.backtest_id, name, _as_number(value), _as_text(name, value)))
 
 
 def cancelled(state: BacktestState, event: BacktestCancelled, source: Source) -> None:
@@ -205,3 +202,10 @@ def _finish(state: BacktestState, status: RunStatus, source: Source) -> None:
 
 def _as_number(value: float | int | str | None) -> float | None:
     return float(value) if isinstance(value, float | int) else None
+
+
+def _as_text(name: str, value: float | int | str | None) -> str | None:
+    """A time in nanoseconds is more than a double holds exactly, and means nothing to a reader."""
+    if isinstance(value, int) and name.endswith("_ns"):
+        return format_time(value)
+    return value if isinstance(value, str) else None

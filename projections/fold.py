@@ -205,8 +205,9 @@ def _failed(fold: RunFold, run: BacktestState, event: BacktestFailed, source: So
 
 
 def _order_submitted(fold: RunFold, run: BacktestState, event: OrderSubmitted, source: Source, rows: Rows) -> None:
-    run.last_order_id = _next_id("order", event.order_id, run.last_order_id)
     run.orders += 1
+    if event.order_id in fold.orders:
+        raise FoldError(f"order {event.order_id} is open already")
     state = fold.orders[event.order_id] = orders.submitted(fold.backtest_id, event)
     touch(state, rows.orders)
 
@@ -244,7 +245,6 @@ def _order_changed(
 
 
 def _order_filled(fold: RunFold, run: BacktestState, event: OrderFilled, source: Source, rows: Rows) -> None:
-    run.last_fill_id = _next_id("fill", event.fill_id, run.last_fill_id)
     run.fills += 1
     rows.fills.append(orders.fill_row(fold.backtest_id, event))
     state = fold.order(event.order_id)
@@ -260,7 +260,8 @@ def _order_written(fold: RunFold, state: OrderState, rows: Rows) -> None:
 
 
 def _position_opened(fold: RunFold, run: BacktestState, event: PositionOpened, source: Source, rows: Rows) -> None:
-    run.last_position_id = _next_id("position", event.position_id, run.last_position_id)
+    if event.position_id in fold.positions:
+        raise FoldError(f"position {event.position_id} is open already")
     state = fold.positions[event.position_id] = positions.opened(fold.backtest_id, event)
     touch(state, rows.positions)
     rows.position_history.append(state.history_row("opened"))
@@ -336,13 +337,6 @@ def _equity_marked(fold: RunFold, run: BacktestState, event: EquityMarked, sourc
     rows.equity += [(backtest_id, mark, *values) for mark, values in enumerate(marks, run.last_mark + 1)]
     run.last_mark += len(marks)
     run.equity = event.equity[-1]
-
-
-def _next_id(what: str, found: int, last: int) -> int:
-    """Ids of one kind ascend: a repeated one would be a second row under the same key."""
-    if found <= last:
-        raise FoldError(f"{what} {found} comes after {what} {last}")
-    return found
 
 
 _FOLDS: dict[type[Any], Callable[[RunFold, BacktestState, Any, Source, Rows], None]] = {

@@ -130,9 +130,6 @@ BACKTESTS = Table(
     _integer("last_number", "number of the last commit in this row", changes=True),
     _integer("last_sequence", "sequence of the last event in this row", changes=True),
     _text("chain_head", "SHA-256 of the last commit: the head of the hash chain", changes=True),
-    _integer("last_order_id", "highest order id so far", changes=True),
-    _integer("last_fill_id", "highest fill id so far", changes=True),
-    _integer("last_position_id", "highest position id so far", changes=True),
     _integer("last_mark", "number of equity marks so far", changes=True),
     Index("backtests_by_accepted_at", "accepted_at"),
     Index("backtests_by_status", "status", "accepted_at"),
@@ -290,7 +287,7 @@ STATISTICS = Table(
     _backtest_id(),
     _word("name", "name of the statistic", key=True),
     _number("value", "its value; null if undefined, or if it is a text", null=True),
-    _text("text", "its value if it is a text, such as a time", null=True),
+    _text("text", "its value if it is a text; RFC 3339 for a time (a name that ends in _ns)", null=True),
     comment="One row per statistic of a completed backtest.",
 )
 

@@ -76,7 +76,7 @@ class View:
 VIEWS = (
     View(
         BACKTESTS,
-        hidden=("last_order_id", "last_fill_id", "last_position_id", "last_mark"),
+        hidden=("last_mark",),
         joined=(
             Joined("manifest_key", "s.manifest_key", "key of its snapshot's manifest in the blob store; null before it has one"),
             Joined("quarantine_reason", "q.reason", "why its rows stand still at last_sequence; null while they do not"),

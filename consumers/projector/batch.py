@@ -83,7 +83,16 @@ class Batch:
 class Projection(Protocol):
     """Makes the records of one source into rows."""
 
-    async def project(self, records: Sequence[Record]) -> Batch: ...
+    async def project(self, records: Sequence[Record], *, refused: str | None = None) -> Batch:
+        """Return what the records become.
+
+        refused : why the database refused the rows of this one record, which is then set aside
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget what is not in the tables, after a batch that was not written."""
+        ...
 
 
 class MessageProjection:
@@ -92,10 +101,16 @@ class MessageProjection:
     def __init__(self, kind: str) -> None:
         self._table, self._write_kind, self._row = _MESSAGES[kind]
 
-    async def project(self, records: Sequence[Record]) -> Batch:
+    def reset(self) -> None:
+        pass
+
+    async def project(self, records: Sequence[Record], *, refused: str | None = None) -> Batch:
         rows: list[tuple[Record, Row]] = []
         poison: list[Row] = []
         for record in records:
+            if refused is not None:
+                poison.append(_quarantine_row(record, None, refused))
+                continue
             if record.value is None and self._table is SNAPSHOTS:
                 continue  # a tombstone
             try:
@@ -132,11 +147,17 @@ class EventsProjection:
         self._folds: dict[str, RunFold] = {}
         self._quarantined: set[str] = set()
 
-    async def project(self, records: Sequence[Record]) -> Batch:
+    def reset(self) -> None:
+        self._folds.clear()
+        self._quarantined.clear()
+
+    async def project(self, records: Sequence[Record], *, refused: str | None = None) -> Batch:
         with _no_collection():
             read = [_read(record) for record in records]
         ids = {each.backtest_id for each in read if each.backtest_id is not None}
         poison = {each.record.offset: each.problem for each in read if each.problem is not None}
+        if refused is not None:
+            poison[records[0].offset] = refused
         while True:
             await self._load(ids)
             counts = Counters(records=len(records))

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import structlog
 
-from adapters.errors import FatalError, FencedError, IntegrityError, RetryableError
+from adapters.errors import ConfigurationError, FatalError, FencedError, IntegrityError, RetryableError
 from adapters.ports import Advance, Clock, LogReader, Record, RowStore, SourcePosition, TopicPartition
 from consumers.projector.batch import Batch, Counters, EventsProjection, Limits, MessageProjection, Projection, check_log
 
@@ -22,6 +22,10 @@ T = TypeVar("T")
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 RECORD_BYTES = 200  # what a record takes besides its value
+
+
+class GaveUpError(FatalError):
+    """The database or the log stayed away for longer than the budget."""
 
 
 class Budget:
@@ -157,17 +161,34 @@ class SourceLoop:
                 size += _size(record)
         return taken
 
-    async def _write(self, records: Sequence[Record]) -> None:
+    async def _write(self, records: Sequence[Record], *, refused: str | None = None) -> None:
         before = self.position
         assert before is not None, "records are asked for once the position is known"
         log_id = check_log(records, before.log_id)
         newest = records[-1]
         advance = Advance(before, log_id, next_offset=newest.offset + 1, recorded_ms=newest.timestamp_ms)
-        batch = await self._patiently(lambda: self._projection.project(records))
-        await self._store_batch(advance, batch)
+        batch = await self._patiently(lambda: self._projection.project(records, refused=refused))
+        try:
+            await self._store_batch(advance, batch)
+        except (FencedError, IntegrityError, ConfigurationError, GaveUpError):
+            raise
+        except FatalError as error:
+            if refused is not None:
+                raise
+            await self._isolate(records, error)
+            return
         self.position = advance.after
         self.recorded_ms = newest.timestamp_ms
         self.counters.add(batch.counts)
+
+    async def _isolate(self, records: Sequence[Record], error: FatalError) -> None:
+        """The database refuses rows: a repeated key, a text too long for an index. Find their record, and set it aside."""
+        self._projection.reset()
+        if len(records) == 1:
+            await self._write(records, refused=str(error))
+            return
+        for record in records:
+            await self._write([record])
 
     async def _store_batch(self, advance: Advance, batch: Batch) -> None:
         """Write the batch once. After an error, the position in the tables says whether it was written."""
@@ -198,7 +219,7 @@ class SourceLoop:
                 if self._is_stopping:
                     raise
                 if waited > self._limits.retry_seconds:
-                    raise FatalError(f"gave up after {waited:.0f} s: {error}") from error
+                    raise GaveUpError(f"gave up after {waited:.0f} s: {error}") from error
                 log.warning("projector_waits", topic=self.source.topic, partition=self.source.partition, error=str(error))
                 self.counters.retries += 1
                 await self._clock.sleep(pause)

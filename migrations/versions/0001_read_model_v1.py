@@ -356,9 +356,6 @@ def upgrade() -> None:
             nullable=False,
             comment="SHA-256 of the last commit: the head of the hash chain",
         ),
-        sa.Column("last_order_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="highest order id so far"),
-        sa.Column("last_fill_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="highest fill id so far"),
-        sa.Column("last_position_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="highest position id so far"),
         sa.Column("last_mark", sa.BigInteger(), autoincrement=False, nullable=False, comment="number of equity marks so far"),
         sa.PrimaryKeyConstraint("backtest_id"),
         schema="backtape_v1",
@@ -867,7 +864,13 @@ def upgrade() -> None:
         sa.Column(
             "value", sa.Double(), autoincrement=False, nullable=True, comment="its value; null if undefined, or if it is a text"
         ),
-        sa.Column("text", sa.Text(), autoincrement=False, nullable=True, comment="its value if it is a text, such as a time"),
+        sa.Column(
+            "text",
+            sa.Text(),
+            autoincrement=False,
+            nullable=True,
+            comment="its value if it is a text; RFC 3339 for a time (a name that ends in _ns)",
+        ),
         sa.PrimaryKeyConstraint("backtest_id", "name"),
         schema="backtape_v1",
         comment="One row per statistic of a completed backtest.",

@@ -16,6 +16,7 @@ from consumers.projector import Limits
 from projections.fold import fold_run
 from projections.tables import RUN_TABLES, key_of
 from schemas.commit import decode_commit
+from schemas.events import OrderFilled, OrderSubmitted, OrderType, Side
 from schemas.ids import sha256
 from schemas.manifest import SnapshotAnnouncement
 from schemas.receipts import DeadLetterHeaders, Outcome, Reason, Receipt, encode_receipt
@@ -110,6 +111,7 @@ POISON = [
     pytest.param(None, "not a commit", id="tombstone"),
     pytest.param("gap", "commit number 5 where 3 follows", id="a gap"),
     pytest.param("parent", "names parent", id="another parent"),
+    pytest.param("repeated", "is there already", id="a key that the tables hold"),
     pytest.param("huge", "int", id="an integer that no column holds"),
 ]
 
@@ -123,7 +125,7 @@ async def test_a_poison_commit_quarantines_its_backtest_and_the_rest_goes_on(poi
     for body in bad.bodies[:2]:
         log.append(EVENTS, b"bad", body)
     log.append(EVENTS, b"good", good.bodies[0])
-    value = {"gap": bad.bodies[4], "parent": _forged(bad), "huge": _huge(bad)}.get(poison, poison)  # type: ignore[arg-type]
+    value = {"gap": bad.bodies[4], "parent": _forged(bad), "huge": _huge(bad), "repeated": _repeated(bad)}.get(poison, poison)  # type: ignore[arg-type]
     log.append(EVENTS, b"bad", value)
     at = log.records[EVENTS][-1].offset
     for body in bad.bodies[2:]:
@@ -304,6 +306,24 @@ async def test_inboxes_are_bounded() -> None:
 
 def _forged(log: Log) -> bytes:
     return log.bodies[2].replace(log.commits[1].head.digest.encode(), b"0" * 64)
+
+
+def _repeated(log: Log) -> bytes:
+    """A third commit that follows in the chain, with two fills of one id."""
+    forked = Log(log.backtest_id)
+    forked.head, forked.spec = log.commits[1].head, log.spec
+    order = OrderSubmitted(
+        sequence=forked.next, time_ns=1, order_id=999, symbol="X", side=Side.BUY, order_type=OrderType.LIMIT, quantity=2.0
+    )
+    fills = [
+        OrderFilled(
+            sequence=forked.next + place, time_ns=1, fill_id=1, order_id=999, symbol="X", side=Side.BUY, quantity=1.0, price=1.0,
+            commission=0.0, leaves_quantity=2.0 - place,
+        )
+        for place in (1, 2)
+    ]  # fmt: skip
+    forked.append(order, *fills)
+    return forked.bodies[0]
 
 
 def _huge(log: Log) -> bytes:
