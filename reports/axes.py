@@ -1,19 +1,26 @@
 """This module holds what the figures' axes have in common: time axes, axes of money and percent, and the word for nothing."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import FigureBase
-from matplotlib.ticker import Formatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import Formatter, MaxNLocator
 
 from reports.theme import GRID, MUTED
 from reports.view import RunView
 from schemas.market_data import Bars, FloatArray, TimeArray
+
+ROUND_STEPS = (1, 2, 2.5, 5, 10)  # ticks at 100, 150, 200 and not at 90, 120, 150
+
+# Margins in inches. They are fixed, so that the time axes of all figures begin and end at the same place.
+LEFT, RIGHT, BOTTOM = 0.86, 0.10, 0.30
+BETWEEN = 0.14  # two panels of one figure
 
 Unit = Literal["money", "percent", "price", "number"]
 
@@ -58,31 +65,32 @@ Draw = Callable[[FigureBase, Scene], Drawn]
 
 def dates(time_ns: TimeArray) -> FloatArray:
     """Return matplotlib's numbers for times."""
-    return np.asarray(date2num(time_ns.astype("datetime64[ns]")), dtype=np.float64)
+    return np.asarray(date2num(time_ns.astype("datetime64[ns]")), dtype=np.float64)  # type: ignore[no-untyped-call]
 
 
 def time_axis(axes: Axes, time_ns: TimeArray) -> None:
     """Make the horizontal axis one of UTC time from the first to the last of the times."""
     axes.xaxis_date(tz="UTC")
-    locator = AutoDateLocator(tz="UTC", minticks=4, maxticks=9)
+    locator = AutoDateLocator(tz="UTC", minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC"))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC"))  # type: ignore[no-untyped-call]
     axes.xaxis.get_offset_text().set_color(MUTED)
-    axes.grid(visible=False, axis="x")
     first, last = dates(np.asarray([time_ns[0], time_ns[-1]]))
     margin = 0.5 if first == last else 0.004 * (last - first)
     axes.set_xlim(first - margin, last + margin)
 
 
 def money_axis(axes: Axes, label: str, *, ticks: int = 6) -> None:
-    axes.yaxis.set_major_locator(MaxNLocator(ticks, min_n_ticks=3))
+    axes.grid(visible=False, axis="x")
+    axes.yaxis.set_major_locator(MaxNLocator(ticks, min_n_ticks=3, steps=ROUND_STEPS))
     axes.yaxis.set_major_formatter(ThousandsFormatter())
     axes.set_ylabel(label)
 
 
 def percent_axis(axes: Axes, label: str, *, ticks: int = 5) -> None:
-    axes.yaxis.set_major_locator(MaxNLocator(ticks, min_n_ticks=3))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol="%"))
+    axes.grid(visible=False, axis="x")
+    axes.yaxis.set_major_locator(MaxNLocator(ticks, min_n_ticks=3, steps=ROUND_STEPS))
+    axes.yaxis.set_major_formatter(PercentTicks())
     axes.set_ylabel(label)
 
 
@@ -96,9 +104,16 @@ class ThousandsFormatter(Formatter):
         places = [float(value) for value in values]
         largest = max((abs(place) for place in places), default=0.0)
         scale, suffix = (1e9, " bn") if largest >= 1e10 else (1e6, " m") if largest >= 1e7 else (1.0, "")
-        step = min((abs(b - a) for a, b in zip(places, places[1:], strict=False)), default=largest) / scale
+        step = min((abs(b - a) for a, b in itertools.pairwise(places)), default=largest) / scale
         decimals = _decimals(step)
         return [_with_minus(f"{place / scale:,.{decimals}f}", suffix) for place in places]
+
+
+class PercentTicks(ThousandsFormatter):
+    """Tick labels in percent of fractions: 0.05 is 5%."""
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        return [label + "%" for label in super().format_ticks([value * 100 for value in values])]
 
 
 def _decimals(step: float) -> int:
@@ -115,9 +130,23 @@ def _with_minus(text: str, suffix: str) -> str:
     return (text.lstrip("-") if is_zero else text.replace("-", "−")) + suffix
 
 
+def panels(area: FigureBase, heights: Sequence[float] = (1.0,), *, top: float = 0.12, bottom: float = BOTTOM) -> list[Axes]:
+    """Return axes one above the other with a common horizontal axis; the margins are in inches."""
+    scale = cast(Any, area).get_figure(root=True).dpi
+    width, height = cast(Any, area).bbox.width / scale, cast(Any, area).bbox.height / scale
+    found = area.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
+    average = (height - top - bottom - BETWEEN * (len(heights) - 1)) / len(heights)
+    area.subplots_adjust(
+        left=LEFT / width, right=1 - RIGHT / width, bottom=bottom / height, top=1 - top / height, hspace=BETWEEN / average
+    )
+    for axes in found[:, 0]:
+        axes.yaxis.set_label_coords(-(LEFT - 0.16) / (width - LEFT - RIGHT), 0.5)
+    return [cast(Axes, axes) for axes in found[:, 0]]
+
+
 def say_nothing(area: FigureBase, text: str) -> Axes:
     """Fill the place of a figure that has nothing to show."""
-    axes = area.add_subplot()
+    [axes] = panels(area, bottom=0.12)
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():

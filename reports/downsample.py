@@ -73,7 +73,8 @@ def distinct_spots(x: FloatArray, y: FloatArray, *, width: int, height: int) -> 
     if not len(usable):
         return usable
     across, along = _cells(x[usable], width), _cells(y[usable], height)
-    return usable[np.sort(np.unique(across * (height + 1) + along, return_index=True)[1])]
+    firsts = np.unique(across * (height + 1) + along, return_index=True)[1]
+    return np.asarray(usable[np.sort(firsts)], dtype=np.int64)
 
 
 def _cells(values: FloatArray, cells: int) -> Places:

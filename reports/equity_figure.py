@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
 from reports import words
-from reports.axes import Drawn, Readout, Scene, Series, dates, money_axis, percent_axis, say_nothing, time_axis
+from reports.axes import Drawn, Readout, Scene, Series, dates, money_axis, panels, percent_axis, say_nothing, time_axis
 from reports.downsample import kept_places, lowest_places
 from reports.theme import ACCENT, COLUMNS, LOSS, MUTED
 from reports.view import Curve, RunView
@@ -17,7 +17,7 @@ def draw_equity(area: FigureBase, scene: Scene) -> Drawn:
     if not len(view.curve):
         say_nothing(area, "There are no equity marks.")
         return Drawn("No equity was marked.")
-    upper, lower = area.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
+    upper, lower = panels(area, (2.6, 1))
     readouts = (_equity(upper, view), _drawdown(lower, view.curve))
     time_axis(lower, view.curve.time_ns)
     return Drawn(_text(view), readouts=readouts)
@@ -60,7 +60,7 @@ def _drawdown(axes: Axes, curve: Curve) -> Readout:
 
 def _text(view: RunView) -> str:
     curve = view.curve
-    first, last = words.time(int(curve.time_ns[0])), words.time(int(curve.time_ns[-1]))
+    first, last = view.time(int(curve.time_ns[0])), view.time(int(curve.time_ns[-1]))
     start = view.initial_cash if view.initial_cash is not None else float(curve.equity[0])
     return (
         f"Line chart of equity from {words.money(start)} to {words.money(float(curve.equity[-1]))} {view.currency} "

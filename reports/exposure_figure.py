@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import FigureBase
 
 from reports import words
-from reports.axes import Drawn, Readout, Scene, Series, dates, percent_axis, say_nothing, time_axis
+from reports.axes import Drawn, Readout, Scene, Series, dates, panels, percent_axis, say_nothing, time_axis
 from reports.downsample import kept_places
 from reports.theme import COLUMNS, EXPOSURE
 
@@ -19,7 +19,7 @@ def draw_exposure(area: FigureBase, scene: Scene) -> Drawn:
     share = curve.exposure[usable] / curve.equity[usable]
     times = curve.time_ns[usable]
     places = kept_places(share, COLUMNS)
-    axes = area.add_subplot()
+    [axes] = panels(area)
     x, y = dates(times[places]), share[places]
     axes.fill_between(x, y, 0.0, color=EXPOSURE, alpha=0.25, linewidth=0)
     axes.plot(x, y, color=EXPOSURE, linewidth=0.9)
@@ -27,5 +27,6 @@ def draw_exposure(area: FigureBase, scene: Scene) -> Drawn:
     highest = float(share.max())
     axes.set_ylim(0.0, 1.05 if highest <= 1.0 else highest * 1.08)
     time_axis(axes, curve.time_ns)
-    text = f"Area chart of exposure as a share of equity: at most {words.percent(highest)}, on average {words.percent(float(share.mean()))}."
+    average = words.percent(float(share.mean()))
+    text = f"Area chart of exposure as a share of equity: at most {words.percent(highest)}, on average {average}."
     return Drawn(text, readouts=(Readout(axes, times[places], (Series("Exposure / equity", "percent", y),)),))

@@ -64,15 +64,19 @@ def picture(scene: Scene, kind: str = "overview") -> Picture:
     if kind != "overview" and kind not in BY_NAME:
         raise ValueError(f"kind {kind!r} is not allowed: overview, {', '.join(BY_NAME)}")
     kinds = [BY_NAME[name] for name in (OVERVIEW if kind == "overview" else (kind,))]
-    heights = [each.height(scene) + TITLE_INCHES for each in kinds]
+    heights = [each.height(scene) for each in kinds]
     with drawing_rules():
-        made = Picture(figsize=(PAGE_INCHES, sum(heights) + TITLE_INCHES), layout="constrained")
-        made.suptitle(_headline(scene), x=0.012, ha="left", fontsize=11, fontweight="bold")
-        areas: Any = made.subfigures(len(kinds), 1, height_ratios=heights, squeeze=False)
-        for each, area in zip(kinds, areas[:, 0], strict=True):
-            area.suptitle(each.title, x=0.012, ha="left", fontsize=9.5, color=MUTED)
+        made = Picture(figsize=(PAGE_INCHES, TITLE_INCHES + sum(_with_titles(heights))))
+        rows: Any = made.subfigures(1 + 2 * len(kinds), 1, height_ratios=[TITLE_INCHES, *_with_titles(heights)])
+        rows[0].text(0.01, 0.35, _headline(scene), fontsize=11, fontweight="bold", va="center")
+        for each, title, area in zip(kinds, rows[1::2], rows[2::2], strict=True):
+            title.text(0.01, 0.3, each.title, fontsize=9.5, color=MUTED, va="center")
             each.draw(area, scene)
     return made
+
+
+def _with_titles(heights: list[float]) -> list[float]:
+    return [inches for height in heights for inches in (TITLE_INCHES, height)]
 
 
 def _headline(scene: Scene) -> str:

@@ -2,11 +2,12 @@
 
 import math
 
+from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from reports import words
-from reports.axes import Drawn, Scene, say_nothing
+from reports.axes import Drawn, Scene, panels, say_nothing
 from reports.monthly import MonthlyReturns, monthly_returns
 from reports.theme import GAIN, INK, LOSS, MUTED
 
@@ -21,18 +22,18 @@ def draw_monthly_returns(area: FigureBase, scene: Scene) -> Drawn:
     if not found.years:
         say_nothing(area, "There are no equity marks.")
         return Drawn("There are no returns to show.")
-    axes = area.add_subplot()
+    [axes] = panels(area, top=0.3, bottom=0.05)
     axes.set_xlim(0, YEAR_COLUMN + 1.25)
     axes.set_ylim(len(found.years), -0.05)
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
     scale = _largest(found)
-    for row, year in enumerate(found.years):
-        cells = [*((month, 1.0, found.months[row, month], "normal") for month in range(12))]
+    for row in range(len(found.years)):
+        cells = [*((float(month), 1.0, found.months[row, month], "normal") for month in range(12))]
         cells.append((YEAR_COLUMN, 1.25, found.totals[row], "bold"))
         for x, width, value, weight in cells:
-            _draw_cell(axes, float(x), row, width, float(value), scale, weight)
+            _draw_cell(axes, x, row, width, float(value), scale, weight)
     axes.set_yticks([row + 0.5 for row in range(len(found.years))], [str(year) for year in found.years])
     axes.set_xticks([*(month + 0.5 for month in range(12)), YEAR_COLUMN + 0.625], [*MONTHS, "Year"])
     axes.xaxis.tick_top()
@@ -49,13 +50,13 @@ def monthly_height(scene: Scene) -> float:
     return 0.45 + 0.29 * (last - first + 1)
 
 
-def _draw_cell(axes, x: float, row: int, width: float, value: float, scale: float, weight: str) -> None:  # type: ignore[no-untyped-def]
+def _draw_cell(axes: Axes, x: float, row: int, width: float, value: float, scale: float, weight: str) -> None:
     box = (x + 0.03, row + 0.05), width - 0.06, 0.9
     if math.isnan(value):
         axes.add_patch(Rectangle(*box, facecolor=MUTED, alpha=0.06, linewidth=0))
         return
-    colour = GAIN if value >= 0 else LOSS
-    strength = 0.05 + (STRONGEST - 0.05) * min(abs(value) / scale, 1.0)
+    colour = GAIN if value > 0 else LOSS if value < 0 else MUTED
+    strength = 0.06 + (STRONGEST - 0.06) * min(abs(value) / scale, 1.0)
     axes.add_patch(Rectangle(*box, facecolor=colour, alpha=strength, linewidth=0))
     text = words.percent(value).removesuffix("%") if abs(value) < 1 else words.count(value * 100)
     axes.text(x + width / 2, row + 0.52, text, ha="center", va="center", fontsize=8.2, fontweight=weight, color=INK)

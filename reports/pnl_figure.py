@@ -3,14 +3,16 @@
 import math
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.ticker import MaxNLocator
 
 from reports import words
-from reports.axes import Drawn, Scene, ThousandsFormatter, say_nothing
+from reports.axes import ROUND_STEPS, Drawn, Scene, ThousandsFormatter, panels, say_nothing
 from reports.theme import GAIN, INK, LOSS, MUTED
 from schemas.market_data import FloatArray
 
+FEWEST_BINS = 12
 MOST_BINS = 48
 MOST_LABELLED_BINS = 26
 
@@ -24,18 +26,18 @@ def draw_trade_pnl(area: FigureBase, scene: Scene) -> Drawn:
         return Drawn("No trade was closed.")
     edges = bin_edges(pnl)
     counts, _ = np.histogram(pnl, edges)
-    axes = area.add_subplot()
-    width = edges[1] - edges[0]
+    [axes] = panels(area, bottom=0.5)
+    width = float(edges[1] - edges[0])
     colours = [GAIN if left >= -1e-9 * width else LOSS for left in edges[:-1]]
-    drawn = axes.bar(edges[:-1], counts, width=width * 0.94, align="edge", color=colours, alpha=0.82, linewidth=0)
+    drawn = axes.bar(edges[:-1] + width / 2, counts, width=width * 0.95, color=colours, linewidth=0)
     if len(counts) <= MOST_LABELLED_BINS:
         labels = [str(count) if count else "" for count in counts]
         axes.bar_label(drawn, labels=labels, fontsize=8, color=MUTED, padding=1.5)
     axes.axvline(0.0, color=INK, linewidth=0.8)
-    _mark_mean(axes, float(pnl.mean()), width)
-    axes.set_ylim(0, counts.max() * 1.18)
-    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.xaxis.set_major_locator(MaxNLocator(9))
+    _mark_mean(axes, float(pnl.mean()))
+    axes.set_ylim(0, counts.max() * 1.22)
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=ROUND_STEPS))
+    axes.xaxis.set_major_locator(MaxNLocator(10, steps=ROUND_STEPS))
     axes.xaxis.set_major_formatter(ThousandsFormatter())
     axes.grid(visible=False, axis="x")
     axes.set_xlabel(f"Realised PnL of a trade, {view.currency}".rstrip(", "))
@@ -46,16 +48,17 @@ def draw_trade_pnl(area: FigureBase, scene: Scene) -> Drawn:
 def bin_edges(pnl: FloatArray) -> FloatArray:
     """Return equal bins of a round width that cover all values, with zero among the edges or outside of them.
 
-    The widths are by Freedman and Diaconis (1981), 2 * interquartile range / n^(1/3), rounded up to 1, 2 or 5 times a power of 10.
+    The widths are by Freedman and Diaconis (1981), 2 * interquartile range / n^(1/3), but between a 12th and a 48th of the
+    range, and then rounded up to 1, 2 or 5 times a power of 10.
     """
     low, high = float(pnl.min()), float(pnl.max())
     reach = max(high, 0.0) - min(low, 0.0) if low < 0 < high else high - low
     quartiles = np.percentile(pnl, [25, 75])
     width = 2.0 * float(quartiles[1] - quartiles[0]) / len(pnl) ** (1 / 3)
-    width = max(width, reach / MOST_BINS, abs(high) * 1e-6, abs(low) * 1e-6)
+    width = max(min(width, reach / FEWEST_BINS), reach / MOST_BINS, abs(high) * 1e-6, abs(low) * 1e-6)
     width = round_up(width or 1.0)
     first, last = math.floor(low / width), math.floor(high / width) + 1
-    return np.arange(first, last + 1) * width
+    return np.asarray(np.arange(first, last + 1) * width, dtype=np.float64)
 
 
 def round_up(value: float) -> float:
@@ -64,8 +67,8 @@ def round_up(value: float) -> float:
     return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= value * (1 - 1e-9))
 
 
-def _mark_mean(axes, mean: float, width: float) -> None:  # type: ignore[no-untyped-def]
-    axes.axvline(mean, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
+def _mark_mean(axes: Axes, mean: float) -> None:
+    axes.axvline(mean, ymin=0.86, color=INK, linewidth=1.4)
     axes.annotate(
         f"average {words.money(mean)}", (mean, 1.0), xycoords=("data", "axes fraction"),
         xytext=(5 if mean >= 0 else -5, -2), textcoords="offset points", ha="left" if mean >= 0 else "right", va="top",

@@ -7,11 +7,11 @@ from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 
 from reports import words
-from reports.axes import Drawn, Readout, Scene, Series, dates, legend_above, money_axis, say_nothing, time_axis
+from reports.axes import Drawn, Readout, Scene, Series, dates, legend_above, money_axis, panels, say_nothing, time_axis
 from reports.downsample import Ranges, distinct_spots, joined
 from reports.theme import ACCENT, COLUMNS, GAIN, INK, LOSS, PRICE
 from reports.view import Fills, Trades
-from schemas.market_data import Bars
+from schemas.market_data import Bars, TimeArray
 from schemas.times import timeframe_ns
 
 MOST_CANDLES = 260  # a year of days; more would be thinner than their wicks
@@ -24,24 +24,28 @@ def draw_trades(area: FigureBase, scene: Scene) -> Drawn:
     """Draw one panel for each of the symbols that were traded most."""
     view = scene.view
     order = _symbols_by_fills(scene)
-    panels = [(symbol, _bars_of(scene, symbol)) for symbol in order]
-    shown = [(symbol, bars) for symbol, bars in panels if (bars is not None and len(bars)) or symbol in view.fills.symbol]
+    found = [(symbol, _bars_of(scene, symbol)) for symbol in order]
+    shown = [(symbol, bars) for symbol, bars in found if (bars is not None and len(bars)) or symbol in view.fills.symbol]
     if not shown:
         say_nothing(area, "There are no prices and no fills.")
         return Drawn("There are no prices and no fills to show.")
     left_out = len(shown) - MOST_SYMBOLS
     shown = shown[:MOST_SYMBOLS]
-    all_axes = np.atleast_1d(area.subplots(len(shown), 1, sharex=True))
-    readouts = [readout for axes, (symbol, bars) in zip(all_axes, shown, strict=True) if (readout := _panel(axes, scene, symbol, bars))]
+    all_axes = panels(area, [1.0] * len(shown), top=0.3)
+    readouts = [_panel(axes, scene, symbol, bars) for axes, (symbol, bars) in zip(all_axes, shown, strict=True)]
     time_axis(all_axes[-1], _span(scene, [bars for _, bars in shown]))
     legend_above(all_axes[0], _legend(len(view.trades) <= MOST_LINKS))
-    return Drawn(_text(scene, [symbol for symbol, _ in shown]), _note(scene, shown, left_out), tuple(readouts))
+    return Drawn(
+        _text(scene, [symbol for symbol, _ in shown]),
+        _note(scene, shown, left_out),
+        tuple(each for each in readouts if each is not None),
+    )
 
 
 def trades_height(scene: Scene) -> float:
     """Return the height in inches that the panels need."""
-    panels = min(MOST_SYMBOLS, max(1, len(_symbols_by_fills(scene))))
-    return 3.6 if panels == 1 else 0.4 + 2.0 * panels
+    symbols = min(MOST_SYMBOLS, max(1, len(_symbols_by_fills(scene))))
+    return 3.6 if symbols == 1 else 0.6 + 1.9 * symbols
 
 
 def _symbols_by_fills(scene: Scene) -> list[str]:
@@ -61,7 +65,7 @@ def _bars_of(scene: Scene, symbol: str) -> Bars | None:
     return bars.between(first, last + 1)
 
 
-def _span(scene: Scene, all_bars: list[Bars | None]) -> np.ndarray:
+def _span(scene: Scene, all_bars: list[Bars | None]) -> TimeArray:
     arrays = [bars.time_ns for bars in all_bars if bars is not None and len(bars)]
     arrays = arrays or [scene.view.fills.time_ns]
     return np.asarray([min(times[0] for times in arrays), max(times[-1] for times in arrays)], dtype=np.int64)
@@ -99,8 +103,8 @@ def _candles(axes: Axes, bars: Bars) -> None:
          np.column_stack([x - half, high])],
         axis=1,
     )  # fmt: skip
-    axes.add_collection(PolyCollection(corners[rises], facecolors="none", edgecolors=PRICE, linewidths=0.7))
-    axes.add_collection(PolyCollection(corners[~rises], facecolors=PRICE, edgecolors=PRICE, linewidths=0.7))
+    axes.add_collection(PolyCollection(list(corners[rises]), facecolors="none", edgecolors=PRICE, linewidths=0.7))
+    axes.add_collection(PolyCollection(list(corners[~rises]), facecolors=PRICE, edgecolors=PRICE, linewidths=0.7))
 
 
 def _line(axes: Axes, shown: Ranges) -> None:
@@ -152,7 +156,8 @@ def _legend(has_links: bool) -> list[Line2D]:
 
 def _text(scene: Scene, symbols: list[str]) -> str:
     trades, fills = len(scene.view.trades), len(scene.view.fills)
-    return f"Price chart of {', '.join(symbols)} with {words.count(fills)} fills of {words.count(trades)} closed trades marked on it."
+    marked = f"{words.count(fills)} fills and {words.count(trades)} closed trades"
+    return f"Price chart of {', '.join(symbols)} with {marked} marked on it."
 
 
 def _note(scene: Scene, shown: list[tuple[str, Bars | None]], left_out: int) -> str:

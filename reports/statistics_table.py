@@ -1,4 +1,4 @@
-"""This module names the statistics and their units for people, and puts them in groups. What it does not know is shown as it is."""
+"""This module names the statistics and their units for people, in groups. What it does not know is shown as it is."""
 
 from dataclasses import dataclass
 
@@ -125,7 +125,7 @@ def groups_of(view: RunView) -> list[Group]:
     """Return every statistic of the run, in groups; empty for a run that has not completed."""
     found = view.statistics
     groups = [
-        Group(title, tuple(_line(kind, found[kind.name], view.currency) for kind in kinds if kind.name in found))
+        Group(title, tuple(_line(kind, found[kind.name], view) for kind in kinds if kind.name in found))
         for title, kinds in GROUPS
     ]
     others = sorted(name for name in found if name not in _KNOWN)
@@ -135,14 +135,14 @@ def groups_of(view: RunView) -> list[Group]:
 
 def headlines_of(view: RunView) -> list[Line]:
     """Return the figures that a reader looks for first."""
-    return [_line(_KNOWN[name], view.statistics[name], view.currency) for name in HEADLINES if name in view.statistics]
+    return [_line(_KNOWN[name], view.statistics[name], view) for name in HEADLINES if name in view.statistics]
 
 
-def _line(kind: _Kind, value: Statistic, currency: str) -> Line:
+def _line(kind: _Kind, value: Statistic, view: RunView) -> Line:
     if isinstance(value, str):
         return Line(kind.name, kind.label, value, "")
-    text = words.or_undefined(value, kind.formatter)
-    unit = currency if kind.is_money and text != words.UNDEFINED else kind.unit
+    text = words.or_undefined(value, view.time if kind.formatter is words.time else kind.formatter)
+    unit = view.currency if kind.is_money and text != words.UNDEFINED else kind.unit
     return Line(kind.name, kind.label, text, unit)
 
 

@@ -9,6 +9,7 @@ Gains are teal and losses vermilion: told apart also by those who don't see red 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 
@@ -40,7 +41,7 @@ PAGE_INCHES = 10.8  # width of a figure; at 72 points an inch, what the SVG's co
 PNG_DPI = 150
 COLUMNS = 720  # columns that a curve is thinned to: about one for each point of the width
 
-_RULES = {
+_RULES: dict[str, object] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.0,
@@ -88,5 +89,6 @@ def drawing_rules() -> Iterator[None]:
         epoch = matplotlib.rcParams["date.epoch"]
         matplotlib.rcdefaults()
         # The epoch of date numbers is fixed by the first date that the process draws: it must stay what it is.
-        matplotlib.rcParams.update({**_RULES, "date.epoch": epoch})
+        rules: dict[Any, Any] = {**_RULES, "date.epoch": epoch}
+        matplotlib.rcParams.update(rules)
         yield

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from reports import words
 from schemas.market_data import FloatArray, TimeArray
 
 Statistic = float | str | None
@@ -99,8 +100,13 @@ class RunView:
         return list(self.run["symbols"])
 
     @property
-    def is_complete(self) -> bool:
-        return bool(self.run["status"] == "completed")
+    def has_whole_days(self) -> bool:
+        """Tell whether no bar is shorter than a day: then the clock in its time says nothing."""
+        return str(self.run["timeframe"] or "").endswith(("d", "w"))
+
+    def time(self, time_ns: float) -> str:
+        """Return a market time as it is read: a date where bars are days."""
+        return words.date(time_ns) if self.has_whole_days else words.time(time_ns)
 
 
 def view_of(tables: Tables | Mapping[str, pa.Table]) -> RunView:

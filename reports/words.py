@@ -70,6 +70,10 @@ def time(value: float) -> str:
     return day if clock == "00:00:00Z" else f"{day} {clock[:5]}" if clock.endswith(":00Z") else f"{day} {clock[:8]}"
 
 
+def date(value: float) -> str:
+    return format_time(int(value)).partition("T")[0]
+
+
 def or_undefined(value: float | None, formatter: Formatter) -> str:
     return UNDEFINED if value is None or not math.isfinite(value) else formatter(value)
 
