@@ -1,0 +1,115 @@
+"""This module writes down, for other systems, what Backtape reads and writes: JSON Schemas, an AsyncAPI document, settings.
+
+Everything follows from the classes themselves, in bytes that are the same each time. docs/ holds a copy, and a test proves
+that it is current.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pydantic
+from pydantic.json_schema import models_json_schema
+
+from backtape.asyncapi_document import asyncapi_document
+from backtape.settings_table import settings_table
+from schemas.commands import CancelBacktest, SubmitBacktest
+from schemas.commit import Commit
+from schemas.manifest import SnapshotAnnouncement, SnapshotManifest
+from schemas.market_data import DataSetManifest
+from schemas.receipts import DeadLetterHeaders, Receipt
+from schemas.run_state import IntakeState, RunState, Topology
+from schemas.spec import BacktestSpec
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+# What comes from outside, or is read by others as a document of its own.
+MODELS: tuple[type[pydantic.BaseModel], ...] = (
+    SubmitBacktest,
+    CancelBacktest,
+    BacktestSpec,
+    SnapshotManifest,
+    SnapshotAnnouncement,
+    DataSetManifest,
+)
+# What Backtape writes to the log.
+STRUCTS: tuple[type[msgspec.Struct], ...] = (Commit, Receipt, DeadLetterHeaders, RunState, IntakeState, Topology)
+
+
+def export(folder: Path) -> list[Path]:
+    """Write ``schemas/*.json``, ``asyncapi.json`` and ``settings.md`` below the folder, and return what was written."""
+    written = []
+    for name, text in documents():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def documents() -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of every file that is exported."""
+    definitions = all_definitions()
+    for name in sorted(kind.__name__ for kind in (*MODELS, *STRUCTS)):
+        yield f"schemas/{name}.json", _text(standalone(name, definitions))
+    yield "asyncapi.json", _text(asyncapi_document(definitions))
+    yield "settings.md", settings_table()
+
+
+def all_definitions() -> dict[str, Any]:
+    """Return the schema of every class, by name; they refer to each other as ``#/$defs/Name``."""
+    _, by_models = models_json_schema([(model, "validation") for model in MODELS], ref_template="#/$defs/{model}")
+    _, by_structs = msgspec.json.schema_components(STRUCTS, ref_template="#/$defs/{name}")
+    models = by_models["$defs"]
+    assert not models.keys() & by_structs.keys(), "one name, one meaning"
+    definitions = {name: _plain(schema) for name, schema in {**models, **by_structs}.items()}
+    # The event holds what the models let through, with every default explicit.
+    definitions["BacktestAccepted"]["properties"]["spec"] = {"$ref": "#/$defs/BacktestSpec"}
+    return dict(sorted(definitions.items()))
+
+
+def _plain(schema: Any) -> Any:
+    """Leave out ``discriminator``: it belongs to OpenAPI, the tags' constants say the same, and validators stumble over it."""
+    if isinstance(schema, dict):
+        return {name: _plain(value) for name, value in schema.items() if name != "discriminator"}
+    if isinstance(schema, list):
+        return [_plain(each) for each in schema]
+    return schema
+
+
+def standalone(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return one class's schema with all that it refers to."""
+    needed = sorted(_reachable(name, definitions) - {name})
+    document = {"$schema": DIALECT, "$id": f"urn:backtape:schema:{name}", **definitions[name]}
+    if needed:
+        document["$defs"] = {each: definitions[each] for each in needed}
+    return document
+
+
+def _reachable(name: str, definitions: dict[str, Any]) -> set[str]:
+    found: set[str] = set()
+    open_names = [name]
+    while open_names:
+        each = open_names.pop()
+        if each not in found:
+            found.add(each)
+            open_names += [reference.rpartition("/")[2] for reference in references(definitions[each])]
+    return found
+
+
+def references(schema: Any) -> Iterator[str]:
+    """Yield every ``$ref`` within a document."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"]
+        for value in schema.values():
+            yield from references(value)
+    elif isinstance(schema, list):
+        for each in schema:
+            yield from references(each)
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
