@@ -8,17 +8,22 @@ from adapters.clock import SystemClock
 from adapters.kafka import KafkaAppender, KafkaLogReader
 from adapters.kafka_partition import KafkaPartition
 from adapters.market_data import StoredMarketData
-from adapters.ports import BlobStore, Membership
+from adapters.ports import BlobStore
+from adapters.postgres import PostgresRowStore
+from consumers.compactor import Compactor, CompactorRules
 from consumers.machine import machine_headers
+from consumers.projector import Projector
+from consumers.projector.loop import PROJECTED
 from consumers.settings import Settings
-from consumers.shell import Role
+from consumers.shell import KafkaMembership, Role
 from consumers.simulation.child import Surroundings
 from consumers.simulation.runner import ZygoteRunner
 from consumers.worker.loop import Worker
 from consumers.worker.partition import WorkerRules
 from consumers.worker.plan import TopicNames
 from engine.lifecycle import IntakeRules
-from schemas.topics import COMMANDS, DEAD_LETTERS, EVENTS, RECEIPTS, RUNS
+from projections.tables import PROJECTION_VERSION, SCHEMA
+from schemas.topics import ARCHIVE, COMMANDS, DEAD_LETTERS, EVENTS, RECEIPTS, RUNS
 
 
 def blob_store(settings: Settings) -> BlobStore:
@@ -44,7 +49,7 @@ def worker_role(settings: Settings) -> Role:
     )
     commands = settings.kafka.topic(COMMANDS)
 
-    async def make(membership: Membership) -> Worker:
+    async def make(membership: KafkaMembership) -> Worker:
         reader = KafkaLogReader(settings.kafka)
         partitions = await reader.partitions(commands)
         appender = KafkaAppender(settings.kafka)
@@ -72,3 +77,36 @@ def worker_role(settings: Settings) -> Role:
         )
 
     return Role(name="worker", group=settings.worker_group, topics=(commands,), make_loop=make)
+
+
+def projector_role(settings: Settings) -> Role:
+    """Return the projector: the log into the read model."""
+
+    async def make(membership: KafkaMembership) -> Projector:
+        return Projector(
+            store=PostgresRowStore(settings.database_url, SCHEMA),
+            reader=KafkaLogReader(settings.kafka),
+            membership=membership,
+            clock=SystemClock(),
+            topic_prefix=settings.topic_prefix,
+        )
+
+    topics = tuple(settings.kafka.topic(topic) for topic in PROJECTED)
+    return Role(name="projector", group=settings.projector_group(PROJECTION_VERSION), topics=topics, make_loop=make)
+
+
+def compactor_role(settings: Settings) -> Role:
+    """Return the compactor: finished runs into Parquet."""
+
+    async def make(membership: KafkaMembership) -> Compactor:
+        return Compactor(
+            store=blob_store(settings),
+            membership=membership,
+            positions=membership,
+            announcer=KafkaAppender(settings.kafka),
+            reader=KafkaLogReader(settings.kafka),
+            clock=SystemClock(),
+            rules=CompactorRules(archive_topic=settings.kafka.topic(ARCHIVE)),
+        )
+
+    return Role(name="compactor", group=settings.compactor_group, topics=(settings.kafka.topic(EVENTS),), make_loop=make)

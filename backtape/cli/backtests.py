@@ -104,15 +104,15 @@ def status(
         return
     from backtape.read_model import ReadModel
 
-    async def read() -> dict[str, int]:
+    async def read() -> dict[str, Any]:
         async with ReadModel(settings().database_url) as model:
-            return await model.counts()
+            return await model.totals()
 
     counts = wait_for(read())
     if as_json:
         print_json(counts)
     else:
-        table("Backtests", ("status", "number"), counts.items(), right=("number",))
+        table("Backtests", ("what", "number"), counts.items(), right=("number",))
 
 
 def _show_status(backtest_id: str, *, wait: bool, as_json: bool) -> None:

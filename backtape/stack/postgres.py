@@ -106,22 +106,48 @@ class Postgres(Service):
         user = self.user()
         if user:
             os.chown(self.data, user.uid, user.gid)
-        command = [str(self._program("initdb")), "-D", str(self.data.resolve()), "-U", ROLE, "-A", "trust", "-E", "UTF8",
-                   "--locale=C", "--no-sync", "--no-instructions"]
+        command = [
+            str(self._program("initdb")),
+            "-D",
+            str(self.data.resolve()),
+            "-U",
+            ROLE,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        ]
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd="/", stdin=subprocess.DEVNULL,
-            user=user.uid if user else None, group=user.gid if user else None, extra_groups=[] if user else None,
+            command,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            user=user.uid if user else None,
+            group=user.gid if user else None,
+            extra_groups=[] if user else None,
         )
         if done.returncode != 0:
             raise ServiceDied(f"postgres: initdb failed:\n{done.stdout}{done.stderr}")
         mark.unlink()
 
+    @property
+    def psql(self) -> Path:
+        """The command line client that came with the server."""
+        return _installed(PROGRAMS) / "bin" / "psql"
+
     def execute(self, statement: str, *, database: str = DATABASE) -> subprocess.CompletedProcess[str]:
         """Run a statement by psql, so that the stack needs no Postgres client; the caller looks at the return code."""
         url = f"postgresql://{ROLE}@127.0.0.1:{self.port('sql')}/{database}?connect_timeout=2"
         return subprocess.run(
-            [str(_installed(PROGRAMS) / "bin" / "psql"), "-X", "-q", "-A", "-t", "-d", url, "-c", statement],
-            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30,
+            [str(self.psql), "-X", "-q", "-A", "-t", "-d", url, "-c", statement],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=30,
         )
 
     def _program(self, name: str) -> Path:

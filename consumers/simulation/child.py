@@ -57,11 +57,14 @@ def run_job(job: Job, surroundings: Surroundings, send: Send) -> None:
         _run(job, spec, surroundings, send)
     except RunFailed as failure:
         send(Failed(reason=failure.reason, detail=failure.detail))
-    except (StrategyError, ParametersError) as error:
-        send(Failed(reason=FailureReason.STRATEGY_RAISED, detail=str(error)))
-    except MemoryError:
+    except (StrategyError, ParametersError, MemoryError) as error:
         _lift_memory_limit()
-        send(Failed(reason=FailureReason.MEMORY_LIMIT, detail=f"limits.memory_mb: {spec.limits.memory_mb} MB were not enough"))
+        if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
+            send(
+                Failed(reason=FailureReason.MEMORY_LIMIT, detail=f"limits.memory_mb: {spec.limits.memory_mb} MB were not enough")
+            )
+        else:
+            send(Failed(reason=FailureReason.STRATEGY_RAISED, detail=str(error)))
 
 
 def _run(job: Job, spec: BacktestSpec, surroundings: Surroundings, send: Send) -> None:

@@ -10,6 +10,7 @@ together with the write end of a pipe; the zygote answers ``{"started": n, "pid"
 Usage (by the worker): python -m consumers.simulation.zygote SOCKET_FD PARENT_PID
 """
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -88,6 +89,8 @@ def _reap(control: socket.socket, running: dict[int, int]) -> None:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
             return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)  # what the strategy started must neither live on nor keep the pipe open
         killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
         control.send(json.dumps({"ended": running.pop(pid), "code": code, "signal": killed}).encode())

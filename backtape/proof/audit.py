@@ -1,0 +1,137 @@
+"""This module audits runs: everything that was published of them must follow from the log, and the log from its re-run."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.errors import AdapterError, NotFoundError
+from adapters.ports import BlobStore, RowStore
+from adapters.postgres import PostgresRowStore
+from backtape.proof.rerun import Finding, Verdict, check_chain, check_owner, check_rerun
+from backtape.proof.run_log import RunLogs, StoredCommit
+from backtape.read_model import ReadModel
+from consumers.settings import Settings
+from consumers.simulation.runner import Runner, ZygoteRunner
+from consumers.wiring import blob_store
+from projections import queries
+from projections.compare import differences
+from projections.source import Source
+from projections.tables import RUN_TABLES, SCHEMA
+from snapshots.verify import verify_snapshot
+
+AT_ONCE = max(1, (os.cpu_count() or 2) // 2)  # each audit runs a simulation
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found about one run."""
+
+    backtest_id: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Proven if every check is; a difference outweighs what could not be tried."""
+        verdicts = {finding.verdict for finding in self.findings}
+        return next(verdict for verdict in (Verdict.DIFFERENT, Verdict.NOT_TRIED, Verdict.PROVEN) if verdict in verdicts)
+
+
+async def audit_runs(settings: Settings, ids: Sequence[str] | None, *, report: Callable[[str], None]) -> list[Audit]:
+    """Audit these runs; None: every finished one of the read model."""
+    auditor = Auditor(settings)
+    try:
+        chosen = list(ids) if ids is not None else await auditor.finished()
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(backtest_id: str) -> Audit:
+            async with gate:
+                audit = await auditor.audit(backtest_id)
+                report(f"{backtest_id}: {audit.verdict}")
+                return audit
+
+        return list(await asyncio.gather(*(one(backtest_id) for backtest_id in chosen)))
+    finally:
+        await auditor.close()
+
+
+class Auditor:
+    """Has at hand what audits need."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._logs = RunLogs(settings.kafka)
+        self._model = ReadModel(settings.database_url)
+        self._rows: RowStore = PostgresRowStore(settings.database_url, SCHEMA)
+        self._runner: Runner = ZygoteRunner({**os.environ, **settings.environment()})
+        self._store: BlobStore = blob_store(settings)
+
+    async def finished(self) -> list[str]:
+        return [row["backtest_id"] for row in await self._model.ask(queries.finished_ids())]
+
+    async def audit(self, backtest_id: str) -> Audit:
+        """Audit one run. What is out of reach makes a finding of its own; nothing is raised."""
+        try:
+            row = await self._model.backtest(backtest_id)
+            commits = await self._logs.read(backtest_id, start=None if row is None else row["first_offset"])
+        except AdapterError as error:
+            return Audit(backtest_id, (Finding("log", Verdict.NOT_TRIED, str(error)),))
+        chain = check_chain(backtest_id, commits)
+        if chain.verdict is not Verdict.PROVEN:
+            return Audit(backtest_id, (chain,))
+        if not commits[-1].commit.is_terminal:
+            return Audit(backtest_id, (chain, Finding("end", Verdict.NOT_TRIED, "the run has not ended yet")))
+        checks = [
+            self._tried("re-run", check_rerun(self._runner, commits)),
+            self._tried("SQL", self._check_sql(backtest_id, commits, row)),
+        ]
+        checks.append(self._tried("Parquet", self._check_parquet(backtest_id, commits)))
+        return Audit(backtest_id, (chain, check_owner(commits), *[await check for check in checks]))
+
+    async def _tried(self, check: str, coroutine: Any) -> Finding:
+        try:
+            finding: Finding = await coroutine
+            return finding
+        except AdapterError as error:
+            return Finding(check, Verdict.NOT_TRIED, str(error))
+
+    async def _check_sql(self, backtest_id: str, commits: Sequence[StoredCommit], row: dict[str, Any] | None) -> Finding:
+        if row is None or row["last_sequence"] < commits[-1].commit.last_sequence:
+            behind = "has no row of it" if row is None else f"is at sequence {row['last_sequence']}"
+            reason = f": {row['quarantine_reason']}" if row is not None and row["quarantine_reason"] else ""
+            verdict = Verdict.DIFFERENT if reason else Verdict.NOT_TRIED
+            return Finding("SQL", verdict, f"the read model {behind}, the log at {commits[-1].commit.last_sequence}{reason}")
+        read = {
+            table.name: await self._rows.read(table.name, list(table.columns.keys()), where="backtest_id", values=[backtest_id])
+            for table in RUN_TABLES
+        }
+        found = await asyncio.to_thread(differences, [each.body for each in commits], [_source(each) for each in commits], read)
+        if found is not None:
+            return Finding("SQL", Verdict.DIFFERENT, str(found))
+        rows = sum(len(rows) for rows in read.values())
+        return Finding("SQL", Verdict.PROVEN, f"{rows} rows in {len(read)} tables follow from the log")
+
+    async def _check_parquet(self, backtest_id: str, commits: Sequence[StoredCommit]) -> Finding:
+        try:
+            found = await asyncio.to_thread(verify_snapshot, self._store, backtest_id, [each.body for each in commits])
+        except NotFoundError as error:
+            return Finding("Parquet", Verdict.NOT_TRIED, f"there is no snapshot yet: {error}")
+        if found is not None:
+            return Finding("Parquet", Verdict.DIFFERENT, found)
+        return Finding("Parquet", Verdict.PROVEN, "every file has its digest and holds what the log gives")
+
+    async def close(self) -> None:
+        await self._logs.close()
+        await self._model.__aexit__()
+        await self._rows.close()
+        await self._runner.close()
+
+
+def _source(stored: StoredCommit) -> Source:
+    record = stored.record
+    return Source(
+        log_id=stored.header("log_id"),
+        partition=record.partition,
+        offset=record.offset,
+        recorded_ns=record.timestamp_ms * 1_000_000,
+    )

@@ -1,0 +1,57 @@
+"""This module asks the read model what the command line and the demo show."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from adapters.postgres_reader import PostgresReader
+from projections import queries
+from projections.queries import Query
+from schemas.run_state import RunStatus
+
+POLL_SECONDS = 0.1
+
+
+class ReadModel:
+    """Queries over the read model's views. Use as an async context manager."""
+
+    def __init__(self, database_url: str) -> None:
+        self._reader = PostgresReader(database_url)
+
+    async def __aenter__(self) -> "ReadModel":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._reader.close()
+
+    async def ask(self, query: Query) -> list[dict[str, Any]]:
+        """Return the rows of one of projections/queries.py."""
+        return await self._reader.fetch(query.sql, query.arguments)
+
+    async def backtest(self, backtest_id: str) -> dict[str, Any] | None:
+        rows = await self.ask(queries.backtest(backtest_id))
+        return rows[0] if rows else None
+
+    async def wait_for_end(self, backtest_id: str) -> dict[str, Any]:
+        """Return a backtest's row once it has ended, however long that takes."""
+        while True:
+            row = await self.backtest(backtest_id)
+            if row is not None and RunStatus(row["status"]).is_finished:
+                return row
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def backtests(self, *, status: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        return await self.ask(queries.backtests(status=status, limit=limit))
+
+    async def named(self, backtest_ids: Sequence[str]) -> list[dict[str, Any]]:
+        return await self.ask(queries.named_backtests(backtest_ids))
+
+    async def totals(self) -> dict[str, Any]:
+        (row,) = await self.ask(queries.totals())
+        return row
+
+    async def commands(self, backtest_id: str) -> list[dict[str, Any]]:
+        return await self.ask(queries.commands(backtest_id=backtest_id))
+
+    async def dead_letters(self, *, limit: int = 100) -> list[dict[str, Any]]:
+        return await self.ask(queries.dead_letters(limit=limit))
