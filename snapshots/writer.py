@@ -37,9 +37,7 @@ def find_snapshot(store: Blobs, facts: RunFacts) -> SnapshotAnnouncement | None:
     return announcement(manifest, body)
 
 
-def write_snapshot(
-    store: Blobs, bodies: Iterable[bytes], place: Place, *, facts: RunFacts | None = None
-) -> SnapshotAnnouncement:
+def write_snapshot(store: Blobs, bodies: Iterable[bytes], place: Place, *, facts: RunFacts | None = None) -> SnapshotAnnouncement:
     """Write the snapshot of a finished run, or find that it is there, and return what to announce.
 
     bodies : the run's commits from its first on; iterated several times

@@ -148,9 +148,7 @@ def import_tables(
         bars.append(made)
         repairs += [f"{table.symbol} {table.timeframe}: {line}" for line in mended]
         ignored += [f"{table.source}: {', '.join(raw.ignored)}"] if raw.ignored else []
-    result = store_bars(
-        store, bars, dataset=dataset, instruments=instruments, adjusted=adjusted, repairs=repairs, note=note
-    )
+    result = store_bars(store, bars, dataset=dataset, instruments=instruments, adjusted=adjusted, repairs=repairs, note=note)
     return Imported(result.manifest, result.is_new, tuple(repairs), tuple(ignored))
 
 

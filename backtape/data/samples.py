@@ -78,9 +78,7 @@ def adjusted(raw: pd.DataFrame) -> pd.DataFrame:
     that misses open or close by the last bit of the float before it, and none after it.
     """
     factor = raw["Adj Close"] / raw["Close"]
-    columns = {
-        name.lower(): np.round(raw[name] * factor, ADJUSTED_DECIMALS) for name in ("Open", "High", "Low", "Close")
-    }
+    columns = {name.lower(): np.round(raw[name] * factor, ADJUSTED_DECIMALS) for name in ("Open", "High", "Low", "Close")}
     return pd.DataFrame({"timestamp": raw["Date"], **columns, "volume": np.round(raw["Volume"] / factor)})
 
 

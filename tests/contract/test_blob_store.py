@@ -114,7 +114,11 @@ REFUSED_KEYS = ["", "/a", "a/", "a//b", "../a", "a/../b", ".hidden", "a b", "ü"
 def test_a_key_that_some_store_could_not_hold_is_refused(store: BlobStore) -> None:
     """The same keys are refused everywhere, by every call."""
     calls: list[Callable[[str], object]] = [
-        lambda key: store.put(key, b""), lambda key: store.put_if_absent(key, b""), store.get, store.head, store.delete
+        lambda key: store.put(key, b""),
+        lambda key: store.put_if_absent(key, b""),
+        store.get,
+        store.head,
+        store.delete,
     ]
     for key in REFUSED_KEYS:
         for call in calls:
@@ -122,7 +126,18 @@ def test_a_key_that_some_store_could_not_hold_is_refused(store: BlobStore) -> No
                 call(key)
 
 
-REFUSED_URLS = ["", "bucket", "http://x/y", "s3://", "s3://UPPER/x", "s3://b?x=1", "s3://bucket/../x", "file:", "file://host/x", "file:///"]
+REFUSED_URLS = [
+    "",
+    "bucket",
+    "http://x/y",
+    "s3://",
+    "s3://UPPER/x",
+    "s3://b?x=1",
+    "s3://bucket/../x",
+    "file:",
+    "file://host/x",
+    "file:///",
+]
 
 
 @pytest.mark.parametrize("url", REFUSED_URLS)

@@ -109,7 +109,15 @@ def store(client: Faulty, time: Time) -> S3BlobStore:
 
 
 WON = [
-    [], [CONFLICT], [CONFLICT] * 5, [SLOW], [INTERNAL], [lost_before], [refused] * 3, [lost_after], [lost_after, CONFLICT, SLOW]
+    [],
+    [CONFLICT],
+    [CONFLICT] * 5,
+    [SLOW],
+    [INTERNAL],
+    [lost_before],
+    [refused] * 3,
+    [lost_after],
+    [lost_after, CONFLICT, SLOW],
 ]
 
 

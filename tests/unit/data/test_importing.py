@@ -324,7 +324,11 @@ def test_files_of_several_symbols_are_one_version(tmp_path: Path) -> None:
         make_frame().to_csv(tmp_path / f"{symbol}.csv", index=False)
     store = MemoryBlobStore()
     done = import_files(
-        store, [tmp_path / "AAA.csv", tmp_path / "BBB.csv"], dataset="d", timeframe="1d", adjusted=True,
+        store,
+        [tmp_path / "AAA.csv", tmp_path / "BBB.csv"],
+        dataset="d",
+        timeframe="1d",
+        adjusted=True,
         instruments=[Instrument(symbol="BBB", tick=0.25, lot=1.0, multiplier=50.0)],
     )
     assert [file.symbol for file in done.manifest.files] == ["AAA", "BBB"]
@@ -334,8 +338,10 @@ def test_files_of_several_symbols_are_one_version(tmp_path: Path) -> None:
     assert show_dataset(store, "d") == show_dataset(store, "d", 1) == done.manifest
 
 
-@pytest.mark.parametrize("name, body", [("x.csv", b""), ("x.csv", b'"a\nb,c\n"d'), ("x.parquet", b"PAR1"), ("x.txt", b"a,b"),
-                                        ("x.csv", b"\xff\xfe\x00")])
+@pytest.mark.parametrize(
+    "name, body",
+    [("x.csv", b""), ("x.csv", b'"a\nb,c\n"d'), ("x.parquet", b"PAR1"), ("x.txt", b"a,b"), ("x.csv", b"\xff\xfe\x00")],
+)
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, name: str, body: bytes) -> None:
     """It is named."""
     (tmp_path / name).write_bytes(body)
