@@ -104,13 +104,33 @@ class DockerStack:
     def __init__(self, state: Path) -> None:
         self.state = Path(state).resolve()
         kafka, sql, s3 = _three_ports()
-        self.kafka = ContainerService("kafka", KAFKA_IMAGE, 9092, kafka, _kafka_environment(kafka),
-                                      lambda: _answers(lambda: broker_count(kafka) > 0), self.state / "kafka.log")
-        self.postgres = ContainerService("postgres", POSTGRES_IMAGE, 5432, sql,
-                                         {"POSTGRES_USER": "backtape", "POSTGRES_PASSWORD": PASSWORD, "POSTGRES_DB": DATABASE},
-                                         self._postgres_answers, self.state / "postgres.log")
-        self.s3 = ContainerService("s3", S3_IMAGE, 80, s3, _s3_environment(),
-                                   lambda: _answers(lambda: bucket_request(s3, "HEAD") in (200, 404)), self.state / "s3.log")
+        self.kafka = ContainerService(
+            "kafka",
+            KAFKA_IMAGE,
+            9092,
+            kafka,
+            _kafka_environment(kafka),
+            lambda: _answers(lambda: broker_count(kafka) > 0),
+            self.state / "kafka.log",
+        )
+        self.postgres = ContainerService(
+            "postgres",
+            POSTGRES_IMAGE,
+            5432,
+            sql,
+            {"POSTGRES_USER": "backtape", "POSTGRES_PASSWORD": PASSWORD, "POSTGRES_DB": DATABASE},
+            self._postgres_answers,
+            self.state / "postgres.log",
+        )
+        self.s3 = ContainerService(
+            "s3",
+            S3_IMAGE,
+            80,
+            s3,
+            _s3_environment(),
+            lambda: _answers(lambda: bucket_request(s3, "HEAD") in (200, 404)),
+            self.state / "s3.log",
+        )
 
     @property
     def services(self) -> tuple[ContainerService, ...]:

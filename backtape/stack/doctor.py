@@ -97,8 +97,12 @@ def _service(service: Service) -> Iterator[Check]:
     if service.is_running:
         yield Check(f"{service.name} process", True, f"pid {service.pid}, {where}")
         ok = service.answers()
-        yield Check(f"{service.name} answer", ok, "answers" if ok else "gives no answer",
-                    "" if ok else f"see {service.log_path}; `backtape down` and `backtape up` start it anew")
+        yield Check(
+            f"{service.name} answer",
+            ok,
+            "answers" if ok else "gives no answer",
+            "" if ok else f"see {service.log_path}; `backtape down` and `backtape up` start it anew",
+        )
         return
     yield Check(f"{service.name} process", False, "does not run", "`backtape up` starts it", is_optional=True)
     taken = [port for port in known.values() if not ports.is_free(port)]
@@ -110,5 +114,9 @@ def _disk(folder: Path) -> Check:
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     ok = free >= NEEDED_BYTES
-    return Check("disk space", ok, f"{free / 1e9:.1f} GB free at {existing}",
-                 "" if ok else f"make room: {NEEDED_BYTES / 1e9:.0f} GB are needed")
+    return Check(
+        "disk space",
+        ok,
+        f"{free / 1e9:.1f} GB free at {existing}",
+        "" if ok else f"make room: {NEEDED_BYTES / 1e9:.0f} GB are needed",
+    )

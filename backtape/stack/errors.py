@@ -1,10 +1,10 @@
 """This module names what can go wrong with the local stack.
 
-    StackError
-    ├── NotRunning      the stack (or one service) was asked for and is not there
-    ├── ServiceDied     a service ended while it started; carries the last lines of its log
-    ├── ServiceSilent   a service runs and does not answer within its time
-    └── JarsMissing     Maven could not bring the jars of a service
+StackError
+├── NotRunning      the stack (or one service) was asked for and is not there
+├── ServiceDied     a service ended while it started; carries the last lines of its log
+├── ServiceSilent   a service runs and does not answer within its time
+└── JarsMissing     Maven could not bring the jars of a service
 """
 
 from __future__ import annotations

@@ -88,11 +88,20 @@ def _replace(folder: Path, bundle: str, report: Report, maven: str) -> None:
 def _download(bundle: str, target: Path, repository: Path | None, report: Report, maven: str) -> str:
     """Run Maven; return what went wrong, or nothing."""
     target.mkdir(parents=True)
-    command = [maven, "-B", "-f", str(_pom(bundle)), "dependency:copy-dependencies", "-DincludeScope=runtime",
-               f"-DoutputDirectory={target}", *([f"-Dmaven.repo.local={repository}"] if repository else [])]
+    command = [
+        maven,
+        "-B",
+        "-f",
+        str(_pom(bundle)),
+        "dependency:copy-dependencies",
+        "-DincludeScope=runtime",
+        f"-DoutputDirectory={target}",
+        *([f"-Dmaven.repo.local={repository}"] if repository else []),
+    ]
     try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   text=True, errors="replace")
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
     except OSError as error:
         return f"Maven did not start: {error}"
     with process:

@@ -23,8 +23,11 @@ from backtape.stack.service import Report, Service
 # C1 only: on 2 shared cores (JDK 17, 4 partitions, 4 rounds of 0.8 GB) it took 114 to 129 MB/s and 177 transactions/s, with C2
 # 118 to 145 MB/s and 162/s; it needs 254 MB instead of 301 after that. The serial collector has no threads of its own.
 JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-LOGGING = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true",
-           "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS")
+LOGGING = (
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
+)
 
 # The two session settings: after SIGKILL the controller waits for the dead broker's registration to expire (9 s by default)
 # before it lets the new one serve. The static voter: the address is then not recorded in the data, so ports may change.

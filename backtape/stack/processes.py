@@ -46,7 +46,11 @@ class User:
 
 
 def spawn(
-    command: Sequence[str], *, log: Path, user: User | None = None, outlive_parent: bool = False,
+    command: Sequence[str],
+    *,
+    log: Path,
+    user: User | None = None,
+    outlive_parent: bool = False,
 ) -> Identity:
     """Start a command in a session of its own, in folder "/", output appended to `log`, and return who it is."""
     return _spawner().submit(_spawn, command, log, user, outlive_parent).result()

@@ -64,8 +64,16 @@ class S3(Service):
             PROPERTIES.format(identity=S3_ACCESS_KEY, credential=S3_SECRET_KEY, port=self.port("http"), data=data)
         )
         classes = f"{configuration}:{jars.class_path(self.jar_root, 's3proxy')}"
-        return ["java", *JVM, f"-XX:ErrorFile={self.folder}/crash.log", "-cp", classes, "org.gaul.s3proxy.Main",
-                "--properties", str(properties)]
+        return [
+            "java",
+            *JVM,
+            f"-XX:ErrorFile={self.folder}/crash.log",
+            "-cp",
+            classes,
+            "org.gaul.s3proxy.Main",
+            "--properties",
+            str(properties),
+        ]
 
     def answers(self) -> bool:
         try:
