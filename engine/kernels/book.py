@@ -91,7 +91,11 @@ def _submit(tape: Tape, state: State, inbox_place: int, step: int) -> None:
         if last > 0.0 and _has_good_trail(order):
             trail_from(order, last)
     price = _expected_price(tape, state, order, step)
-    if order["sizing"] == BY_UNITS:
+    if order["is_waiting"] and order["sizing"] != BY_UNITS:
+        parent = find_order(state, order["parent"])  # an exit is as large as its entry
+        order["sizing"] = BY_UNITS
+        order["leaves"] = state.book[parent]["leaves"] if parent >= 0 else 0.0
+    elif order["sizing"] == BY_UNITS:
         symbol = state.symbols[order["symbol"]]
         if math.isfinite(amount) and amount > 0.0:
             order["leaves"] = whole_lots(amount, symbol["lot"], symbol["lot_inverse"])

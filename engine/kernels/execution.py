@@ -243,7 +243,11 @@ def _release_children(tape: Tape, state: State, filled: int, quantity: float, pr
             child["from_price"] = price
             if is_trailing(child):
                 trail_from(child, price)
-        child["leaves"] += quantity
+        brought = min(quantity, child["quantity"] - child["released"])
+        child["released"] += brought
+        child["leaves"] += brought
+        if parent["is_done"] and child["leaves"] < child["quantity"]:
+            report_modified(state, child, step)
 
 
 @kernel

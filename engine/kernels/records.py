@@ -34,6 +34,7 @@ ORDER = _record(
     group=I,  # one-cancels-other group, 0: none
     parent=I,  # the order it is attached to, 0: none
     is_waiting=I,  # attached to an order that has no fill yet
+    released=F,  # attached: how much its parent has brought to life
     from_price=F, from_step=I,  # attached: where its parent filled; in that bar it sees no price before
     is_triggered=I, reduce_only=I, post_only=I, has_filled=I, is_done=I,
 )  # fmt: skip
@@ -56,7 +57,8 @@ CORE = _record(
     # account
     cash=F, initial_cash=F, leverage=F, maintenance=F, is_cash_account=I, allow_short=I,
     # policies
-    market_fill=I, limit_touch=I, gap_limit=I, stop_touch=I, gap_stop=I, stop_limit=I, trail=I, same_bar=I, entry_bar=I, cash_short=I,
+    market_fill=I, limit_touch=I, gap_limit=I, stop_touch=I, gap_stop=I, stop_limit=I, trail=I, same_bar=I, entry_bar=I,
+    cash_short=I,
     latency=I, volume_limit=F, slippage=I, slippage_value=F, slippage_scope=I, whole_units=I,
     fee_fixed=F, fee_rate=F, fee_per_unit=F, fee_minimum=F, fee_maximum=F,
     # recording and statistics
