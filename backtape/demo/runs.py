@@ -1,4 +1,4 @@
-"""This module lists what the demo submits: real markets, different strategies and policies, and input that is wrong on purpose."""
+"""This module lists what the demo submits: real markets, several strategies and policies, and input that is wrong on purpose."""
 
 from dataclasses import dataclass, field
 from typing import Any

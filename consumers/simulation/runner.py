@@ -132,15 +132,7 @@ class ZygoteRunner:
         return msgspec.json.decode(body, type=Catalogue)
 
     async def close(self) -> None:
-        if self._process is not None:
-            self._lost()
-            await asyncio.to_thread(self._end, self._process)
-            self._process = None
-
-    @staticmethod
-    def _end(process: subprocess.Popen[bytes]) -> None:
-        process.kill()  # its forks die with it
-        process.wait()
+        self._lost()
 
     async def _fork(self, request: dict[str, object]) -> ForkedSimulation:
         control = await self._started()
@@ -217,11 +209,15 @@ class ZygoteRunner:
                 simulation.on_ended(Ending(code=said["code"], signal=said["signal"]))
 
     def _lost(self) -> None:
-        """The zygote is gone, and its forks with it."""
+        """Let go of the zygote; its forks are gone with it."""
         if self._control is not None:
             control, self._control = self._control, None
             asyncio.get_running_loop().remove_reader(control.fileno())
             control.close()
+        if self._process is not None:
+            process, self._process = self._process, None
+            process.kill()
+            process.wait()  # it was killed, or its socket is closed because it is dead: this returns at once
         running, self._running = list(self._running.values()), {}
         for simulation in running:
             simulation.on_ended(Ending(code=None, signal=signal.SIGKILL))

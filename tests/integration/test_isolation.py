@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+import pytest_asyncio
 
 from adapters.folder import FolderBlobStore
 from backtape.data import generate_dataset
@@ -24,9 +25,13 @@ from schemas.spec import parse_spec
 STRATEGIES = Path(__file__).parent / "strategies" / "misbehaving.py"
 
 
-@pytest.fixture
-async def runner(tmp_path: Path) -> AsyncIterator[ZygoteRunner]:
-    """A zygote whose data lies in a folder."""
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def runner(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ZygoteRunner]:
+    """A zygote whose data lies in a folder. All tests share it: whatever they do, it has to go on."""
+    tmp_path = tmp_path_factory.mktemp("isolation")
     generate_dataset(FolderBlobStore(tmp_path / "store"), dataset="sim", bars=2_000, seed=1)
     made = ZygoteRunner(
         {
