@@ -4,11 +4,12 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, cast
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.dates import AutoDateLocator, date2num, num2date
 from matplotlib.figure import FigureBase
 from matplotlib.ticker import Formatter, MaxNLocator
 
@@ -16,10 +17,12 @@ from reports.theme import GRID, MUTED
 from reports.view import RunView
 from schemas.market_data import Bars, FloatArray, TimeArray
 
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 ROUND_STEPS = (1, 2, 2.5, 5, 10)  # ticks at 100, 150, 200 and not at 90, 120, 150
 
 # Margins in inches. They are fixed, so that the time axes of all figures begin and end at the same place.
-LEFT, RIGHT, BOTTOM = 0.86, 0.10, 0.30
+LEFT, RIGHT, BOTTOM = 0.86, 0.14, 0.44
+EMPTY_INCHES = 1.0  # height of a figure that has nothing to show
 BETWEEN = 0.14  # two panels of one figure
 
 Unit = Literal["money", "percent", "price", "number"]
@@ -47,6 +50,7 @@ class Readout:
     """What the page shows under the pointer over one pair of axes: values by time."""
 
     axes: Axes
+    x: FloatArray  # where the values are drawn, ascending
     time_ns: TimeArray
     series: tuple[Series, ...]
 
@@ -73,11 +77,36 @@ def time_axis(axes: Axes, time_ns: TimeArray) -> None:
     axes.xaxis_date(tz="UTC")
     locator = AutoDateLocator(tz="UTC", minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC"))  # type: ignore[no-untyped-call]
-    axes.xaxis.get_offset_text().set_color(MUTED)
+    axes.xaxis.set_major_formatter(DateTicks())
     first, last = dates(np.asarray([time_ns[0], time_ns[-1]]))
     margin = 0.5 if first == last else 0.004 * (last - first)
     axes.set_xlim(first - margin, last + margin)
+
+
+@dataclass(frozen=True, slots=True)
+class BarScale:
+    """A horizontal scale of bars: nights and week-ends, where there are no bars, take no room."""
+
+    time_ns: TimeArray  # of all bars, ascending
+
+    def __call__(self, time_ns: TimeArray) -> FloatArray:
+        return np.asarray(np.interp(time_ns, self.time_ns, np.arange(len(self.time_ns))), dtype=np.float64)
+
+
+def bar_axis(axes: Axes, scale: BarScale) -> None:
+    """Make the horizontal axis one of bars, with a tick at the first bar of each step of the calendar."""
+    count = len(scale.time_ns)
+    axes.set_xlim(-1.0, float(count))
+    first, last = (moment for moment in num2date(dates(scale.time_ns[[0, -1]]), tz="UTC"))  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(tz="UTC", minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    numbers = np.asarray(locator.tick_values(first, last)) if count > 1 else dates(scale.time_ns)
+    places = np.searchsorted(dates(scale.time_ns), numbers - 1e-9)
+    usable = (places < count) & (numbers >= dates(scale.time_ns[:1])[0] - 1e-9)
+    labels = DateTicks().format_ticks([float(number) for number in numbers[usable]])
+    kept: dict[int, str] = {}
+    for place, label in zip(places[usable].tolist(), labels, strict=True):
+        kept.setdefault(place, label)
+    axes.set_xticks(list(kept), list(kept.values()))
 
 
 def money_axis(axes: Axes, label: str, *, ticks: int = 6) -> None:
@@ -114,6 +143,37 @@ class PercentTicks(ThousandsFormatter):
 
     def format_ticks(self, values: Sequence[float]) -> list[str]:
         return [label + "%" for label in super().format_ticks([value * 100 for value in values])]
+
+
+class DateTicks(Formatter):
+    """Tick labels of UTC time, as short as the steps allow; what changes seldom stands below, where it changes."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return self.format_ticks([x])[0]
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        moments = [num2date(value, tz="UTC") for value in values]  # type: ignore[no-untyped-call]
+        upper, lower = _date_forms(moments)
+        labels, before = [], ""
+        for moment in moments:
+            below = _written(moment, lower)
+            labels.append(_written(moment, upper) + ("\n" + below if below != before else ""))
+            before = below
+        return labels
+
+
+def _date_forms(moments: Sequence[datetime]) -> tuple[str, str]:
+    if any((each.hour, each.minute) != (0, 0) for each in moments):
+        return "%H:%M:%S" if any(each.second for each in moments) else "%H:%M", "%-d %b %Y"
+    if any(each.day != 1 for each in moments):
+        return "%-d %b", "%Y"
+    return ("%b", "%Y") if any(each.month != 1 for each in moments) else ("%Y", "")
+
+
+def _written(moment: datetime, form: str) -> str:
+    """Return strftime's text with English months, whatever the process's language is, and days without a leading zero."""
+    form = form.replace("%b", MONTHS[moment.month - 1]).replace("%-d", str(moment.day))
+    return moment.strftime(form) if form else ""
 
 
 def _decimals(step: float) -> int:

@@ -8,7 +8,8 @@ from reports import words
 from reports.axes import Drawn, Readout, Scene, Series, dates, money_axis, panels, percent_axis, say_nothing, time_axis
 from reports.downsample import kept_places, lowest_places
 from reports.theme import ACCENT, COLUMNS, LOSS, MUTED
-from reports.view import Curve, RunView
+from reports.view import RunView
+from schemas.market_data import FloatArray, TimeArray
 
 
 def draw_equity(area: FigureBase, scene: Scene) -> Drawn:
@@ -18,7 +19,7 @@ def draw_equity(area: FigureBase, scene: Scene) -> Drawn:
         say_nothing(area, "There are no equity marks.")
         return Drawn("No equity was marked.")
     upper, lower = panels(area, (2.6, 1))
-    readouts = (_equity(upper, view), _drawdown(lower, view.curve))
+    readouts = (_equity(upper, view), _drawdown(lower, view))
     time_axis(lower, view.curve.time_ns)
     return Drawn(_text(view), readouts=readouts)
 
@@ -36,33 +37,47 @@ def _equity(axes: Axes, view: RunView) -> Readout:
     money_axis(axes, f"Equity, {view.currency}".rstrip(", "))
     axes.tick_params(axis="x", length=0)
     shown = Series("Equity", "money", curve.equity[places])
-    return Readout(axes, curve.time_ns[places], (shown,))
+    return Readout(axes, dates(curve.time_ns[places]), curve.time_ns[places], (shown,))
 
 
-def _drawdown(axes: Axes, curve: Curve) -> Readout:
-    places = lowest_places(curve.drawdown, COLUMNS)
-    x, y = dates(curve.time_ns[places]), curve.drawdown[places]
+def _drawdown(axes: Axes, view: RunView) -> Readout:
+    times, y = _with_trough(view)
+    x = dates(times)
     axes.fill_between(x, y, 0.0, color=LOSS, alpha=0.22, linewidth=0)
     axes.plot(x, y, color=LOSS, linewidth=1.0)
     percent_axis(axes, "Drawdown", ticks=4)
     deepest = float(y.min())
-    axes.set_ylim(min(deepest * 1.3, -0.001), 0.0)
+    axes.set_ylim(min(deepest * 1.4, -0.01), 0.0)
     if deepest < 0.0:
         trough = int(np.argmin(y))
-        is_right = trough > 0.8 * len(y)
+        across = (x[trough] - x[0]) / max(x[-1] - x[0], 1e-9)
+        align = "left" if across < 0.04 else "right" if across > 0.96 else "center"
         axes.plot([x[trough]], [deepest], marker="o", markersize=3.5, color=LOSS)
         axes.annotate(
-            words.percent(deepest), (x[trough], deepest), xytext=(-6 if is_right else 6, -2), textcoords="offset points",
-            ha="right" if is_right else "left", va="center", fontsize=8.5, color=LOSS,
+            words.percent(deepest), (x[trough], deepest), xytext=(0, -5), textcoords="offset points",
+            ha=align, va="top", fontsize=8.5, color=LOSS,
         )  # fmt: skip
-    return Readout(axes, curve.time_ns[places], (Series("Drawdown", "percent", y),))
+    return Readout(axes, x, times, (Series("Drawdown", "percent", y),))
+
+
+def _with_trough(view: RunView) -> tuple[TimeArray, FloatArray]:
+    """Return the drawdown's points. The deepest may lie between two marks: the statistics, which use every bar, know it."""
+    curve = view.curve
+    places = lowest_places(curve.drawdown, COLUMNS)
+    times, values = curve.time_ns[places], curve.drawdown[places]
+    deepest, trough = view.run["max_drawdown"], view.moment("max_drawdown_trough_ns")
+    if deepest is None or trough is None or not times[0] <= trough <= times[-1]:
+        return times, values
+    at = int(np.searchsorted(times, trough))
+    return np.insert(times, at, trough), np.insert(values, at, deepest)
 
 
 def _text(view: RunView) -> str:
     curve = view.curve
     first, last = view.time(int(curve.time_ns[0])), view.time(int(curve.time_ns[-1]))
+    deepest = view.run["max_drawdown"] if view.run["max_drawdown"] is not None else float(curve.drawdown.min())
     start = view.initial_cash if view.initial_cash is not None else float(curve.equity[0])
     return (
         f"Line chart of equity from {words.money(start)} to {words.money(float(curve.equity[-1]))} {view.currency} "
-        f"between {first} and {last}; the deepest drawdown was {words.percent(float(curve.drawdown.min()))}."
+        f"between {first} and {last}; the deepest drawdown was {words.percent(deepest)}."
     )

@@ -29,4 +29,4 @@ def draw_exposure(area: FigureBase, scene: Scene) -> Drawn:
     time_axis(axes, curve.time_ns)
     average = words.percent(float(share.mean()))
     text = f"Area chart of exposure as a share of equity: at most {words.percent(highest)}, on average {average}."
-    return Drawn(text, readouts=(Readout(axes, times[places], (Series("Exposure / equity", "percent", y),)),))
+    return Drawn(text, readouts=(Readout(axes, x, times[places], (Series("Exposure / equity", "percent", y),)),))

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from reports import words
-from reports.axes import Draw, Scene
+from reports.axes import EMPTY_INCHES, Draw, Scene
 from reports.equity_figure import draw_equity
 from reports.exposure_figure import draw_exposure
 from reports.monthly_figure import draw_monthly_returns, monthly_height
@@ -32,11 +32,11 @@ class FigureKind:
 
 
 FIGURES: tuple[FigureKind, ...] = (
-    FigureKind("equity", "Equity and drawdown", draw_equity, lambda scene: 4.2),
+    FigureKind("equity", "Equity and drawdown", draw_equity, lambda scene: 4.3 if len(scene.view.curve) else EMPTY_INCHES),
     FigureKind("trades", "Trades on price", draw_trades, trades_height),
     FigureKind("monthly_returns", "Monthly returns", draw_monthly_returns, monthly_height),
-    FigureKind("trade_pnl", "Distribution of trade PnL", draw_trade_pnl, lambda scene: 2.9),
-    FigureKind("exposure", "Exposure", draw_exposure, lambda scene: 1.9),
+    FigureKind("trade_pnl", "Distribution of trade PnL", draw_trade_pnl, lambda scene: 2.9 if len(scene.view.trades) else EMPTY_INCHES),
+    FigureKind("exposure", "Exposure", draw_exposure, lambda scene: 2.0 if len(scene.view.curve) else EMPTY_INCHES),
 )
 BY_NAME = {kind.name: kind for kind in FIGURES}
 OVERVIEW = ("equity", "trades", "exposure")

@@ -7,11 +7,10 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from reports import words
-from reports.axes import Drawn, Scene, panels, say_nothing
+from reports.axes import EMPTY_INCHES, MONTHS, Drawn, Scene, panels, say_nothing
 from reports.monthly import MonthlyReturns, monthly_returns
 from reports.theme import GAIN, INK, LOSS, MUTED
 
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 YEAR_COLUMN = 12.35  # a gap before the year's total
 STRONGEST = 0.5  # opacity of the largest return: text on it keeps a contrast of 4.5 in both themes
 
@@ -45,7 +44,7 @@ def monthly_height(scene: Scene) -> float:
     """Return the height in inches that the years need."""
     times = scene.view.curve.time_ns
     if not len(times):
-        return 1.2
+        return EMPTY_INCHES
     first, last = (int(year) for year in times[[0, -1]].astype("datetime64[ns]").astype("datetime64[Y]").astype(int))
     return 0.45 + 0.29 * (last - first + 1)
 

@@ -3,11 +3,24 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.figure import FigureBase
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from reports import words
-from reports.axes import Drawn, Readout, Scene, Series, dates, legend_above, money_axis, panels, say_nothing, time_axis
+from reports.axes import (
+    EMPTY_INCHES,
+    Drawn,
+    Readout,
+    Scene,
+    Series,
+    dates,
+    legend_above,
+    money_axis,
+    panels,
+    say_nothing,
+    time_axis,
+)
 from reports.downsample import Ranges, distinct_spots, joined
 from reports.theme import ACCENT, COLUMNS, GAIN, INK, LOSS, PRICE
 from reports.view import Fills, Trades
@@ -23,9 +36,7 @@ SPOTS = (240, 60)  # marks closer than this grid would hide each other
 def draw_trades(area: FigureBase, scene: Scene) -> Drawn:
     """Draw one panel for each of the symbols that were traded most."""
     view = scene.view
-    order = _symbols_by_fills(scene)
-    found = [(symbol, _bars_of(scene, symbol)) for symbol in order]
-    shown = [(symbol, bars) for symbol, bars in found if (bars is not None and len(bars)) or symbol in view.fills.symbol]
+    shown = _shown(scene)
     if not shown:
         say_nothing(area, "There are no prices and no fills.")
         return Drawn("There are no prices and no fills to show.")
@@ -44,8 +55,17 @@ def draw_trades(area: FigureBase, scene: Scene) -> Drawn:
 
 def trades_height(scene: Scene) -> float:
     """Return the height in inches that the panels need."""
-    symbols = min(MOST_SYMBOLS, max(1, len(_symbols_by_fills(scene))))
+    symbols = min(MOST_SYMBOLS, len(_shown(scene)))
+    if not symbols:
+        return EMPTY_INCHES
     return 3.6 if symbols == 1 else 0.6 + 1.9 * symbols
+
+
+def _shown(scene: Scene) -> list[tuple[str, Bars | None]]:
+    """Return the symbols that have something to show, with their bars."""
+    found = [(symbol, _bars_of(scene, symbol)) for symbol in _symbols_by_fills(scene)]
+    traded = set(scene.view.fills.symbol)
+    return [(symbol, bars) for symbol, bars in found if (bars is not None and len(bars)) or symbol in traded]
 
 
 def _symbols_by_fills(scene: Scene) -> list[str]:
@@ -130,14 +150,24 @@ def _links(axes: Axes, trades: Trades, symbol: str) -> None:
 
 
 def _marks(axes: Axes, fills: Fills, symbol: str) -> None:
+    """Mark buys below their price and sells above it, so that the marks point at the price and leave it to be seen."""
     for is_buy, marker, colour in ((True, "^", ACCENT), (False, "v", INK)):
         chosen = np.flatnonzero((fills.symbol == symbol) & (fills.is_buy == is_buy))
         if not len(chosen):
             continue
         x, y = dates(fills.time_ns[chosen]), fills.price[chosen]
         places = distinct_spots(x, y, width=SPOTS[0], height=SPOTS[1])
-        size = 22 if len(places) <= 120 else 11
-        axes.scatter(x[places], y[places], s=size, marker=marker, color=colour, linewidths=0, alpha=0.9, zorder=3)
+        size, points = (24, 4.5) if len(places) <= 120 else (9, 3.5)
+        away = ScaledTranslation(0, (-points if is_buy else points) / 72, _root(axes).dpi_scale_trans)
+        axes.scatter(
+            x[places], y[places], s=size, marker=marker, color=colour, linewidths=0, zorder=3, transform=axes.transData + away
+        )
+
+
+def _root(axes: Axes) -> Figure:
+    figure = axes.get_figure(root=True)
+    assert figure is not None, "axes that are drawn have a figure"
+    return figure
 
 
 def _legend(has_links: bool) -> list[Line2D]:

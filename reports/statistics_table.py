@@ -139,9 +139,12 @@ def headlines_of(view: RunView) -> list[Line]:
 
 
 def _line(kind: _Kind, value: Statistic, view: RunView) -> Line:
+    if kind.formatter is words.time:
+        moment = view.moment(kind.name)
+        return Line(kind.name, kind.label, words.UNDEFINED if moment is None else view.time(moment), "")
     if isinstance(value, str):
         return Line(kind.name, kind.label, value, "")
-    text = words.or_undefined(value, view.time if kind.formatter is words.time else kind.formatter)
+    text = words.or_undefined(value, kind.formatter)
     unit = view.currency if kind.is_money and text != words.UNDEFINED else kind.unit
     return Line(kind.name, kind.label, text, unit)
 

@@ -71,8 +71,7 @@ def _measured(readout: Readout, figure: Figure) -> dict[str, Any]:
     width, height = figure.get_size_inches() * POINTS_PER_INCH
     box = readout.axes.get_position()
     first, last = readout.axes.get_xlim()
-    days = readout.time_ns / 86_400e9
-    x = box.x0 * width + (days - first) / (last - first) * box.width * width
+    x = box.x0 * width + (readout.x - first) / (last - first) * box.width * width
     return {
         "left": round(float(box.x0 * width), 1),
         "right": round(float(box.x1 * width), 1),

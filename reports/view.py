@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from reports import words
 from schemas.market_data import FloatArray, TimeArray
+from schemas.times import parse_time
 
 Statistic = float | str | None
 
@@ -98,6 +99,11 @@ class RunView:
     @property
     def symbols(self) -> list[str]:
         return list(self.run["symbols"])
+
+    def moment(self, name: str) -> int | None:
+        """Return a statistic that is a time: nanoseconds, or RFC 3339 as tables hold it."""
+        value = self.statistics.get(name)
+        return parse_time(value) if isinstance(value, str) else None if value is None else int(value)
 
     @property
     def has_whole_days(self) -> bool:
