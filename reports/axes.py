@@ -98,8 +98,7 @@ def bar_axis(axes: Axes, scale: BarScale) -> None:
     count = len(scale.time_ns)
     axes.set_xlim(-1.0, float(count))
     first, last = (moment for moment in num2date(dates(scale.time_ns[[0, -1]]), tz="UTC"))  # type: ignore[no-untyped-call]
-    locator = AutoDateLocator(tz="UTC", minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
-    numbers = np.asarray(locator.tick_values(first, last)) if count > 1 else dates(scale.time_ns)
+    numbers = _tick_numbers(first, last) if count > 1 else dates(scale.time_ns)
     places = np.searchsorted(dates(scale.time_ns), numbers - 1e-9)
     usable = (places < count) & (numbers >= dates(scale.time_ns[:1])[0] - 1e-9)
     labels = DateTicks().format_ticks([float(number) for number in numbers[usable]])
@@ -107,6 +106,11 @@ def bar_axis(axes: Axes, scale: BarScale) -> None:
     for place, label in zip(places[usable].tolist(), labels, strict=True):
         kept.setdefault(place, label)
     axes.set_xticks(list(kept), list(kept.values()))
+
+
+def _tick_numbers(first: datetime, last: datetime) -> FloatArray:
+    locator = AutoDateLocator(tz="UTC", minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    return np.asarray(locator.tick_values(first, last), dtype=np.float64)  # type: ignore[no-untyped-call]
 
 
 def money_axis(axes: Axes, label: str, *, ticks: int = 6) -> None:

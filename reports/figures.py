@@ -4,7 +4,7 @@ A ``Picture`` is a matplotlib figure of its own: nothing is registered with pypl
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,12 +31,16 @@ class FigureKind:
     height: Callable[[Scene], float]
 
 
+def _height(inches: float, rows: Sized) -> float:
+    return inches if len(rows) else EMPTY_INCHES
+
+
 FIGURES: tuple[FigureKind, ...] = (
-    FigureKind("equity", "Equity and drawdown", draw_equity, lambda scene: 4.3 if len(scene.view.curve) else EMPTY_INCHES),
+    FigureKind("equity", "Equity and drawdown", draw_equity, lambda scene: _height(4.3, scene.view.curve)),
     FigureKind("trades", "Trades on price", draw_trades, trades_height),
     FigureKind("monthly_returns", "Monthly returns", draw_monthly_returns, monthly_height),
-    FigureKind("trade_pnl", "Distribution of trade PnL", draw_trade_pnl, lambda scene: 2.9 if len(scene.view.trades) else EMPTY_INCHES),
-    FigureKind("exposure", "Exposure", draw_exposure, lambda scene: 2.0 if len(scene.view.curve) else EMPTY_INCHES),
+    FigureKind("trade_pnl", "Distribution of trade PnL", draw_trade_pnl, lambda scene: _height(2.9, scene.view.trades)),
+    FigureKind("exposure", "Exposure", draw_exposure, lambda scene: _height(2.0, scene.view.curve)),
 )
 BY_NAME = {kind.name: kind for kind in FIGURES}
 OVERVIEW = ("equity", "trades", "exposure")

@@ -86,7 +86,7 @@ def _header(view: RunView, title: str) -> str:
     if run["first_bar"] is not None:
         parts.append(f"{view.time(run['first_bar'])} to {view.time(run['last_bar'])}")
     if run["bars"] is not None:
-        parts.append(f"{words.count(run['bars'])} bars")
+        parts.append(words.bars(run["bars"]))
     if view.initial_cash is not None:
         parts.append(f"{words.money(view.initial_cash)} {view.currency} at the start")
     status = escape(run["status"])

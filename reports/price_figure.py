@@ -1,5 +1,7 @@
 """This module draws the trades on the price: candles for few bars, the close within its range for many."""
 
+from collections.abc import Callable
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
@@ -10,10 +12,12 @@ from matplotlib.transforms import ScaledTranslation
 from reports import words
 from reports.axes import (
     EMPTY_INCHES,
+    BarScale,
     Drawn,
     Readout,
     Scene,
     Series,
+    bar_axis,
     dates,
     legend_above,
     money_axis,
@@ -24,8 +28,9 @@ from reports.axes import (
 from reports.downsample import Ranges, distinct_spots, joined
 from reports.theme import ACCENT, COLUMNS, GAIN, INK, LOSS, PRICE
 from reports.view import Fills, Trades
-from schemas.market_data import Bars, TimeArray
-from schemas.times import timeframe_ns
+from schemas.market_data import Bars, FloatArray, TimeArray
+
+Place = Callable[[TimeArray], FloatArray]  # where a time lies across the picture
 
 MOST_CANDLES = 260  # a year of days; more would be thinner than their wicks
 MOST_LINKS = 300  # trades whose entry and exit are joined by a line; more would hide the price
@@ -43,9 +48,13 @@ def draw_trades(area: FigureBase, scene: Scene) -> Drawn:
     left_out = len(shown) - MOST_SYMBOLS
     shown = shown[:MOST_SYMBOLS]
     all_axes = panels(area, [1.0] * len(shown), top=0.3)
-    readouts = [_panel(axes, scene, symbol, bars) for axes, (symbol, bars) in zip(all_axes, shown, strict=True)]
-    time_axis(all_axes[-1], _span(scene, [bars for _, bars in shown]))
-    legend_above(all_axes[0], _legend(len(view.trades) <= MOST_LINKS))
+    scale = _bar_scale([bars for _, bars in shown])
+    readouts = [_panel(axes, scene, symbol, bars, scale) for axes, (symbol, bars) in zip(all_axes, shown, strict=True)]
+    if scale is not None:
+        bar_axis(all_axes[-1], scale)
+    else:
+        time_axis(all_axes[-1], _span(scene, [bars for _, bars in shown]))
+    legend_above(all_axes[0], _legend(has_links=0 < len(view.trades) <= MOST_LINKS))
     return Drawn(
         _text(scene, [symbol for symbol, _ in shown]),
         _note(scene, shown, left_out),
@@ -91,28 +100,37 @@ def _span(scene: Scene, all_bars: list[Bars | None]) -> TimeArray:
     return np.asarray([min(times[0] for times in arrays), max(times[-1] for times in arrays)], dtype=np.int64)
 
 
-def _panel(axes: Axes, scene: Scene, symbol: str, bars: Bars | None) -> Readout | None:
+def _bar_scale(all_bars: list[Bars | None]) -> BarScale | None:
+    """Return the scale of bars where they are few enough for candles, on one time line; else None: the scale is time."""
+    found = [bars.time_ns for bars in all_bars if bars is not None and len(bars)]
+    if len(found) < len(all_bars):
+        return None
+    times = np.unique(np.concatenate(found))
+    return BarScale(times) if len(times) <= MOST_CANDLES else None
+
+
+def _panel(axes: Axes, scene: Scene, symbol: str, bars: Bars | None, scale: BarScale | None) -> Readout | None:
+    place = scale or dates
     readout = None
     if bars is not None and len(bars):
-        if len(bars) <= MOST_CANDLES:
-            _candles(axes, bars)
+        if scale is not None:
+            _candles(axes, bars, scale)
             shown = joined(bars, len(bars))
         else:
             shown = joined(bars, COLUMNS)
             _line(axes, shown)
-        readout = _readout(axes, shown)
-    _links(axes, scene.view.trades, symbol)
-    _marks(axes, scene.view.fills, symbol)
+        readout = _readout(axes, shown, place)
+    _links(axes, scene.view.trades, symbol, place)
+    _marks(axes, scene.view.fills, symbol, place)
     money_axis(axes, symbol if bars is None else f"{symbol}, {bars.timeframe}")
     axes.margins(y=0.08)
     axes.autoscale_view(scalex=False)
     return readout
 
 
-def _candles(axes: Axes, bars: Bars) -> None:
+def _candles(axes: Axes, bars: Bars, scale: BarScale) -> None:
     """Draw wicks and bodies: hollow for a rise, filled for a fall, as is usual where colour alone must not tell."""
-    x = dates(bars.time_ns)
-    half = 0.36 * timeframe_ns(bars.timeframe) / 86_400e9
+    x, half = scale(bars.time_ns), 0.36
     rises = bars.close >= bars.open
     low, high = np.minimum(bars.open, bars.close), np.maximum(bars.open, bars.close)
     upper = np.stack([np.column_stack([x, high]), np.column_stack([x, bars.high])], axis=1)
@@ -133,29 +151,29 @@ def _line(axes: Axes, shown: Ranges) -> None:
     axes.plot(x, shown.close, color=PRICE, linewidth=0.8)
 
 
-def _readout(axes: Axes, shown: Ranges) -> Readout:
+def _readout(axes: Axes, shown: Ranges, place: Place) -> Readout:
     series = tuple(Series(name.capitalize(), "price", getattr(shown, name)) for name in ("open", "high", "low", "close"))
-    return Readout(axes, shown.time_ns, series)
+    return Readout(axes, place(shown.time_ns), shown.time_ns, series)
 
 
-def _links(axes: Axes, trades: Trades, symbol: str) -> None:
+def _links(axes: Axes, trades: Trades, symbol: str, place: Place) -> None:
     """Join entry and exit of each trade: solid for a gain, dashed for a loss."""
     if not 0 < len(trades) <= MOST_LINKS:
         return
-    opened, closed = dates(trades.opened_ns), dates(trades.closed_ns)
+    opened, closed = place(trades.opened_ns), place(trades.closed_ns)
     for gained, colour, style in ((True, GAIN, "solid"), (False, LOSS, (0, (3, 1.5)))):
         chosen = np.flatnonzero((trades.symbol == symbol) & ((trades.pnl > 0) == gained))
         lines = [[(opened[at], trades.open_price[at]), (closed[at], trades.close_price[at])] for at in chosen]
         axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.3, linestyles=style))
 
 
-def _marks(axes: Axes, fills: Fills, symbol: str) -> None:
+def _marks(axes: Axes, fills: Fills, symbol: str, place: Place) -> None:
     """Mark buys below their price and sells above it, so that the marks point at the price and leave it to be seen."""
     for is_buy, marker, colour in ((True, "^", ACCENT), (False, "v", INK)):
         chosen = np.flatnonzero((fills.symbol == symbol) & (fills.is_buy == is_buy))
         if not len(chosen):
             continue
-        x, y = dates(fills.time_ns[chosen]), fills.price[chosen]
+        x, y = place(fills.time_ns[chosen]), fills.price[chosen]
         places = distinct_spots(x, y, width=SPOTS[0], height=SPOTS[1])
         size, points = (24, 4.5) if len(places) <= 120 else (9, 3.5)
         away = ScaledTranslation(0, (-points if is_buy else points) / 72, _root(axes).dpi_scale_trans)
@@ -170,7 +188,7 @@ def _root(axes: Axes) -> Figure:
     return figure
 
 
-def _legend(has_links: bool) -> list[Line2D]:
+def _legend(*, has_links: bool) -> list[Line2D]:
     marks = [
         Line2D([], [], linestyle="none", marker="^", color=ACCENT, markersize=5, label="buy"),
         Line2D([], [], linestyle="none", marker="v", color=INK, markersize=5, label="sell"),

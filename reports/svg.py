@@ -20,6 +20,7 @@ POINTS_PER_INCH = 72
 _VARIABLES = {light: f"var(--{name})" for name, (light, _) in COLOURS.items()}
 _COLOUR = re.compile("|".join(_VARIABLES))
 _LONG_NUMBER = re.compile(r"(?<![\w.#-])-?\d+\.\d{3,}(?![\w.])")  # a hundredth of a point is less than can be seen
+_TAG = re.compile(r"<[^>]+>")  # numbers between the tags are what people read: those stay as they are
 _FONT = re.compile(r"(font: (?:bold |700 )?[\d.]+px) [^;\"]*")
 
 
@@ -59,7 +60,7 @@ def _element(document: str, kind: FigureKind, text: str) -> str:
     body = body.replace('href="#', f'href="#{prefix}-').replace("url(#", f"url(#{prefix}-")
     body = _COLOUR.sub(lambda found: _VARIABLES[found[0]], body)
     body = _FONT.sub(r"\1 var(--font)", body)
-    body = _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), body)
+    body = _TAG.sub(lambda tag: _LONG_NUMBER.sub(_rounded_text, tag[0]), body)
     body = re.sub(r"\s*\n\s*", "\n", body)
     title = f'<title id="{prefix}-title">{escape(kind.title)}</title><desc id="{prefix}-text">{escape(text)}</desc>'
     opening = f'<svg viewBox="{view_box[1]}" role="img" aria-labelledby="{prefix}-title {prefix}-text" data-figure="{prefix}">'
@@ -84,6 +85,10 @@ def _measured(readout: Readout, figure: Figure) -> dict[str, Any]:
             for series in readout.series
         ],
     }
+
+
+def _rounded_text(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def _rounded(value: float) -> float | None:
