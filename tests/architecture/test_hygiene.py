@@ -16,7 +16,7 @@ DOWNLOADS = re.compile(
     r"--index-" r"url|--extra-index-" r"url|--find-" r"links|PIP_INDEX" r"_URL|artifact" r"ory|<reposi" r"tory>)",
     re.IGNORECASE,
 )  # fmt: skip
-BINARY = {".png", ".jpg", ".parquet", ".zst", ".gz", ".ico", ".jar", ".class", ".woff2"}
+BINARY = {".png", ".jpg", ".parquet", ".zst", ".z", ".gz", ".ico", ".jar", ".class", ".woff2"}
 
 
 def texts() -> list[Path]:
@@ -96,12 +96,12 @@ def sleeps(source: str) -> list[ast.Call]:
     return visitor.found
 
 
-def tests_themselves() -> list[Path]:
+def _tests_themselves() -> list[Path]:
     """Return the tests; strategies that misbehave for them may take their time."""
     return [path for path in python_files("tests") if path.parent.name != "strategies"]
 
 
-@pytest.mark.parametrize("path", tests_themselves(), ids=shown)
+@pytest.mark.parametrize("path", _tests_themselves(), ids=shown)
 def test_no_test_sleeps(path: Path) -> None:
     """A sleep is too short on a busy machine and too long on an idle one: wait for a sequence, or move a clock."""
     assert [shown(path, node) for node in sleeps(path.read_text("utf-8"))] == []
