@@ -2,10 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from adapters.errors import NotFoundError
-from adapters.ports import Record, RowStore, TopicPartition
+from adapters.ports import Clock, Record, RowStore, TopicPartition
+from backtape.stack import LocalStack
 from consumers.projector import Limits, Projector
 from tests.factories import LOG_ID, WRITTEN_MS, Log
 
@@ -62,8 +65,8 @@ class FakeGroup:
 
     def __init__(self) -> None:
         self.seeks: dict[TopicPartition, int] = {}
-        self.positioned = asyncio.Event()
         self.rejoined = asyncio.Event()
+        self._positioned: dict[TopicPartition, asyncio.Event] = {}
 
     def pause(self, source: TopicPartition) -> None:
         pass
@@ -72,7 +75,11 @@ class FakeGroup:
         self.seeks[source] = offset
 
     def resume(self, source: TopicPartition) -> None:
-        self.positioned.set()
+        self._positioned.setdefault(source, asyncio.Event()).set()
+
+    async def wait_for(self, source: TopicPartition) -> None:
+        """Return once the source was positioned and resumed."""
+        await self._positioned.setdefault(source, asyncio.Event()).wait()
 
     async def rejoin(self) -> None:
         self.rejoined.set()
@@ -94,49 +101,46 @@ class QuickClock:
 class Bench:
     """A projector on a store, fed from a fake log as a consumer would: from where the projector seeks to."""
 
-    def __init__(self, store: RowStore, log: FakeLog, limits: Limits | None = None) -> None:
+    def __init__(self, store: RowStore, log: FakeLog, limits: Limits | None = None, clock: Clock | None = None) -> None:
         self.store = store
         self.log = log
         self.group = FakeGroup()
         self.projector = Projector(
-            store=store, reader=log, membership=self.group, clock=QuickClock(), topic_prefix="backtape", limits=limits
+            store=store, reader=log, membership=self.group, clock=clock or QuickClock(), topic_prefix="backtape", limits=limits
         )
 
     async def run(self, *sources: TopicPartition, chunk: int = 3) -> None:
         """Project the sources to their ends, and give them back. Raises what the projector died of."""
         wanted = set(sources or (EVENTS,))
         await self.projector.on_assigned(wanted)
+        work = [asyncio.create_task(self._project(source, chunk)) for source in wanted]
+        over = [self.projector.fatal, asyncio.ensure_future(self.group.rejoined.wait())]
         try:
-            await asyncio.wait_for(self._until_done(wanted, chunk), timeout=30)
+            everything = asyncio.gather(*work)
+            await asyncio.wait([everything, *over], timeout=60, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            everything.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+            over[1].cancel()
             await self.projector.on_revoked(wanted)
-
-    async def _until_done(self, sources: set[TopicPartition], chunk: int) -> None:
-        await self._first(self.group.positioned.wait(), self.group.rejoined.wait())
-        while not sources <= self.group.seeks.keys() and not self._is_over():  # noqa: ASYNC110 -- there is no event for it
-            await asyncio.sleep(0)
-        for source in sources & self.group.seeks.keys():
-            rest = [record for record in self.log.records.get(source, []) if record.offset >= self.group.seeks[source]]
-            for start in range(0, len(rest), chunk):
-                await self.projector.on_records(source, rest[start : start + chunk])
-        while not self._is_over() and not await self._all_written(sources):  # noqa: ASYNC110 -- there is no event for it
-            await asyncio.sleep(0.001)
         if self.projector.fatal.done():
             raise self.projector.fatal.result()
 
-    async def _all_written(self, sources: set[TopicPartition]) -> bool:
-        for source in sources:
-            loop = self.projector.sources.get(source)
-            records = self.log.records.get(source)
-            if records and (loop is None or loop.position is None or loop.position.next_offset <= records[-1].offset):
-                return False
-        return True
+    async def _project(self, source: TopicPartition, chunk: int) -> None:
+        loop = self.projector.sources[source]
+        await self.group.wait_for(source)
+        rest = [record for record in self.log.records.get(source, []) if record.offset >= self.group.seeks[source]]
+        for start in range(0, len(rest), chunk):
+            await self.projector.on_records(source, rest[start : start + chunk])
+        if rest:
+            await loop.reached(rest[-1].offset + 1)
 
-    async def _first(self, *waits: object) -> None:
-        tasks = [asyncio.ensure_future(wait) for wait in waits]  # type: ignore[arg-type]
-        await asyncio.wait([*tasks, self.projector.fatal], return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
 
-    def _is_over(self) -> bool:
-        return self.projector.fatal.done() or self.group.rejoined.is_set()
+@contextmanager
+def new_database(stack: LocalStack) -> Iterator[str]:
+    """Yield the URL of an empty database, for fixtures that several tests share; dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:16]}"
+    created = stack.postgres.execute(f"CREATE DATABASE {name}", database="postgres")
+    assert created.returncode == 0, created.stderr
+    yield stack.postgres.url.rpartition("/")[0] + f"/{name}"
+    stack.postgres.execute(f"DROP DATABASE {name} WITH (FORCE)", database="postgres")

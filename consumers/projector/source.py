@@ -74,6 +74,7 @@ class SourceLoop:
         self._inbox: deque[Record] = deque()
         self._arrived = asyncio.Event()
         self._is_stopping = False
+        self._moved = asyncio.Event()
         self._projection: Projection = (
             EventsProjection(store, max_runs=limits.runs) if kind == "events" else MessageProjection(kind)
         )
@@ -88,6 +89,7 @@ class SourceLoop:
         self.position = await self._patiently(self._open)
         if self._is_stopping:
             return
+        self._moved.set()
         resume_at(self.position.next_offset)
         began = -self._limits.linger_seconds
         while await self._wait():
@@ -118,6 +120,12 @@ class SourceLoop:
                 return
             self._inbox.append(record)
             self._arrived.set()
+
+    async def reached(self, offset: int) -> None:
+        """Return once the tables hold everything before this offset."""
+        while self.position is None or self.position.next_offset < offset:
+            self._moved.clear()
+            await self._moved.wait()
 
     async def _open(self) -> SourcePosition:
         beginning = await self._reader.beginning(self.source)
@@ -180,6 +188,7 @@ class SourceLoop:
         self.position = advance.after
         self.recorded_ms = newest.timestamp_ms
         self.counters.add(batch.counts)
+        self._moved.set()
 
     async def _isolate(self, records: Sequence[Record], error: FatalError) -> None:
         """The database refuses rows: a repeated key, a text too long for an index. Find their record, and set it aside."""

@@ -1,21 +1,35 @@
 """Contract of the RowStore port: the memory twin and PostgreSQL do the same."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import asyncpg
 import pytest
 
 from adapters.errors import FatalError, FencedError
 from adapters.memory_rows import MemoryRowStore
 from adapters.ports import Advance, RowStore, SourcePosition, TableWrite, TopicPartition
 from adapters.postgres import PostgresRowStore
-from migrations import upgrade_async
+from backtape.stack import LocalStack
+from migrations import upgrade
 from projections.fold import fold_run
 from projections.rows import RowChange
-from projections.tables import ORDERS, QUARANTINE, RUN_TABLES, SCHEMA, SNAPSHOTS, changing, key_of
+from projections.tables import METADATA, ORDERS, QUARANTINE, RUN_TABLES, SCHEMA, SNAPSHOTS, changing, key_of
 from tests.factories import LOG_ID, WRITTEN_MS, finished_log
+from tests.projector_parts import new_database
 
 SOURCE = TopicPartition("backtape.events", 3)
+
+
+@pytest.fixture(scope="module")
+def migrated(stack: LocalStack) -> Iterator[str]:
+    """One database with the tables for all tests of this file; each empties them first."""
+    with new_database(stack) as url:
+        # In a thread: this fixture is asked for while an event loop runs.
+        with ThreadPoolExecutor() as threads:
+            threads.submit(upgrade, url).result()
+        yield url
 
 
 @pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.real)])
@@ -23,9 +37,11 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[RowStore]:
     if request.param == "memory":
         yield MemoryRowStore()
         return
-    database = request.getfixturevalue("database")
-    await upgrade_async(database)
-    made = PostgresRowStore(database, SCHEMA)
+    url = request.getfixturevalue("migrated")
+    connection = await asyncpg.connect(url)
+    await connection.execute(f"TRUNCATE {', '.join(str(table) for table in METADATA.sorted_tables)}")
+    await connection.close()
+    made = PostgresRowStore(url, SCHEMA)
     yield made
     await made.close()
 

@@ -1,12 +1,15 @@
 """Tests of the projector on a PostgreSQL server that is killed and started again in the middle of its work."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from adapters.clock import SystemClock
+from adapters.ports import Advance, TableWrite
 from adapters.postgres import PostgresRowStore
 from backtape.stack import LocalStack
+from backtape.stack.postgres import Postgres
 from consumers.projector import Limits
 from migrations import upgrade_async
 from projections.compare import differences
@@ -16,7 +19,28 @@ from tests.projector_parts import EVENTS, Bench, FakeLog
 
 pytestmark = pytest.mark.real
 
-KILLS = 3
+KILLED_WRITES = (4, 9, 15)  # counted from the start; each takes at most one batch back
+
+
+class KilledRowStore(PostgresRowStore):
+    """Kills and restarts its server while some of the writes are under way."""
+
+    def __init__(self, server: Postgres) -> None:
+        super().__init__(server.url, SCHEMA)
+        self._server = server
+        self._writes = 0
+        self.restarts: list[asyncio.Task[None]] = []
+
+    async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite]) -> None:
+        self._writes += 1
+        if self._writes in KILLED_WRITES:
+            self.restarts.append(asyncio.create_task(self._kill()))
+            await asyncio.sleep(0)
+        await super().write(advances, writes)
+
+    async def _kill(self) -> None:
+        await asyncio.to_thread(self._server.kill)
+        await asyncio.to_thread(self._server.start)
 
 
 async def test_a_server_killed_again_and_again_holds_each_row_once(make_stack: Callable[[], LocalStack]) -> None:
@@ -28,33 +52,17 @@ async def test_a_server_killed_again_and_again_holds_each_row_once(make_stack: C
     await asyncio.to_thread(server.start)
     await upgrade_async(server.url)
     log = FakeLog()
-    runs = [finished_log(f"bt-{number}", seed=number, steps=60) for number in range(40)]
+    runs = [finished_log(f"bt-{number}", seed=number, steps=40) for number in range(12)]
     log.append_logs(runs)
-    store = PostgresRowStore(server.url, SCHEMA)
-    killer = asyncio.create_task(_kill_when_batches_pass(server, store))
-    rejoins = -1
-    while rejoins < 0 or not await _is_complete(store, log):
-        rejoins += 1
-        bench = Bench(store, log, Limits(batch_bytes=20_000))
-        await bench.run(chunk=20)
-    assert await killer == KILLS
+    store = KilledRowStore(server)
+    while not await _is_complete(store, log):
+        # Again after a rejoin: a new projector reads back where the tables are.
+        await Bench(store, log, Limits(batch_bytes=12_000), SystemClock()).run(chunk=20)
+    await asyncio.gather(*store.restarts)
+    assert len(store.restarts) == len(KILLED_WRITES)
     for run in runs:
         await _assert_rows_follow(store, log, run)
     await store.close()
-
-
-async def _kill_when_batches_pass(server, store: PostgresRowStore) -> int:
-    kills = 0
-    wanted = 100
-    while kills < KILLS:
-        position = await store.position(EVENTS)
-        if position is not None and position.next_offset > wanted:
-            await asyncio.to_thread(server.kill)
-            await asyncio.to_thread(server.start)
-            kills += 1
-            wanted = position.next_offset + 200
-        await asyncio.sleep(0)
-    return kills
 
 
 async def _is_complete(store: PostgresRowStore, log: FakeLog) -> bool:

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from adapters.errors import ConfigurationError, FatalError
 from adapters.ports import TopicPartition
 from adapters.postgres import PostgresRowStore
 from adapters.postgres_reader import PostgresReader
+from backtape.stack import LocalStack
 from migrations import upgrade_async
 from projections import queries
 from projections.queries import Query
@@ -18,17 +20,25 @@ from projections.tables import SCHEMA
 from schemas.manifest import SnapshotAnnouncement
 from schemas.receipts import DeadLetterHeaders, Outcome, Reason, Receipt, encode_receipt
 from tests.factories import LOG_ID, finished_log
-from tests.projector_parts import EVENTS, Bench, FakeLog
+from tests.projector_parts import EVENTS, Bench, FakeLog, new_database
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
 RECEIPTS, LETTERS, ARCHIVE = (TopicPartition(f"backtape.{name}", 0) for name in ("receipts", "dead-letters", "archive"))
 
 
-@pytest.fixture
-async def reader(database: str) -> AsyncIterator[PostgresReader]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def reader(stack: LocalStack) -> AsyncIterator[PostgresReader]:
     """A reader over four runs of all ends, two receipts, a dead letter and a snapshot."""
-    await upgrade_async(database)
+    with new_database(stack) as database:
+        await upgrade_async(database)
+        await _fill(database)
+        made = PostgresReader(database)
+        yield made
+        await made.close()
+
+
+async def _fill(database: str) -> None:
     log = FakeLog()
     ends = ("completed", "cancelled", "failed", "open")
     log.append_logs([finished_log(f"bt-{number}", seed=number, end=end) for number, end in enumerate(ends)])
@@ -46,9 +56,6 @@ async def reader(database: str) -> AsyncIterator[PostgresReader]:
     store = PostgresRowStore(database, SCHEMA)
     await Bench(store, log).run(EVENTS, RECEIPTS, LETTERS, ARCHIVE)
     await store.close()
-    made = PostgresReader(database)
-    yield made
-    await made.close()
 
 
 async def _ask(reader: PostgresReader, query: Query) -> list[dict[str, Any]]:

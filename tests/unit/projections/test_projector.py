@@ -78,7 +78,7 @@ async def test_records_delivered_again_are_dropped() -> None:
     await Bench(store, log).run()
     bench = Bench(store, log)
     await bench.projector.on_assigned({EVENTS})
-    await bench.group.positioned.wait()
+    await bench.group.wait_for(EVENTS)
     await bench.projector.on_records(EVENTS, log.records[EVENTS])
     await bench.projector.close()
     assert bench.projector.counters().records == 0
@@ -199,7 +199,7 @@ async def test_a_projector_that_was_overtaken_leaves_and_rejoins() -> None:
     log.append_logs(_logs(1))
     bench = Bench(store, log)
     await bench.projector.on_assigned({EVENTS})
-    await bench.group.positioned.wait()
+    await bench.group.wait_for(EVENTS)
     store.positions[EVENTS] = SourcePosition(EVENTS, LOG_ID, 3)
     await bench.projector.on_records(EVENTS, log.records[EVENTS])
     await bench.group.rejoined.wait()
