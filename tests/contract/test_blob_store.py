@@ -12,6 +12,7 @@ from adapters.blob_store import open_blob_store
 from adapters.errors import ConfigurationError, NotFoundError
 from adapters.memory_blobs import MemoryBlobStore
 from adapters.ports import BlobInfo, BlobStore
+from adapters.s3 import S3BlobStore
 from tests.contract.moto_server import moto_environment
 
 KINDS = ["memory", "folder", "moto", pytest.param("real", marks=pytest.mark.real)]
@@ -33,11 +34,25 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     if request.param == "moto":
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        return open_blob_store(f"s3://bucket/{uuid4().hex}", endpoint=request.getfixturevalue("moto_endpoint"))
+        return below(f"s3://bucket/{uuid4().hex}", endpoint=request.getfixturevalue("moto_endpoint"))
     endpoints: Any = request.getfixturevalue("endpoints")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", endpoints.s3_access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", endpoints.s3_secret_key)
-    return open_blob_store(f"{endpoints.s3_url}/contract/{uuid4().hex}", endpoint=endpoints.s3_endpoint)
+    return below(f"{endpoints.s3_url}/contract/{uuid4().hex}", endpoint=endpoints.s3_endpoint)
+
+
+CLIENTS: dict[str, Any] = {}
+
+
+def below(url: str, *, endpoint: str) -> S3BlobStore:
+    """Open a store with the client of the one before: making a client takes 0.4 s."""
+    if endpoint not in CLIENTS:
+        store = open_blob_store(url, endpoint=endpoint)
+        assert isinstance(store, S3BlobStore)
+        CLIENTS[endpoint] = store._client
+        return store
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    return S3BlobStore(bucket=bucket, prefix=prefix, client=CLIENTS[endpoint])
 
 
 def test_what_was_put_is_got(store: BlobStore) -> None:
