@@ -22,7 +22,7 @@ from schemas.events import (
     PositionOpened,
     Side,
 )
-from tests.unit.engine.factories import MINUTE_NS, START_NS, make_bars, make_market, make_spec, play, run_commits
+from tests.unit.engine.factories import MINUTE_NS, make_bars, make_market, make_spec, play, run_commits
 
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -216,7 +216,8 @@ def test_fills_keep_to_the_bar_the_order_and_the_volume(drawn: dict[str, Any]) -
             assert event.price == pytest.approx(bars.close[row])
             continue
         assert bars.time_ns[row] == event.time_ns, "a fill needs a bar"
-        assert bars.low[row] - 1e-9 <= event.price <= bars.high[row] + 1e-9
+        may_leave_bar = order.order_type is OrderType.STOP_LIMIT and execution["stop_limit"] in ("at_stop", "path")
+        assert may_leave_bar or bars.low[row] - 1e-9 <= event.price <= bars.high[row] + 1e-9
         waited = (event.time_ns - order.time_ns) // _step_ns(market)
         at_close = order.order_type is OrderType.MARKET and execution["market_fill"] == "same_close"
         is_child = order.parent_order_id is not None
@@ -277,8 +278,7 @@ def test_excursions_enclose_the_result_and_cash_accounts_never_owe(drawn: dict[s
         if isinstance(event, PositionOpened | PositionChanged) and is_long_only:
             assert event.quantity > 0
         if isinstance(event, EquityMarked) and drawn["account"].get("type") == "cash":
-            if drawn["execution"]["cash_short"] != "allow":
-                assert all(cash >= -1e-6 for cash in event.cash)
+            assert drawn["execution"]["cash_short"] == "allow" or min(event.cash) >= -1e-6
 
 
 @MANY
@@ -290,4 +290,3 @@ def test_the_same_run_gives_the_same_bytes(drawn: dict[str, Any]) -> None:
     spec = make_spec(drawn["market"], {"orders": drawn["orders"]}, account=drawn["account"], execution=drawn["execution"])
     first, second = (run_commits(drawn["market"], spec, OrderList) for _ in range(2))
     assert [commit.body for commit in first] == [commit.body for commit in second]
-    assert START_NS >= 0
