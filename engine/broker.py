@@ -232,6 +232,7 @@ class Broker:
         self.next_order += 1
         index = self._index.get(symbol)
         if index is None:
+            self.state.core[0]["next_order"] = self.next_order
             self.refuse(order, amount)
             return order
         self.handles[order.id] = order

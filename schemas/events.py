@@ -70,6 +70,7 @@ class OrderEnd(StrEnum):
     MARGIN_CALL = "margin_call"
     DELISTED = "delisted"
     END_OF_DATA = "end_of_data"
+    NOTHING_TO_DO = "nothing_to_do"  # sized at its fill it came to less than a lot: a target was reached already
 
 
 class FailureReason(StrEnum):

@@ -84,6 +84,7 @@ def _submit(tape: Tape, state: State, inbox_place: int, step: int) -> None:
     place = core["orders"]
     state.book[place] = state.inbox[inbox_place]
     order = state.book[place]
+    core["next_order"] = max(core["next_order"], order["id"] + 1)
     amount = order["quantity"]
     reason = NO_REASON
     if is_trailing(order) and not order["is_waiting"]:

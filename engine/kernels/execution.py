@@ -21,6 +21,7 @@ from engine.kernels.codes import (
     LIMIT,
     MARKET,
     MODIFIED,
+    NOTHING_TO_DO,
     ONE_CANCELS_OTHER,
     PARENT_ENDED,
     POSITION_CLOSED,
@@ -81,23 +82,24 @@ def available_volume(tape: Tape, state: State, index: int, step: int) -> float:
 
 
 @kernel
-def resize(tape: Tape, state: State, order: Any, price: float, step: int) -> None:
+def resize(tape: Tape, state: State, order: Any, price: float, step: int) -> float:
     """Size an order that was given as a value, a share of equity or a target: at the price and equity of its first fill.
 
-    It is never more than the account can carry: a share of 1 leaves room for the commission.
+    It is never more than the account can carry: a share of 1 leaves room for the commission. Returns what was asked for
+    before that bound; 0 when a target was reached in the meantime.
     """
     if order["sizing"] == BY_UNITS or order["has_filled"]:
-        return
+        return float(order["leaves"])
     signed = sized(tape, state, order["symbol"], order["side"], order["sizing"], order["quantity"], price)
-    quantity = signed * order["side"]  # a target that was passed in the meantime: nothing is left to do
-    quantity = max(quantity, 0.0)
+    asked = max(signed * order["side"], 0.0)
+    quantity = asked
     if quantity > 0.0 and state.core[0]["cash_short"] != SHORT_ALLOW:
         quantity = affordable_quantity(tape, state, order["symbol"], order["side"], quantity, price)
-    if quantity == order["leaves"]:
-        return
-    order["leaves"] = quantity
-    if quantity > 0.0:
-        report_modified(state, order, step)
+    if quantity != order["leaves"]:
+        order["leaves"] = quantity
+        if quantity > 0.0:
+            report_modified(state, order, step)
+    return asked
 
 
 @kernel
@@ -124,11 +126,17 @@ def execute(tape: Tape, state: State, place: int, price: float, step: int, is_at
     volume = tape.volume[row_at(tape, state, index, step)]
     available = available_volume(tape, state, index, step)
     guess = min(order["leaves"], available)
-    resize(tape, state, order, fill_price(core, symbol, order, price, guess, volume), step)
+    asked = resize(tape, state, order, fill_price(core, symbol, order, price, guess, volume), step)
     open_quantity = order["leaves"]
     wanted = _permitted(core, symbol, order)
+    if asked <= 0.0:
+        end_order(state, order, CANCELLED, NOTHING_TO_DO, step)
+        return
+    if open_quantity <= 0.0:
+        end_order(state, order, CANCELLED, END_CASH if core["is_cash_account"] else END_MARGIN, step)
+        return
     if wanted <= 0.0:
-        end_order(state, order, CANCELLED, POSITION_CLOSED if open_quantity > 0.0 else END_MARGIN, step)
+        end_order(state, order, CANCELLED, POSITION_CLOSED, step)
         return
     quantity = min(wanted, available)
     if order["time_in_force"] == FOK and quantity < open_quantity:

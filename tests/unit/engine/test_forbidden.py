@@ -47,7 +47,7 @@ def _problems(tree: ast.AST, file: str) -> Iterator[str]:
             names = [(node.module or "").split(".")[0]]
         yield from (f"line {node.lineno}: import {name}: {MODULES[name]}" for name in names if name in MODULES)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            name = node.func.attr
+            name = "" if ast.unparse(node.func.value) == "stats" else node.func.attr  # stats is engine.statistics
             if name in CALLS and (file, name) not in ALLOWED:
                 yield f"line {node.lineno}: .{name}(): {CALLS[name]}"
         if isinstance(node, ast.Call) and any(keyword.arg == "fastmath" for keyword in node.keywords):
