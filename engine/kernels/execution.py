@@ -99,7 +99,7 @@ def resize(tape: Tape, state: State, order: Any, price: float, step: int) -> flo
         order["leaves"] = quantity
         if quantity > 0.0:
             report_modified(state, order, step)
-    return asked
+    return float(asked)
 
 
 @kernel
