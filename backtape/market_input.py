@@ -148,6 +148,4 @@ def _with_digest(bars: list[Bars], instruments: tuple[Instrument, ...], *, datas
     from adapters.market_data import MemoryMarketData
 
     manifest = MemoryMarketData().publish(dataset, bars, instruments=list(instruments))
-    return Market(
-        bars=tuple(bars), instruments=instruments, dataset=dataset, version=manifest.version, digest=manifest.digest()
-    )
+    return Market(bars=tuple(bars), instruments=instruments, dataset=dataset, version=manifest.version, digest=manifest.digest())

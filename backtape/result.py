@@ -150,4 +150,3 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
             values = table.column(field.name).combine_chunks()
             frame[field.name] = pd.array(values.to_pylist(), dtype="Int64")
     return frame
-

@@ -89,9 +89,7 @@ def commits_of(command: Document, market: Market, strategy: type[Strategy]) -> I
     accepted, spec = _accepted(command, strategy)
     yield accepted
     backtest_id = BacktestId(command["backtest_id"])
-    start = encode_commit(
-        backtest_id, accepted.head, Author.OWNER, [started(spec, market, accepted.head.sequence + 1)]
-    )
+    start = encode_commit(backtest_id, accepted.head, Author.OWNER, [started(spec, market, accepted.head.sequence + 1)])
     yield start
     yield from simulate(backtest_id, spec, start.head, market, strategy)
 

@@ -18,6 +18,7 @@ from reports.view import RunView
 from schemas.market_data import Bars, FloatArray, TimeArray
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAY_NS = 86_400_000_000_000
 ROUND_STEPS = (1, 2, 2.5, 5, 10)  # ticks at 100, 150, 200 and not at 90, 120, 150
 
 # Margins in inches. They are fixed, so that the time axes of all figures begin and end at the same place.
@@ -101,7 +102,11 @@ def bar_axis(axes: Axes, scale: BarScale) -> None:
     numbers = _tick_numbers(first, last) if count > 1 else dates(scale.time_ns)
     places = np.searchsorted(dates(scale.time_ns), numbers - 1e-9)
     usable = (places < count) & (numbers >= dates(scale.time_ns[:1])[0] - 1e-9)
-    labels = DateTicks().format_ticks([float(number) for number in numbers[usable]])
+    # A day without a bar is not named: the tick stands at the next bar, and says its day.
+    days = scale.time_ns[np.clip(places[usable], 0, count - 1)] // _DAY_NS * _DAY_NS
+    has_days = any(moment.day != 1 for moment in num2date(numbers[usable], tz="UTC"))  # type: ignore[no-untyped-call]
+    is_by_day = has_days and bool(np.all(numbers[usable] % 1.0 == 0.0))
+    labels = DateTicks().format_ticks((dates(days) if is_by_day else numbers[usable]).tolist())
     kept: dict[int, str] = {}
     for place, label in zip(places[usable].tolist(), labels, strict=True):
         kept.setdefault(place, label)

@@ -27,9 +27,7 @@ EXTREME_TRADES = 5  # best and worst trades that are listed
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
-def report_from_tables(
-    tables: Tables | Mapping[str, pa.Table], bars: Iterable[Bars] = (), *, title: str | None = None
-) -> str:
+def report_from_tables(tables: Tables | Mapping[str, pa.Table], bars: Iterable[Bars] = (), *, title: str | None = None) -> str:
     """Return the report of one run as HTML.
 
     tables : backtests, equity, fills, trades, statistics, from a fold, the log or Parquet; what is missing counts as empty
@@ -116,9 +114,7 @@ def _headlines(lines: list[Line]) -> str:
 
 def _figure(kind: FigureKind, figure: SvgFigure) -> str:
     note = f"\n<figcaption>{escape(figure.note)}</figcaption>" if figure.note else ""
-    return (
-        f'<section>\n<h2>{escape(kind.title)}</h2>\n<figure><div class="scroll">{figure.svg}</div>{note}</figure>\n</section>'
-    )
+    return f'<section>\n<h2>{escape(kind.title)}</h2>\n<figure><div class="scroll">{figure.svg}</div>{note}</figure>\n</section>'
 
 
 def _statistics(groups: list[Group]) -> str:
@@ -200,9 +196,7 @@ def _provenance(view: RunView) -> str:
         ("Chain head", run["chain_head"]),
         ("Log", f"{words.count(run['last_number'])} commits, {words.count(run['last_sequence'])} events"),
     ]
-    rows = "\n".join(
-        f"<dt>{name}</dt><dd>{_fact(name, value)}</dd>" for name, value in facts
-    )
+    rows = "\n".join(f"<dt>{name}</dt><dd>{_fact(name, value)}</dd>" for name, value in facts)
     spec = run["spec"]
     shown = json.dumps(json.loads(spec), indent=2, ensure_ascii=False) if spec else ""
     details = f"\n<details><summary>The whole spec</summary><pre>{escape(shown)}</pre></details>" if shown else ""
