@@ -25,8 +25,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from adapters.errors import ConfigurationError, NotFoundError, RetryableError
-from adapters.kafka import to_record
-from adapters.ports import Loop, Membership, TopicPartition
+from adapters.kafka import to_record, translated
+from adapters.ports import Loop, TopicPartition
 from consumers.settings import Settings
 
 log = structlog.get_logger()
@@ -44,12 +44,12 @@ class Role:
     name: str
     group: str
     topics: tuple[str, ...]
-    make_loop: Callable[[Membership], Awaitable[Loop]]
+    make_loop: "Callable[[KafkaMembership], Awaitable[Loop]]"
     max_records: int = 500
 
 
 class KafkaMembership:
-    """Membership on the subscriber's consumer."""
+    """Membership on the subscriber's consumer, and the group's committed positions for those who keep them there."""
 
     def __init__(self, subscriber: Any) -> None:
         self._subscriber = subscriber
@@ -69,6 +69,16 @@ class KafkaMembership:
     async def rejoin(self) -> None:
         await self._subscriber.stop()
         await self._subscriber.start()
+
+    async def committed(self, source: TopicPartition) -> int | None:
+        async with translated(f"read the committed offset of {source}"):
+            offset: int | None = await self._subscriber.consumer.committed(KafkaTopicPartition(source.topic, source.partition))
+            return offset
+
+    async def commit(self, source: TopicPartition, offset: int) -> None:
+        async with translated(f"commit an offset of {source}"):
+            with contextlib.suppress(IllegalStateError):
+                await self._subscriber.consumer.commit({KafkaTopicPartition(source.topic, source.partition): offset})
 
 
 class Listener(ConsumerRebalanceListener):  # type: ignore[misc]

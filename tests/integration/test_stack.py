@@ -184,8 +184,12 @@ sys.stdin.read()
 def test_dead_parent_leaves_no_process(make_stack: Callable[[], LocalStack]) -> None:
     """SIGKILL of the process that started the stack ends Kafka, Postgres with its backends, and S3."""
     stack = make_stack()
-    parent = subprocess.Popen([sys.executable, "-c", START_AND_WAIT, str(stack.state), str(JARS)],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=CHECKOUT)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", START_AND_WAIT, str(stack.state), str(JARS)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=CHECKOUT,
+    )
     with parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"started\n"
@@ -198,8 +202,10 @@ def test_dead_parent_leaves_no_process(make_stack: Callable[[], LocalStack]) -> 
 def test_detached_service_outlives_its_parent(make_stack: Callable[[], LocalStack]) -> None:
     """What `backtape up` starts is still there when the command has ended."""
     stack = make_stack()
-    script = ("import sys; from pathlib import Path; from backtape.stack import LocalStack\n"
-              "postgres = LocalStack(Path(sys.argv[1])).postgres; postgres.outlives_parent = True; postgres.start()")
+    script = (
+        "import sys; from pathlib import Path; from backtape.stack import LocalStack\n"
+        "postgres = LocalStack(Path(sys.argv[1])).postgres; postgres.outlives_parent = True; postgres.start()"
+    )
     subprocess.run([sys.executable, "-c", script, str(stack.state)], cwd=CHECKOUT, check=True)
     assert stack.postgres.answers()
     os.kill(known(stack.postgres.pid), 0)
@@ -214,8 +220,13 @@ def known(value: Any) -> Any:
 @contextmanager
 def s3_client(endpoints: Endpoints) -> Iterator[Any]:
     """Open a client of the S3 server, closed afterwards."""
-    client = boto3.client("s3", endpoint_url=endpoints.s3_endpoint, region_name="us-east-1",
-                          aws_access_key_id=endpoints.s3_access_key, aws_secret_access_key=endpoints.s3_secret_key)
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoints.s3_endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=endpoints.s3_access_key,
+        aws_secret_access_key=endpoints.s3_secret_key,
+    )
     try:
         yield client
     finally:
