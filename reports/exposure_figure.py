@@ -5,7 +5,7 @@ from matplotlib.figure import FigureBase
 
 from reports import words
 from reports.axes import Drawn, Readout, Scene, Series, dates, panels, percent_axis, say_nothing, time_axis
-from reports.downsample import kept_places
+from reports.downsample import spans
 from reports.theme import COLUMNS, EXPOSURE
 
 
@@ -18,15 +18,19 @@ def draw_exposure(area: FigureBase, scene: Scene) -> Drawn:
         return Drawn("There is no exposure to show.")
     share = curve.exposure[usable] / curve.equity[usable]
     times = curve.time_ns[usable]
-    places = kept_places(share, COLUMNS)
+    shown = spans(share, COLUMNS // 2)
     [axes] = panels(area)
-    x, y = dates(times[places]), share[places]
-    axes.fill_between(x, y, 0.0, color=EXPOSURE, alpha=0.25, linewidth=0)
-    axes.plot(x, y, color=EXPOSURE, linewidth=0.9)
+    times = times[shown.first]
+    x = dates(times)
+    is_thinned = len(share) > len(x)
+    axes.fill_between(x, shown.lowest if is_thinned else 0.0, shown.highest, color=EXPOSURE, alpha=0.22, linewidth=0)
+    axes.plot(x, shown.average, color=EXPOSURE, linewidth=0.9)
     percent_axis(axes, "Exposure / equity", ticks=4)
     highest = float(share.max())
     axes.set_ylim(0.0, 1.05 if highest <= 1.0 else highest * 1.08)
     time_axis(axes, curve.time_ns)
     average = words.percent(float(share.mean()))
     text = f"Area chart of exposure as a share of equity: at most {words.percent(highest)}, on average {average}."
-    return Drawn(text, readouts=(Readout(axes, x, times[places], (Series("Exposure / equity", "percent", y),)),))
+    note = "The band spans each stretch's lowest to highest exposure, the line is its average." if is_thinned else ""
+    readout = Readout(axes, x, times, (Series("Exposure / equity", "percent", shown.average),))
+    return Drawn(text, note, (readout,))

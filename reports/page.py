@@ -65,7 +65,7 @@ def _page(view: RunView, figures: Sequence[tuple[FigureKind, SvgFigure]], title:
 {body}
 <footer>Backtest {escape(view.backtest_id)}. Times are UTC. {words.UNDEFINED} means undefined. Made by Backtape.</footer>
 </main>
-<script type="application/json" id="readouts">{_json(readouts)}</script>
+<script type="application/json" id="readouts" data-days="{int(view.has_whole_days)}">{_json(readouts)}</script>
 <script>{SCRIPT}</script>
 </body>
 </html>

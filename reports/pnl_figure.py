@@ -37,6 +37,7 @@ def draw_trade_pnl(area: FigureBase, scene: Scene) -> Drawn:
     _mark_mean(axes, float(pnl.mean()))
     axes.set_ylim(0, counts.max() * 1.22)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=ROUND_STEPS))
+    axes.yaxis.set_major_formatter(ThousandsFormatter())
     axes.xaxis.set_major_locator(MaxNLocator(10, steps=ROUND_STEPS))
     axes.xaxis.set_major_formatter(ThousandsFormatter())
     axes.grid(visible=False, axis="x")

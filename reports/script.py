@@ -2,7 +2,7 @@
 
 SCRIPT = """
 (() => {
-  const readouts = JSON.parse(document.getElementById("readouts").textContent);
+  const source = document.getElementById("readouts"), readouts = JSON.parse(source.textContent);
   const digits = (value, least, most) =>
     value.toLocaleString("en-US", {minimumFractionDigits: least, maximumFractionDigits: most});
   const minus = text => text.replace("-", "\\u2212");
@@ -14,7 +14,7 @@ SCRIPT = """
   };
   const time = seconds => {
     const text = new Date(seconds * 1000).toISOString();
-    return text.slice(11, 19) === "00:00:00" ? text.slice(0, 10) : text.slice(0, 10) + " " + text.slice(11, 16);
+    return source.dataset.days === "1" || text.slice(11, 19) === "00:00:00" ? text.slice(0, 10) : text.slice(0, 10) + " " + text.slice(11, 16);
   };
   const nearest = (values, x) => {
     let low = 0, high = values.length - 1;

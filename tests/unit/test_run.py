@@ -135,10 +135,7 @@ def test_another_process_gives_the_same_bytes(tmp_path):
     code = f"import pandas, backtape; bars = pandas.read_csv({str(tmp_path / 'bars.csv')!r}); " \
         f"print(backtape.run({str(tmp_path / 'spec.json')!r}, bars, symbol='WAVE').chain_head)"  # fmt: skip
     heads = {
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}
-        ).stdout
-        for seed in ("1", "2")
+        subprocess.check_output([sys.executable, "-c", code], text=True, env={"PYTHONHASHSEED": seed}) for seed in ("1", "2")
     }
     assert heads == {run(SMA, frame(60), symbol="WAVE").chain_head + "\n"}
 
@@ -262,9 +259,8 @@ def test_one_bar_is_enough(tmp_path):
 
 
 def test_a_strategy_that_raises_is_named_with_its_line():
-    with pytest.raises(
-        StrategyError, match=r'KeyError in on_bar at test_run.py:\d+: raise KeyError\("no such thing"\)'
-    ) as caught:
+    where = r'KeyError in on_bar at test_run\.py:\d+: raise KeyError\("no such thing"\)'
+    with pytest.raises(StrategyError, match=where) as caught:
         run(Broken, frame(10))
     assert isinstance(caught.value.__cause__, KeyError)
 
@@ -304,7 +300,7 @@ def test_a_wrong_argument_is_named(arguments, message):
 
 
 def test_other_wrong_inputs_are_named(tmp_path):
-    with pytest.raises(SchemaError, match="strategy.name: 'no_such' is not allowed: one of buy_and_hold"):
+    with pytest.raises(SchemaError, match=r"strategy\.name: 'no_such' is not allowed: one of buy_and_hold"):
         run({"strategy": {"name": "no_such"}}, frame(20))
     with pytest.raises(SchemaError, match="strategy: None is not allowed"):
         run({}, frame(20))

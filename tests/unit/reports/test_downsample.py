@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reports.downsample import distinct_spots, joined, kept_places, lowest_places
+from reports.downsample import distinct_spots, joined, kept_places, lowest_places, spans
 from tests.unit.reports.runs import daily_bars
 
 
@@ -45,3 +45,12 @@ def test_marks_on_one_spot_are_drawn_once_and_undefined_ones_never():
     y = np.array([1.0, 1.001, 3.0, 9.0, 2.0])
     assert distinct_spots(x, y, width=100, height=100).tolist() == [0, 2, 3]
     assert distinct_spots(np.array([np.nan]), np.array([1.0]), width=10, height=10).tolist() == []
+
+
+def test_spans_hold_lowest_highest_and_average():
+    """[1, 3, 5, 5] in two columns: 1 to 3 around 2, and 5."""
+    found = spans(np.array([1.0, 3.0, 5.0, 5.0]), 2)
+    assert found.lowest.tolist() == [1.0, 5.0]
+    assert found.highest.tolist() == [3.0, 5.0]
+    assert found.average.tolist() == [2.0, 5.0]
+    assert spans(np.array([7.0]), 100).average.tolist() == [7.0]

@@ -51,19 +51,8 @@ def html() -> str:
 
 def test_the_page_holds_the_numbers_of_the_run(html):
     page = Page(html)
-    for shown in (
-        "101,234.50",
-        "1.23%",
-        "1.25",
-        "−3.21%",
-        "100.25",
-        "−50.00",
-        "sma_cross on AAPL",
-        "bt-1",
-        "d" * 64,
-        "A new one",
-        "3.5",
-    ):
+    numbers = ("101,234.50", "1.23%", "1.25", "−3.21%", "100.25", "−50.00", "3.5")
+    for shown in (*numbers, "sma_cross on AAPL", "bt-1", "d" * 64, "A new one"):
         assert shown in page.text, shown
     assert page.tags.count("svg") == 5
 
@@ -110,7 +99,7 @@ def test_figures_are_well_formed_and_described(html):
 
 
 def test_values_under_the_pointer_are_in_the_page(html):
-    found = re.search(r'<script type="application/json" id="readouts">(.*?)</script>', html, flags=re.DOTALL)
+    found = re.search(r'<script type="application/json" id="readouts" data-days="1">(.*?)</script>', html, flags=re.DOTALL)
     readouts = json.loads(found[1])
     equity = readouts["equity"][0]
     assert equity["series"][0]["values"][1] == 100_010.0
