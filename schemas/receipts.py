@@ -25,7 +25,6 @@ class Reason(StrEnum):
 
     NOT_JSON = "not_json"
     TOO_LARGE = "too_large"
-    BAD_HEADER = "bad_header"
     MISSING_KEY = "missing_key"
     KEY_MISMATCH = "key_mismatch"
     INVALID_FIELD = "invalid_field"
