@@ -10,7 +10,7 @@ import pytest
 
 from tests.architecture.sources import CHECKOUT
 
-NOT_PRODUCT = {"tests", "benchmarks"}
+NOT_PRODUCT = {"tests", "benchmarks", "examples"}
 
 
 def linter() -> dict[str, Any]:
