@@ -23,7 +23,9 @@ def draw_exposure(area: FigureBase, scene: Scene) -> Drawn:
     times = times[shown.first]
     x = dates(times)
     is_thinned = len(share) > len(x)
-    axes.fill_between(x, shown.lowest if is_thinned else 0.0, shown.highest, color=EXPOSURE, alpha=0.22, linewidth=0)
+    axes.fill_between(x, shown.average, 0.0, color=EXPOSURE, alpha=0.25, linewidth=0)
+    if is_thinned:
+        axes.fill_between(x, shown.lowest, shown.highest, color=EXPOSURE, alpha=0.18, linewidth=0)
     axes.plot(x, shown.average, color=EXPOSURE, linewidth=0.9)
     percent_axis(axes, "Exposure / equity", ticks=4)
     highest = float(share.max())

@@ -14,7 +14,8 @@ SCRIPT = """
   };
   const time = seconds => {
     const text = new Date(seconds * 1000).toISOString();
-    return source.dataset.days === "1" || text.slice(11, 19) === "00:00:00" ? text.slice(0, 10) : text.slice(0, 10) + " " + text.slice(11, 16);
+    const isDay = source.dataset.days === "1" || text.slice(11, 19) === "00:00:00";
+    return isDay ? text.slice(0, 10) : text.slice(0, 10) + " " + text.slice(11, 16);
   };
   const nearest = (values, x) => {
     let low = 0, high = values.length - 1;

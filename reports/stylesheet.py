@@ -55,6 +55,9 @@ padding:5px 9px;font-size:12.5px;line-height:1.4;white-space:nowrap;font-variant
 .readout b{font-weight:600}.readout span{color:var(--muted);margin-right:6px}
 .pointer{stroke:var(--muted);stroke-width:.7;stroke-dasharray:3 2;visibility:hidden}
 @media print{body{font-size:11pt}main{padding:0;max-width:none}figure,.group,.headlines{break-inside:avoid}h2{break-after:avoid}
-figure svg{min-width:0}.readout{display:none}summary{list-style:none}@page{margin:14mm}}
+figure svg{min-width:0}.scroll{overflow:visible}.headlines,figure{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+.trades{break-inside:avoid;font-size:8.5pt}.trades td,.trades th{padding-right:6px}
+.trades td.number,.trades th.number{padding-left:6px}
+.readout{display:none}summary{list-style:none}@page{margin:14mm}}
 """
 )
