@@ -1,7 +1,7 @@
 """This module gathers events into commits. Where a commit ends depends on the events alone, never on timing.
 
-Each event has a weight: a bound on its encoded bytes. A commit ends before the group (a fill and the positions it made)
-that would begin with more than ``COMMIT_WEIGHT`` gathered, so every commit stays far below the log's limit.
+Each event has a weight, near to its encoded bytes; none has more than twice its weight. A commit ends before the group (a
+fill and the positions it made) that would begin with ``COMMIT_WEIGHT`` gathered, so every commit stays below the log's limit.
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,12 @@ from schemas.events import AnyEvent
 from schemas.ids import BacktestId
 
 COMMIT_WEIGHT = 192 * 1024  # bytes
-EVENT_WEIGHT = 1_280  # bytes: more than any event without columns encodes to, whatever its numbers and texts
+LARGEST_GROUP = 4 * 1_024  # of a fill with the positions that it closed and opened
 MARK_WEIGHT = 160  # bytes of one equity mark: 20 digits of time and four floats of at most 25 characters, with commas
 MARKS_PER_EVENT = 512
 
-assert COMMIT_WEIGHT + MARKS_PER_EVENT * MARK_WEIGHT + 8 * EVENT_WEIGHT < MAX_COMMIT_BYTES, "a commit fits the log"
+assert 2 * (COMMIT_WEIGHT + LARGEST_GROUP) < MAX_COMMIT_BYTES, "a commit of events at twice their weight fits the log"
+assert 2 * COMMIT_WEIGHT + MARKS_PER_EVENT * MARK_WEIGHT < MAX_COMMIT_BYTES, "so does one that ends with marks"
 
 
 class Recorder:
@@ -38,7 +39,7 @@ class Recorder:
     def add(self, event: AnyEvent, weight: int = 256) -> None:
         """Append an event.
 
-        weight : bytes it counts for; an event's size varies around 250, and the bound above leaves room for the rest
+        weight : bytes it counts for
         """
         self._events.append(event)
         self._weight += weight

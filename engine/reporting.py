@@ -42,6 +42,8 @@ _PLACES = {name: place for place, name in enumerate(EFFECT.names or ())}
 _REJECT_REASONS = list(RejectReason)
 _ENDS = list(OrderEnd)
 _MARK_PLACES = {name: place for place, name in enumerate(MARK.names or ())}
+SHORT_SYMBOL = 24  # characters; with more of them an event weighs more
+
 _POSITION_KINDS = (codes.OPENED, codes.CHANGED, codes.CLOSED)
 
 
@@ -128,7 +130,7 @@ class Reporter:
                 parent_order_id=order.parent_id,
                 tag=order.tag,
             ),
-            256 if order.tag is None and order.group is None else 1_024,
+            256 if order.tag is None and order.group is None and len(order.symbol) <= SHORT_SYMBOL else 1_024,
         )
 
     def _refuse(self, order: Order, quantity: float) -> None:
