@@ -72,6 +72,8 @@ class Simulation:
         self._broker = Broker(market, self._tape, first_state(spec, market, self._tape), strategy.history)
         self._reporter = Reporter(self._broker, self._recorder, self._strategy, records_orders=spec.recording.orders)
         self._window = FIRST_WINDOW
+        self._must_look = True
+        self._calls_margin = spec.account.maintenance_margin is not None
         self._progress_every = BLOCK * max(1, -(-self._steps // (BLOCK * PROGRESS_REPORTS)))
 
     def run(self) -> Iterator[EncodedCommit]:
@@ -112,6 +114,7 @@ class Simulation:
     def _run_block(self, first: int, end: int) -> None:
         """Run the steps from ``first`` to ``end``, exclusive."""
         broker, on_bar = self._broker, self._strategy.on_bar
+        self._must_look = True  # once in each block, so that marks never wait for more than one
         fed, feeds = rows(broker.feeds, first, end), len(broker.feeds)
         while broker.step < end - 1:
             busy, horizon = self._settle(end)
@@ -142,6 +145,9 @@ class Simulation:
         while True:
             horizon = min(broker.step + 1 + self._window, end)
             actions = broker.fill_inbox()
+            if not (actions or self._must_look or self._calls_margin or broker.state.core[0]["orders"]):
+                return end, end  # nothing rests: nothing can happen before the strategy speaks again
+            self._must_look = False
             busy = int(resume(self._tape, broker.state, broker.step, actions, horizon))
             if actions:
                 self._tell()
