@@ -6,6 +6,7 @@ The tree::
     ├── StrategyError          the strategy's own code raised, or broke a rule of the engine
     ├── NoDataError            no bar lies in the range that the spec asks for
     ├── UnknownSymbolError     the market has no bars of a symbol that the spec names
+    │   └── CurrencyError      the symbols are traded in several currencies: there is no conversion yet
     └── ParametersError        the strategy's parameters do not follow their schema
 """
 
@@ -26,6 +27,10 @@ class NoDataError(EngineError):
 
 class UnknownSymbolError(EngineError):
     """The market has no bars of a symbol that the spec names."""
+
+
+class CurrencyError(UnknownSymbolError):
+    """The symbols are traded in several currencies, and there is no conversion yet."""
 
 
 class ParametersError(EngineError):

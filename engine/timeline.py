@@ -1,6 +1,6 @@
 """This module says what a run will see: the market cut to the spec's range, and the event that records it."""
 
-from engine.errors import NoDataError, UnknownSymbolError
+from engine.errors import CurrencyError, NoDataError, UnknownSymbolError
 from engine.market import merged_times
 from schemas.events import BacktestStarted
 from schemas.market_data import Market
@@ -13,12 +13,16 @@ KEPT_MARKS = 10_000  # equity marks of a run whose spec does not say how many
 def select(spec: BacktestSpec, market: Market) -> Market:
     """Return the market with the spec's symbols in the spec's order, cut to its start (inclusive) and end (exclusive).
 
-    Raises UnknownSymbolError for a symbol without bars, NoDataError if no bar of any symbol is left.
+    Raises UnknownSymbolError for a symbol without bars, CurrencyError for symbols in several currencies, NoDataError if no
+    bar of any symbol is left.
     """
     by_symbol = {bars.symbol: place for place, bars in enumerate(market.bars)}
     unknown = [symbol for symbol in spec.data.symbols if symbol not in by_symbol]
     if unknown:
         raise UnknownSymbolError(f"data set {market.dataset} has no {spec.data.timeframe} bars of {', '.join(unknown)}")
+    currencies = sorted({market.instruments[by_symbol[symbol]].currency for symbol in spec.data.symbols})
+    if len(currencies) > 1:
+        raise CurrencyError(f"the symbols are traded in {' and '.join(currencies)}: a run has one currency")
     start = None if spec.data.start is None else parse_time(spec.data.start)
     end = None if spec.data.end is None else parse_time(spec.data.end)
     places = [by_symbol[symbol] for symbol in spec.data.symbols]

@@ -1,11 +1,12 @@
 """What a strategy sees and may do."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from engine.errors import NoDataError, ParametersError, StrategyError, UnknownSymbolError
+from engine.errors import CurrencyError, NoDataError, ParametersError, StrategyError, UnknownSymbolError
 from engine.registry import BUILTINS, card
 from engine.simulation import simulate
 from engine.strategies.indicators import highest, lowest, rsi, sma
@@ -16,6 +17,7 @@ from engine.version import code_digest
 from schemas.commit import decode_commit
 from schemas.events import BacktestCompleted, BacktestProgressed, OrderFilled, OrderRejected, OrderSubmitted, RejectReason
 from schemas.ids import BacktestId
+from schemas.market_data import Instrument, Market
 from tests.unit.engine.factories import HEAD, MINUTE_NS, START_NS, flat, make_bars, make_market, make_spec, of, run
 
 SEEN: list[Any] = []
@@ -189,6 +191,10 @@ def test_a_range_without_bars_and_an_unknown_symbol_are_errors() -> None:
         started(make_spec(market, data={**data, "symbols": ["X"], "start": "2025-01-01"}), market, 2)
     with pytest.raises(UnknownSymbolError, match="no 1m bars of Z"):
         started(make_spec(market, data={**data, "symbols": ["X", "Z"]}), market, 2)
+    mixed = Market(bars=market.bars * 2, instruments=(Instrument(symbol="X"), Instrument(symbol="Y", currency="EUR")))
+    mixed = replace(mixed, bars=(market.bars[0], replace(market.bars[0], symbol="Y")))
+    with pytest.raises(CurrencyError, match="traded in EUR and USD"):
+        started(make_spec(mixed), mixed, 2)
     event = started(make_spec(market, data={**data, "symbols": ["X"], "start": "2024-01-01T00:01:00Z"}), market, 2)
     assert (event.bars, event.first_bar_ns, event.equity_every) == (1, START_NS + MINUTE_NS, 1)
 
