@@ -16,6 +16,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 from adapters.errors import ConfigurationError, NotFoundError, RetryableError
+from adapters.kafka_headers import read_any_header_name
 from adapters.ports import LogReader, Record, TopicPartition
 from schemas.topics import ARCHIVE, TOPICS, Topic, topic_name
 
@@ -23,6 +24,9 @@ REQUEST_TIMEOUT_MS = 20_000
 POLL_MS = 200  # longest wait of one poll; a record that arrives ends it at once
 FETCH_BYTES = 8 * 1024 * 1024  # at most this much of one partition is prefetched
 MAX_SOURCES = 16  # partitions a reader keeps positioned at once
+
+# Wherever this module is imported, consumers run, FastStream's too: none of them may stop at a header's name.
+read_any_header_name()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.producer import message_accumulator, producer
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from adapters.kafka import KafkaAddress, KafkaAppender, KafkaLogReader, create_topics, read_all
 from adapters.ports import Headers, Record, TopicPartition
@@ -31,6 +33,13 @@ PREFIX = f"producers-{os.getpid()}"
 PATIENCE_SECONDS = 60.0
 
 pytestmark = pytest.mark.real
+
+
+class NotText(str):
+    """A header's name whose bytes are no UTF-8."""
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return b"\xff\xfe"
 
 
 # --- a worker for all tests of this module ------------------------------------------------------------------------------
@@ -180,6 +189,17 @@ async def test_headers_are_not_read_whatever_they_are(site: Site) -> None:
     command = confluent_producer.submit_command("with-headers")
     await site.send(b"with-headers", json.dumps(command).encode(), headers=(("trace", b"\xff\xfe\x00"), ("", b"")))
     assert (await site.until_receipts("with-headers", 1))[0].outcome == "accepted"
+
+
+async def test_a_header_name_that_is_not_utf8_stops_nobody(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka calls it text but does not check it, and a client in C sends any bytes."""
+    for module in (message_accumulator, producer):
+        monkeypatch.setattr(module, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
+    command = confluent_producer.submit_command("odd-header")
+    for _ in range(2):
+        await site.send(b"odd-header", json.dumps(command).encode(), headers=((NotText("x"), b"1"),))
+    found = await site.until_receipts("odd-header", 2)
+    assert [each.outcome for each in found] == ["accepted", "duplicate"]
 
 
 async def test_a_rejection_says_field_value_and_what_is_allowed(site: Site) -> None:
