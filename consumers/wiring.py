@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from collections.abc import Callable
 
 from adapters.blob_store import open_blob_store
 from adapters.clock import SystemClock
@@ -10,7 +11,8 @@ from adapters.kafka_partition import KafkaPartition
 from adapters.market_data import StoredMarketData
 from adapters.ports import BlobStore
 from adapters.postgres import PostgresRowStore
-from consumers.compactor import Compactor, CompactorRules
+from consumers.compactor import Compactor
+from consumers.compactor_state import CompactorRules
 from consumers.machine import machine_headers
 from consumers.projector import Projector
 from consumers.projector.loop import PROJECTED
@@ -18,6 +20,7 @@ from consumers.settings import Settings
 from consumers.shell import KafkaMembership, Role
 from consumers.simulation.child import Surroundings
 from consumers.simulation.runner import ZygoteRunner
+from consumers.snapshot_once import SnapshotReport, snapshot_once
 from consumers.worker.loop import Worker
 from consumers.worker.partition import WorkerRules
 from consumers.worker.plan import TopicNames
@@ -110,3 +113,24 @@ def compactor_role(settings: Settings) -> Role:
         )
 
     return Role(name="compactor", group=settings.compactor_group, topics=(settings.kafka.topic(EVENTS),), make_loop=make)
+
+
+async def snapshot_job(settings: Settings, *, on_progress: Callable[[int, int], None]) -> SnapshotReport:
+    """Snapshot everything that is finished in the log, as a job that ends.
+
+    on_progress : called with records read and records in all
+    """
+    reader, announcer = KafkaLogReader(settings.kafka), KafkaAppender(settings.kafka)
+    try:
+        return await snapshot_once(
+            reader=reader,
+            store=blob_store(settings),
+            announcer=announcer,
+            clock=SystemClock(),
+            events_topic=settings.kafka.topic(EVENTS),
+            rules=CompactorRules(archive_topic=settings.kafka.topic(ARCHIVE)),
+            on_progress=on_progress,
+        )
+    finally:
+        await reader.close()
+        await announcer.close()

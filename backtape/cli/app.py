@@ -1,6 +1,7 @@
-"""This module lists the commands."""
+"""This module is the frame of the command line: the app, its errors and exit codes, and what all commands share."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -8,50 +9,94 @@ from typing import Any, TypeVar
 
 import typer
 
-from backtape.cli.output import JSON_OPTION, NOT_TRIED, fail, print_json, say
+from backtape.cli.output import NO, NOT_TRIED, CommandError, fail, print_json, say_error
 
 Answer = TypeVar("Answer")
 
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
 app = typer.Typer(
     name="backtape",
-    help="An event-sourced backtest engine over Apache Kafka whose results can be proven.",
+    help="Event-sourced backtests over Apache Kafka, with results that can be proven.",
+    epilog="Exit codes: 0 done; 1 the answer is no (failed, not proven, rejected); 2 it could not be tried.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-data_app = typer.Typer(help="Market data: bring it in, make some, see what there is.", no_args_is_help=True)
-db_app = typer.Typer(help="The read model's database.", no_args_is_help=True)
-schema_app = typer.Typer(help="What is promised on the wire.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
-app.add_typer(db_app, name="db")
-app.add_typer(schema_app, name="schema")
+data_app = typer.Typer(help="Market data: import, generate, list, show.", no_args_is_help=True)
+db_app = typer.Typer(help="The read model's database: upgrade.", no_args_is_help=True)
+schema_app = typer.Typer(help="The schemas of what is on the wire: export.", no_args_is_help=True)
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"backtape {version('backtape')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: bool = typer.Option(False, "--version", is_eager=True, help="Show the version and exit.", callback=_show_version),
+) -> None:
+    """Event-sourced backtests over Apache Kafka, with results that can be proven."""
 
 
 def run() -> None:
-    """Run the command line; errors of the outside world become one line and exit code 2."""
+    """Run the command line. Errors become one line on stderr and an exit code; only our own mistakes have tracebacks."""
+    sys.exit(_run())
+
+
+def _run() -> int:
     from adapters.errors import AdapterError
     from backtape.stack.errors import StackError
+    from engine.errors import EngineError
     from schemas.errors import SchemaError
 
     try:
-        app(standalone_mode=False)
-    except typer.Exit as exit_:
-        sys.exit(exit_.exit_code)
-    except typer.Abort:
-        sys.exit(130)
-    except (AdapterError, StackError, SchemaError, FileNotFoundError) as error:
-        from backtape.cli.output import STDERR
-
-        STDERR.print("error:", str(error), markup=False, soft_wrap=True)
-        sys.exit(NOT_TRIED)
+        # typer gives the code of typer.Exit back, and nothing when a command just returned.
+        return int(app(standalone_mode=False) or 0)
+    except CommandError as error:
+        return _failed(str(error), error.code)
+    except EngineError as error:
+        return _failed(str(error), NO)
+    except (AdapterError, StackError, SchemaError) as error:
+        return _failed(str(error), NOT_TRIED)
+    except BrokenPipeError:  # the reader of a pipe has gone: `backtape events ID | head`
+        sys.stdout = None  # the interpreter would try to flush it once more
+        return NOT_TRIED
+    except OSError as error:
+        return _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error), NOT_TRIED)
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
     except Exception as error:
-        import click
+        if not hasattr(error, "format_message"):
+            raise
+        return _misused(error)
 
-        if isinstance(error, click.ClickException):
-            error.show()
-            sys.exit(NOT_TRIED)
-        raise
+
+def _failed(text: str, code: int) -> int:
+    """Tell a person on stderr, and a program that asked for JSON on stdout: there it is always exactly one document."""
+    say_error(text)
+    if "--json" in sys.argv:
+        print_json({"error": " ".join(text.split())})
+    return code
+
+
+def _misused(error: Any) -> int:
+    """Answer a wrong command line. (The classes of typer's errors are its own affair, their interface is click's.)"""
+    text = error.format_message()
+    if not text or type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return NOT_TRIED
+    context = getattr(error, "ctx", None)
+    return _failed(text + (f" (see: {context.command_path} --help)" if context is not None else ""), NOT_TRIED)
+
+
+# --- what commands share ------------------------------------------------------------------------------------------
 
 
 def settings() -> Any:
@@ -65,6 +110,7 @@ def settings() -> Any:
 
 def wait_for(coroutine: Coroutine[Any, Any, Answer]) -> Answer:
     """Run a coroutine to its end."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it says comes as an exception too, in our words
     return asyncio.run(coroutine)
 
 
@@ -72,120 +118,21 @@ def read_spec(path: Path) -> dict[str, Any]:
     """Read a spec from a JSON file (``-``: from stdin)."""
     import json
 
-    text = sys.stdin.read() if str(path) == "-" else path.read_text()
+    name = "stdin" if str(path) == "-" else str(path)
     try:
-        document = json.loads(text)
-    except ValueError as error:
-        fail(f"{path}: not JSON: {error}")
+        document = json.loads(sys.stdin.buffer.read() if name == "stdin" else path.read_bytes())
+    except ValueError as error:  # of JSON, or of UTF-8
+        fail(f"{name}: not JSON: {error}")
     if not isinstance(document, dict):
-        fail(f"{path}: a spec is a JSON object")
+        fail(f"{name}: a spec is a JSON object, not {type(document).__name__}")
     return document
 
 
-# --- processes --------------------------------------------------------------------------------------------------
+# Each module adds its commands to the app; --help lists them in this order.
+from backtape.cli import local, backtests, proofs, cold, data, services  # noqa: E402, I001
 
+app.add_typer(data_app, name="data")
+app.add_typer(db_app, name="db")
+app.add_typer(schema_app, name="schema")
 
-def _run_role(name: str) -> None:
-    from consumers.logs import set_up_logs
-    from consumers.settings import load_settings
-
-    loaded = load_settings()
-    set_up_logs(loaded)
-    from consumers import wiring
-    from consumers.shell import run_role
-
-    raise typer.Exit(run_role(loaded, getattr(wiring, f"{name}_role")(loaded)))
-
-
-@app.command()
-def worker() -> None:
-    """Run a worker: it takes commands, runs backtests and appends their events. Stops by SIGTERM."""
-    _run_role("worker")
-
-
-@app.command()
-def projector() -> None:
-    """Run a projector: it folds the log into Postgres. Stops by SIGTERM."""
-    _run_role("projector")
-
-
-@app.command()
-def compactor() -> None:
-    """Run a compactor: it snapshots finished runs as Parquet. Stops by SIGTERM."""
-    _run_role("compactor")
-
-
-# --- the local stack ----------------------------------------------------------------------------------------------
-
-
-@app.command()
-def up(workers: int = typer.Option(2, min=1, max=64, help="How many workers to run.")) -> None:
-    """Start Kafka, Postgres, an S3 server and Backtape's processes on this machine, and leave them running."""
-    from backtape.local import LocalBacktape, use_local_stack
-    from backtape.prepare import prepare
-
-    local = LocalBacktape(workers=workers)
-    endpoints = local.stack.start(report=say, detached=True)
-    use_local_stack()
-    prepare(settings(), report=say)
-    local.start_processes(endpoints, report=say, detached=True)
-    say("running; try: backtape submit SPEC.json, backtape list, backtape down")
-    for name, value in endpoints.environment().items():
-        say(f"  export {name}={value}")
-
-
-@app.command()
-def down() -> None:
-    """Stop the local stack and Backtape's processes; their data stays."""
-    from backtape.local import LocalBacktape
-
-    LocalBacktape().stop()
-    say("stopped")
-
-
-@app.command()
-def doctor(as_json: bool = JSON_OPTION) -> None:
-    """Say what is wrong on this machine, and what helps."""
-    from backtape.cli.doctor import examine_all, show
-
-    checks = examine_all()
-    if as_json:
-        print_json([{"name": each.name, "ok": each.ok, "detail": each.detail, "remedy": each.remedy} for each in checks])
-    else:
-        show(checks)
-    raise typer.Exit(0 if all(each.ok or each.is_optional for each in checks) else 1)
-
-
-@app.command()
-def demo(
-    as_json: bool = JSON_OPTION,
-    keep: bool = typer.Option(False, "--keep", help="Leave everything running at the end.", envvar="KEEP"),
-) -> None:
-    """Show the main job on this machine: commands go in over Kafka, proven results come out in SQL and Parquet."""
-    from backtape.demo.show import run_demo
-
-    raise typer.Exit(run_demo(as_json=as_json, keep=keep))
-
-
-# --- the database and the schemas ---------------------------------------------------------------------------------
-
-
-@db_app.command("upgrade")
-def db_upgrade() -> None:
-    """Bring the database to this version's tables, and create the topics that are missing. Safe to repeat."""
-    from backtape.prepare import prepare
-
-    prepare(settings(), report=say)
-
-
-@schema_app.command("export")
-def schema_export(folder: Path) -> None:
-    """Write the JSON Schemas of everything on the wire, and the AsyncAPI document of the topics."""
-    from backtape.schema_export import export
-
-    export(folder)
-
-
-from backtape.cli import backtests, cold, data  # noqa: E402  (they add their commands to the app above)
-
-__all__ = ["app", "backtests", "cold", "data"]
+__all__ = ["app", "backtests", "cold", "data", "local", "proofs", "services"]

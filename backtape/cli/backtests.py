@@ -1,44 +1,41 @@
-"""This module holds the commands about backtests: run, submit, cancel, status, list, events, audit, report."""
+"""This module holds the commands about backtests: run, submit, cancel, status, list, events, report."""
 
-import json
+import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
 from backtape.cli.app import app, read_spec, settings, wait_for
-from backtape.cli.output import (
-    DONE,
-    JSON_OPTION,
-    NO,
-    NOT_TRIED,
-    STDOUT,
-    fail,
-    number,
-    percent,
-    print_json,
-    say,
-    table,
-)
+from backtape.cli.output import DONE, JSON_OPTION, NO, NOT_TRIED, fail, print_json, say
 
-SPEC = typer.Argument(help="A spec as JSON file; - reads stdin.")
+Status = Literal["queued", "running", "completed", "cancelled", "failed"]
+
+SPEC = typer.Argument(help="A spec as JSON file; - reads stdin.", metavar="SPEC")
 ID = typer.Argument(help="The backtest's id.", metavar="ID")
+TIMEOUT = typer.Option(None, "--timeout", min=0.1, help="Wait at most so many seconds, then give up with exit code 2.")
 
 
 @app.command("run")
 def run_spec(
     spec: Path = SPEC,
-    store: str | None = typer.Option(None, help="Where the data sets lie: s3://… or file:///…; default: BACKTAPE_S3_URL."),
-    report: Path | None = typer.Option(None, help="Write an HTML report to this file."),
+    store: str | None = typer.Option(
+        None, "--store", help="Where the data sets lie: s3://…, file:///… or a folder; default: BACKTAPE_S3_URL."
+    ),
+    report: Path | None = typer.Option(None, "--report", help="Write the HTML report to this file."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Run a backtest in this process, without any server: the same engine and the same events."""
+    """Run a backtest in this process, without any server.
+
+    The same engine and the same events as a worker's. Exit code 1 when the spec is rejected or the strategy fails.
+    """
     from backtape import run
     from backtape.cli.results import show_result
 
-    result = run(read_spec(spec), data=store or settings().s3_url)
+    result = _unless_rejected(lambda: run(read_spec(spec), data=store or settings().s3_url))
     if report is not None:
-        result.report(str(report))
+        result.report(report)
         say(f"report: {report}")
     show_result(result, as_json=as_json)
 
@@ -46,141 +43,135 @@ def run_spec(
 @app.command()
 def submit(
     spec: Path = SPEC,
-    backtest_id: str | None = typer.Option(None, "--id", help="The backtest's id; default: a new one."),
-    submitter: str | None = typer.Option(None, help="Who submits it."),
+    backtest_id: str | None = typer.Option(None, "--id", metavar="ID", help="The backtest's id; default: a new one."),
+    submitter: str | None = typer.Option(None, "--submitter", help="Who submits it."),
     priority: int = typer.Option(0, min=-100, max=100, help="Higher runs first."),
-    wait: bool = typer.Option(False, "--wait", help="Wait until it has ended, and show the result."),
+    wait: bool = typer.Option(False, "--wait", help="Wait for its receipt and its end, and show the result."),
+    timeout: float | None = TIMEOUT,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Publish a SubmitBacktest command."""
+    """Publish a SubmitBacktest command.
+
+    Prints the backtest's id. With --wait: exit code 1 when the command is rejected, or the backtest fails or is cancelled.
+    """
+    from backtape.cli.results import show_backtest
+    from backtape.cli.waiting import wait_for_result
     from backtape.client import Client
 
-    document = read_spec(spec)
+    document, used = read_spec(spec), settings()
 
     async def send() -> Any:
-        async with Client(settings()) as client:
+        async with Client(used) as client:
             return await client.submit(document, backtest_id=backtest_id, submitter=submitter, priority=priority)
 
-    sent = wait_for(send())
+    sent = _unless_rejected(lambda: wait_for(send()))
     say(f"submitted as {sent.backtest_id} (command {sent.command_id}, partition {sent.partition}, offset {sent.offset})")
-    if wait:
-        _show_status(sent.backtest_id, wait=True, as_json=as_json)
-    elif as_json:
-        print_json(_sent(sent))
-    else:
-        STDOUT.print(sent.backtest_id)
+    if not wait:
+        _print_sent(sent, as_json=as_json)
+        return
+    row = _within(timeout, wait_for_result(used, sent), f"no end of {sent.backtest_id}")
+    show_backtest(row, as_json=as_json)
+    raise typer.Exit(_code_of(row))
 
 
 @app.command()
-def cancel(backtest_id: str = ID, reason: str = typer.Option("", help="Why."), as_json: bool = JSON_OPTION) -> None:
+def cancel(
+    backtest_id: str = ID,
+    reason: str = typer.Option("", help="Why."),
+    wait: bool = typer.Option(False, "--wait", help="Wait for the command's receipt; exit code 1 when it is rejected."),
+    timeout: float | None = TIMEOUT,
+    as_json: bool = JSON_OPTION,
+) -> None:
     """Publish a CancelBacktest command."""
+    from backtape.cli.waiting import wait_for_receipt
     from backtape.client import Client
 
+    used = settings()
+
     async def send() -> Any:
-        async with Client(settings()) as client:
+        async with Client(used) as client:
             return await client.cancel(backtest_id, reason=reason)
 
-    sent = wait_for(send())
-    say(f"cancel of {sent.backtest_id} published (command {sent.command_id})")
+    sent = _unless_rejected(lambda: wait_for(send()))
+    say(f"cancel of {sent.backtest_id} published (command {sent.command_id}, partition {sent.partition}, offset {sent.offset})")
+    if not wait:
+        _print_sent(sent, as_json=as_json)
+        return
+    receipt = _within(timeout, wait_for_receipt(used, sent), f"no receipt for command {sent.command_id}")
     if as_json:
-        print_json(_sent(sent))
+        print_json(receipt)
+    else:
+        say(f"{receipt['outcome']}" + (f": {receipt['detail']}" if receipt["detail"] else ""))
 
 
-def _sent(sent: Any) -> dict[str, Any]:
-    return {
-        "backtest_id": sent.backtest_id, "command_id": sent.command_id, "partition": sent.partition, "offset": sent.offset,
-    }  # fmt: skip
+def _print_sent(sent: Any, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "backtest_id": sent.backtest_id,
+                "command_id": sent.command_id,
+                "partition": sent.partition,
+                "offset": sent.offset,
+            }
+        )
+    else:
+        typer.echo(sent.backtest_id)
 
 
 @app.command()
 def status(
-    backtest_id: str | None = typer.Argument(None, help="The backtest's id; without: how many there are in each state."),
-    wait: bool = typer.Option(False, "--wait", help="Wait until it has ended."),
+    backtest_id: str | None = typer.Argument(
+        None, metavar="[ID]", help="The backtest's id; without: how many backtests are in each state."
+    ),
+    wait: bool = typer.Option(False, "--wait", help="Wait until it has ended; exit code 1 when it failed or was cancelled."),
+    timeout: float | None = TIMEOUT,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Show one backtest as the read model has it."""
-    if backtest_id is not None:
-        _show_status(backtest_id, wait=wait, as_json=as_json)
+    """Show one backtest, or the totals, as the read model has them."""
+    from backtape.cli.results import show_backtest, show_totals
+    from backtape.cli.waiting import read_backtest, wait_for_end
+    from backtape.read_model import ReadModel
+
+    used = settings()
+    if backtest_id is None:
+        if wait:
+            fail("--wait needs a backtest's id")
+
+        async def read() -> dict[str, Any]:
+            async with ReadModel(used.database_url) as model:
+                return await model.totals()
+
+        show_totals(wait_for(read()), as_json=as_json)
         return
-    from backtape.read_model import ReadModel
-
-    async def read() -> dict[str, Any]:
-        async with ReadModel(settings().database_url) as model:
-            return await model.totals()
-
-    counts = wait_for(read())
-    if as_json:
-        print_json(counts)
-    else:
-        table("Backtests", ("what", "number"), counts.items(), right=("number",))
-
-
-def _show_status(backtest_id: str, *, wait: bool, as_json: bool) -> None:
-    from backtape.read_model import ReadModel
-
-    async def read() -> dict[str, Any] | None:
-        async with ReadModel(settings().database_url) as model:
-            return await (model.wait_for_end(backtest_id) if wait else model.backtest(backtest_id))
-
-    row = wait_for(read())
-    if row is None:
-        fail(f"the read model has no backtest {backtest_id!r}", NO)
-    if as_json:
-        print_json(row)
-    else:
-        table(backtest_id, ("field", "value"), [(name, _cell(value)) for name, value in row.items() if value is not None])
-    raise typer.Exit(NO if row["status"] in ("failed", "cancelled") and wait else DONE)
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, dict | list) else value
+    row = wait_for(read_backtest(used, backtest_id))
+    if wait:
+        row = _within(timeout, wait_for_end(used, backtest_id), f"no end of {backtest_id}")
+    show_backtest(row, as_json=as_json)
+    raise typer.Exit(_code_of(row) if wait else DONE)
 
 
 @app.command("list")
 def list_backtests(
-    status: str | None = typer.Option(None, help="Only those in this state."),
-    limit: int = typer.Option(50, min=1, max=10_000, help="At most so many, newest first."),
+    status: Status | None = typer.Option(None, help="Only those in this state."),
+    submitter: str | None = typer.Option(None, help="Only those of this submitter."),
+    tag: str | None = typer.Option(None, help="Only those with this tag in their spec."),
+    limit: int = typer.Option(50, min=1, max=100_000, help="At most so many, newest first."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """List backtests, newest first."""
+    from backtape.cli.results import show_results
     from backtape.read_model import ReadModel
+    from projections import queries
 
     async def read() -> list[dict[str, Any]]:
         async with ReadModel(settings().database_url) as model:
-            return await model.backtests(status=status, limit=limit)
+            return await model.ask(queries.backtests(status=status, submitter=submitter, tag=tag, limit=limit))
 
     rows = wait_for(read())
     if as_json:
         print_json(rows)
-        return
-    show_results("Backtests", rows)
-
-
-def show_results(title: str, rows: list[dict[str, Any]]) -> None:
-    """Print the table of results."""
-    columns = ("backtest", "strategy", "symbols", "status", "return", "Sharpe", "drawdown", "trades", "fills", "final equity")
-    cells = [
-        (
-            row["backtest_id"],
-            row["strategy"],
-            " ".join(row["symbols"]),
-            _status(row),
-            percent(row["total_return"]),
-            number(row["sharpe"]),
-            percent(row["max_drawdown"]),
-            row["trades"],
-            row["fills"],
-            number(row["final_equity"]),
-        )
-        for row in rows
-    ]
-    table(title, columns, cells, right=columns[4:])
-
-
-def _status(row: dict[str, Any]) -> str:
-    if row["status"] == "running" and row["bars"]:
-        return f"running {100 * row['bars_done'] / row['bars']:.0f} %"
-    return str(row["failure_reason"] or "failed") if row["status"] == "failed" else str(row["status"])
+    else:
+        show_results("Backtests", rows)
 
 
 @app.command()
@@ -188,35 +179,80 @@ def events(
     backtest_id: str = ID,
     first: int | None = typer.Option(None, "--from", min=1, help="First sequence to show."),
     last: int | None = typer.Option(None, "--to", min=1, help="Last sequence to show."),
-    kind: list[str] = typer.Option([], "--type", help="Only events of this type; may be repeated."),
+    kind: list[str] = typer.Option([], "--type", help="Only events of this type, such as OrderFilled; may be repeated."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Show a backtest's events, read from the log."""
-    from backtape.cli.events import print_events
-    from backtape.proof.run_log import RunLogs
+    """Show a backtest's events, read from the log itself."""
+    from backtape.cli.events import check_kinds, print_events
 
-    async def read() -> list[Any]:
-        logs = RunLogs(settings().kafka)
-        try:
-            return await logs.read(backtest_id)
-        finally:
-            await logs.close()
-
-    print_events(wait_for(read()), first=first, last=last, kinds=set(kind), as_json=as_json)
+    check_kinds(kind)
+    print_events(_commits_of(backtest_id), first=first, last=last, kinds=set(kind), as_json=as_json)
 
 
 @app.command()
-def audit(
-    backtest_id: str | None = typer.Argument(None, help="The backtest's id.", metavar="ID"),
-    everything: bool = typer.Option(False, "--all", help="Every finished backtest of the read model."),
+def report(
+    backtest_id: str = ID,
+    output: Path | None = typer.Option(None, "-o", "--output", metavar="FILE", help="Where to write it; default: ID.html."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Prove results: the log's chain and its re-run, byte for byte; the SQL rows and the Parquet files against the log."""
-    from backtape.cli.audit import exit_code, show_audits
-    from backtape.proof.audit import audit_runs
+    """Write a backtest's report: one HTML file that needs nothing else.
 
-    if (backtest_id is None) == (not everything):
-        fail("name one backtest, or say --all", NOT_TRIED)
-    audits = wait_for(audit_runs(settings(), None if everything else [str(backtest_id)], report=say))
-    show_audits(audits, as_json=as_json)
-    raise typer.Exit(exit_code(audits))
+    Everything in it follows from the log; the prices come from the very version of the data set that the run used.
+    """
+    from backtape.cli.report import bars_of
+    from backtape.result import Result
+
+    commits = _commits_of(backtest_id)
+    target = output or Path(f"{backtest_id}.html")
+    Result([stored.body for stored in commits], bars_of(settings(), commits)).report(target)
+    if as_json:
+        print_json({"backtest_id": backtest_id, "report": str(target), "bytes": target.stat().st_size})
+    else:
+        say(f"report: {target}")
+
+
+def _commits_of(backtest_id: str) -> list[Any]:
+    """Read a run's log; a read model that is away costs only time."""
+    from adapters.errors import AdapterError, NotFoundError
+    from backtape.proof.run_log import RunLogs
+    from backtape.read_model import ReadModel
+
+    used = settings()
+
+    async def read() -> list[Any]:
+        try:
+            async with ReadModel(used.database_url) as model:
+                row = await model.backtest(backtest_id)
+        except AdapterError:
+            row = None
+        logs = RunLogs(used.kafka)
+        try:
+            return await logs.read(backtest_id, start=None if row is None else row["first_offset"])
+        finally:
+            await logs.close()
+
+    try:
+        return wait_for(read())
+    except NotFoundError as error:
+        fail(str(error), NO)
+
+
+def _unless_rejected(call: Callable[[], Any]) -> Any:
+    """Return what the call returns; a spec that a worker would reject is a no, not a failure to try."""
+    from schemas.errors import FieldError, TooLargeError
+
+    try:
+        return call()
+    except (FieldError, TooLargeError) as error:
+        fail(str(error), NO)
+
+
+def _within(seconds: float | None, coroutine: Coroutine[Any, Any, Any], what: str) -> Any:
+    try:
+        return wait_for(asyncio.wait_for(coroutine, seconds))
+    except TimeoutError:
+        fail(f"{what} within {seconds:g} s", NOT_TRIED)
+
+
+def _code_of(row: dict[str, Any]) -> int:
+    return DONE if row["status"] == "completed" else NO

@@ -5,28 +5,45 @@ from typing import Any
 import typer
 
 from backtape.cli.app import app, settings, wait_for
-from backtape.cli.output import JSON_OPTION, NOT_TRIED, fail, print_json, say, table
+from backtape.cli.output import DONE, JSON_OPTION, NO, STDERR, fail, print_json, say, table
 
 
 @app.command()
 def snapshot(
-    once: bool = typer.Option(False, "--once", help="Snapshot every finished backtest, then end."), as_json: bool = JSON_OPTION
+    once: bool = typer.Option(False, "--once", help="Snapshot every finished backtest of the log, then end."),
+    as_json: bool = JSON_OPTION,
 ) -> None:
-    """Write snapshots of finished backtests as a job that ends. As a service: backtape compactor."""
+    """Write the snapshots of finished backtests, as a job that ends.
+
+    The service that does so all the time is `backtape compactor`. Both may run at once, and the job may be repeated: a run that
+    has its snapshot is passed over. Exit code 1 when a run of the log could not be snapshotted because its log is broken.
+    """
     if not once:
-        fail("say --once for a job that ends; the service is: backtape compactor", NOT_TRIED)
+        fail("say --once for a job that ends; the service is: backtape compactor")
+    import msgspec
+
     from consumers.wiring import snapshot_job
 
-    done = wait_for(snapshot_job(settings()))
+    done = wait_for(snapshot_job(settings(), on_progress=_progress))
     if as_json:
-        print_json(done)
+        print_json(msgspec.to_builtins(done))
     else:
-        say(f"snapshots: {done}")
+        say(f"{done.snapshots} finished backtests have their snapshot, {done.bytes:,} bytes; {done.open_runs} have not ended yet")
+        for line in done.refused:
+            say(f"refused: {line}")
+    raise typer.Exit(NO if done.refused_count else DONE)
+
+
+def _progress(done: int, total: int) -> None:
+    if STDERR.is_terminal:
+        STDERR.print(f"{done:,} of {total:,} records", end="\r")
 
 
 @app.command("dead-letters")
-def dead_letters(limit: int = typer.Option(50, min=1, max=10_000), as_json: bool = JSON_OPTION) -> None:
-    """Show what could not be read from the commands topic, with the reasons."""
+def dead_letters(
+    limit: int = typer.Option(50, min=1, max=100_000, help="At most so many, newest first."), as_json: bool = JSON_OPTION
+) -> None:
+    """Show what could not be read from the commands topic, and why."""
     from backtape.read_model import ReadModel
 
     async def read() -> list[dict[str, Any]]:
@@ -37,4 +54,8 @@ def dead_letters(limit: int = typer.Option(50, min=1, max=10_000), as_json: bool
     if as_json:
         print_json(rows)
         return
-    table("Dead letters", tuple(rows[0]) if rows else ("dead letters",), [tuple(row.values()) for row in rows])
+    cells = [
+        (row["recorded_at"], row["partition"], row["command_offset"], row["length"], row["reason"], row["detail"]) for row in rows
+    ]
+    columns = ("time (UTC)", "partition", "offset", "bytes", "reason", "detail")
+    table("Dead letters", columns, cells, right=("partition", "offset", "bytes"))

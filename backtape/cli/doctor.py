@@ -1,39 +1,52 @@
 """This module looks at the machine, the local stack and the processes, and prints what is wrong."""
 
+import dataclasses
+import re
 from collections.abc import Sequence
 
+from rich.text import Text
+
 from backtape.cli.output import STDOUT
-from backtape.local import STATE, LocalBacktape
+from backtape.local import STATE, ConsumerProcess, LocalBacktape
 from backtape.stack.doctor import Check, examine
-from backtape.stack.errors import NotRunning
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # Maven colours its version
+_SERVERS = ("kafka", "postgres", "s3")
 
 
 def examine_all() -> list[Check]:
     """Return the checks of the machine and the stack, then of our own processes."""
-    return [*examine(STATE), *_processes()]
+    checks = [*examine(STATE), *_processes()]
+    return [dataclasses.replace(each, detail=_ESCAPES.sub("", each.detail)) for each in checks]
 
 
 def _processes() -> list[Check]:
+    """Return a check for each process that `up` ever started here. Where nothing runs there is nothing to expect of them."""
     local = LocalBacktape()
-    try:
-        processes = local.processes(local.stack.endpoints())
-    except NotRunning:
+    folders = sorted(path.parent for path in local.state.glob("*/service.json") if path.parent.name not in _SERVERS)
+    processes = [ConsumerProcess(folder, role="", name=folder.name, environment={}) for folder in folders]
+    if not any(service.is_running for service in (*local.stack.services, *processes)):
         return []
-    checks = []
-    for process in processes:
-        if process.is_running and process.answers():
-            checks.append(Check(process.name, True, f"ready, process {process.pid}"))
-        elif process.is_running:
-            checks.append(Check(process.name, False, f"process {process.pid} is not ready", f"see {process.log_path}"))
-        else:
-            checks.append(Check(process.name, False, "not running", f"backtape up; its last words: {process.log_path}"))
+    has_worker = any(each.is_running for each in processes if each.name.startswith("worker"))
+    checks = [_process(each, is_optional=has_worker and each.name.startswith("worker")) for each in processes]
+    if not processes:
+        checks.append(Check("processes", False, "the servers run, no worker does", "`backtape up` starts them"))
     return checks
+
+
+def _process(process: ConsumerProcess, *, is_optional: bool) -> Check:
+    if not process.is_running:
+        remedy = f"`backtape up` starts it; its last words: {process.log_path}"
+        return Check(process.name, False, "does not run", remedy, is_optional=is_optional)
+    if not process.answers():
+        return Check(process.name, False, f"pid {process.pid} is not ready", f"see {process.log_path}")
+    return Check(process.name, True, f"ready, pid {process.pid}")
 
 
 def show(checks: Sequence[Check]) -> None:
     """Print one line a check, and the remedy below what is not well."""
     for check in checks:
-        mark = "[green]ok  [/green]" if check.ok else "[yellow]note[/yellow]" if check.is_optional else "[red]bad [/red]"
-        STDOUT.print(f"{mark} {check.name}: {check.detail}".replace("[/tmp", r"\[/tmp"), soft_wrap=True)
+        mark, style = ("ok  ", "green") if check.ok else ("note", "yellow") if check.is_optional else ("bad ", "red")
+        STDOUT.print(Text(mark, style=style), Text(f"{check.name}: {check.detail}"), soft_wrap=True)
         if not check.ok and check.remedy:
-            STDOUT.print(f"       {check.remedy}", markup=False, soft_wrap=True)
+            STDOUT.print(Text(f"       {check.remedy}"), soft_wrap=True)

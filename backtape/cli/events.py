@@ -1,15 +1,24 @@
 """This module prints events."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 import msgspec
 
-from backtape.cli.output import STDOUT, print_json
+from backtape.cli.output import STDOUT, fail, print_json
 from backtape.proof.run_log import StoredCommit
 from schemas.events import AnyEvent
 from schemas.times import format_time
 
 MAX_LINE = 200  # characters of an event's fields on one line
+
+
+def check_kinds(kinds: Sequence[str]) -> None:
+    """Refuse a type of event that does not exist: no output would look like an answer."""
+    known = sorted(kind.__name__ for kind in get_args(AnyEvent))
+    for kind in kinds:
+        if kind not in known:
+            fail(f"--type: {kind!r} is not allowed: one of {', '.join(known)}")
 
 
 def print_events(commits: Sequence[StoredCommit], *, first: int | None, last: int | None, kinds: set[str], as_json: bool) -> None:

@@ -3,28 +3,55 @@
 0: done. 1: the answer is no (failed, not proven, rejected). 2: it could not be tried.
 """
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 DONE = 0
 NO = 1
 NOT_TRIED = 2
 
-STDOUT = Console(highlight=False)
-STDERR = Console(stderr=True, highlight=False)
+# A pipe or a file has no edge: a table that were cut to 80 columns there would be of no use to anyone.
+UNBOUNDED_COLUMNS = 10_000
 
 JSON_OPTION = typer.Option(False, "--json", help="Print one JSON document on stdout and nothing else there.")
 
 
+def _console(*, is_error: bool = False) -> Console:
+    stream = sys.stderr if is_error else sys.stdout
+    return Console(stderr=is_error, highlight=False, width=None if stream.isatty() else UNBOUNDED_COLUMNS)
+
+
+STDOUT = _console()
+STDERR = _console(is_error=True)
+
+
+class CommandError(Exception):
+    """The command ends here: one line for a person, and an exit code."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def fail(text: str, code: int = NOT_TRIED) -> NoReturn:
+    """Say why it ends, and end."""
+    raise CommandError(text, code)
+
+
 def print_json(document: Any) -> None:
-    """Print one JSON document on stdout."""
-    sys.stdout.write(json.dumps(document, default=str, indent=1) + "\n")
+    """Print one JSON document on stdout: times as RFC 3339, what is undefined as null."""
+    import msgspec
+
+    body = msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=1)
+    sys.stdout.write(body.decode() + "\n")
     sys.stdout.flush()
 
 
@@ -33,20 +60,34 @@ def say(text: str) -> None:
     STDERR.print(text, soft_wrap=True, markup=False)
 
 
-def fail(text: str, code: int = NOT_TRIED) -> NoReturn:
-    """Say why it ends, and end."""
-    STDERR.print(f"[red]error:[/red] {_escaped(text)}", soft_wrap=True)
-    raise typer.Exit(code)
+def say_error(text: str) -> None:
+    """Tell what went wrong, as one line on stderr."""
+    STDERR.print(Text("error:", style="red"), Text(" ".join(text.split())), soft_wrap=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
     """Print a table; ``right`` names the columns of numbers."""
-    made = Table(title=title, title_justify="left", header_style="bold")
+    made = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(_escaped("–" if cell is None else str(cell)) for cell in row))
+        made.add_row(*(Text(_cell(cell)) for cell in row))
     STDOUT.print(made)
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return "–"
+        case datetime():
+            return shown_time(value)
+        case _:
+            return str(value)
+
+
+def shown_time(value: datetime) -> str:
+    """Return a time as people read it: to the second, UTC."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def percent(value: float | None) -> str | None:
@@ -55,7 +96,3 @@ def percent(value: float | None) -> str | None:
 
 def number(value: float | None, digits: int = 2) -> str | None:
     return None if value is None else f"{value:,.{digits}f}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")

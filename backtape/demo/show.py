@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backtape.cli.audit import show_audits
-from backtape.cli.backtests import show_results
+from backtape.cli.results import show_results
 from backtape.cli.output import STDERR, STDOUT, print_json, say, table
 from backtape.demo.drive import Submitted, follow, submit_all
 from backtape.demo.runs import LONG_BARS, LONG_DATASET, LONG_SEED, NOT_JSON

@@ -1,0 +1,76 @@
+"""This module holds the commands about this machine: demo, up, down, doctor."""
+
+import os
+from typing import Any
+
+import typer
+
+from backtape.cli.app import app
+from backtape.cli.output import DONE, JSON_OPTION, NO, print_json, say
+
+
+@app.command()
+def demo(
+    as_json: bool = JSON_OPTION,
+    keep: bool = typer.Option(False, "--keep", help="Leave everything running at the end.", envvar="KEEP"),
+) -> None:
+    """Show it all on this machine, from commands to proven results.
+
+    Starts Kafka, PostgreSQL and an S3 server in .backtape/, imports real market data, submits backtests over Kafka, cancels one,
+    and proves every result. Ends what it started, unless it is told to keep it; what `backtape up` started goes on.
+    """
+    from backtape.demo.show import run_demo
+    from backtape.local import LocalBacktape
+
+    was_up = any(service.is_running for service in LocalBacktape().stack.services)
+    raise typer.Exit(run_demo(as_json=as_json, keep=keep or was_up))
+
+
+@app.command()
+def up(workers: int = typer.Option(2, min=1, max=64, help="How many workers to run.")) -> None:
+    """Start servers and processes on this machine, and leave them running.
+
+    Kafka, PostgreSQL, an S3 server, workers, a projector and a compactor; state and logs are in .backtape/. What already runs
+    stays as it is.
+    """
+    from backtape.local import LocalBacktape
+    from backtape.prepare import prepare
+    from consumers.settings import load_settings
+
+    local = LocalBacktape(workers=workers)
+    endpoints = local.stack.start(report=say, detached=True)
+    os.environ.update(local.environment(endpoints))  # whatever other servers the environment names
+    prepare(load_settings(), report=say)
+    local.start_processes(endpoints, report=say, detached=True)
+    say("running; in this folder every command finds it: backtape submit SPEC.json, backtape list, backtape down")
+    say("for other programs:")
+    for name, value in endpoints.environment().items():
+        say(f"  export {name}={value}")
+
+
+@app.command()
+def down() -> None:
+    """Stop what `up` started; data and logs stay."""
+    from backtape.local import LocalBacktape
+
+    LocalBacktape().stop()
+    say("stopped")
+
+
+@app.command()
+def doctor(as_json: bool = JSON_OPTION) -> None:
+    """Say what is wrong on this machine, and what helps."""
+    from backtape.cli.doctor import examine_all, show
+
+    checks = examine_all()
+    if as_json:
+        print_json([_document(each) for each in checks])
+    else:
+        show(checks)
+    raise typer.Exit(DONE if all(each.ok or each.is_optional for each in checks) else NO)
+
+
+def _document(check: Any) -> dict[str, Any]:
+    return {
+        "name": check.name, "ok": check.ok, "is_optional": check.is_optional, "detail": check.detail, "remedy": check.remedy,
+    }  # fmt: skip
