@@ -88,7 +88,7 @@ def _failed(text: str, code: int) -> int:
 
 def _misused(error: Any) -> int:
     """Answer a wrong command line. (The classes of typer's errors are its own affair, their interface is click's.)"""
-    text = error.format_message()
+    text = error.format_message().replace("Value error, ", "")
     if not text or type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return NOT_TRIED
@@ -110,8 +110,20 @@ def settings() -> Any:
 
 def wait_for(coroutine: Coroutine[Any, Any, Answer]) -> Answer:
     """Run a coroutine to its end."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it says comes as an exception too, in our words
+    quieten_logs()
     return asyncio.run(coroutine)
+
+
+def quieten_logs() -> None:
+    """Leave stdout to the answer, and stderr to what a person must know."""
+    import structlog
+
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    # What aiokafka says comes as an exception too, in our words.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def read_spec(path: Path) -> dict[str, Any]:

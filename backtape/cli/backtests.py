@@ -121,13 +121,13 @@ def _print_sent(sent: Any, *, as_json: bool) -> None:
 @app.command()
 def status(
     backtest_id: str | None = typer.Argument(
-        None, metavar="[ID]", help="The backtest's id; without: how many backtests are in each state."
+        None, metavar="ID", help="The backtest's id; without: how many backtests are in each state."
     ),
     wait: bool = typer.Option(False, "--wait", help="Wait until it has ended; exit code 1 when it failed or was cancelled."),
     timeout: float | None = TIMEOUT,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Show one backtest, or the totals, as the read model has them."""
+    """Show one backtest as the read model has it, or totals."""
     from backtape.cli.results import show_backtest, show_totals
     from backtape.cli.waiting import read_backtest, wait_for_end
     from backtape.read_model import ReadModel
@@ -195,9 +195,10 @@ def report(
     output: Path | None = typer.Option(None, "-o", "--output", metavar="FILE", help="Where to write it; default: ID.html."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Write a backtest's report: one HTML file that needs nothing else.
+    """Write a backtest's report as one HTML file.
 
-    Everything in it follows from the log; the prices come from the very version of the data set that the run used.
+    It needs nothing else. Everything in it follows from the log; the prices come from the very version of the data set that the
+    run used.
     """
     from backtape.cli.report import bars_of
     from backtape.result import Result

@@ -13,7 +13,7 @@ def snapshot(
     once: bool = typer.Option(False, "--once", help="Snapshot every finished backtest of the log, then end."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Write the snapshots of finished backtests, as a job that ends.
+    """Snapshot finished backtests, as a job that ends.
 
     The service that does so all the time is `backtape compactor`. Both may run at once, and the job may be repeated: a run that
     has its snapshot is passed over. Exit code 1 when a run of the log could not be snapshotted because its log is broken.
@@ -43,7 +43,7 @@ def _progress(done: int, total: int) -> None:
 def dead_letters(
     limit: int = typer.Option(50, min=1, max=100_000, help="At most so many, newest first."), as_json: bool = JSON_OPTION
 ) -> None:
-    """Show what could not be read from the commands topic, and why."""
+    """Show what could not be read as a command, and why."""
     from backtape.read_model import ReadModel
 
     async def read() -> list[dict[str, Any]]:

@@ -14,24 +14,26 @@ def demo(
     as_json: bool = JSON_OPTION,
     keep: bool = typer.Option(False, "--keep", help="Leave everything running at the end.", envvar="KEEP"),
 ) -> None:
-    """Show it all on this machine, from commands to proven results.
+    """Show it all on this machine, from start to proof.
 
     Starts Kafka, PostgreSQL and an S3 server in .backtape/, imports real market data, submits backtests over Kafka, cancels one,
     and proves every result. Ends what it started, unless it is told to keep it; what `backtape up` started goes on.
     """
+    from backtape.cli.app import quieten_logs
     from backtape.demo.show import run_demo
     from backtape.local import LocalBacktape
 
+    quieten_logs()
     was_up = any(service.is_running for service in LocalBacktape().stack.services)
     raise typer.Exit(run_demo(as_json=as_json, keep=keep or was_up))
 
 
 @app.command()
 def up(workers: int = typer.Option(2, min=1, max=64, help="How many workers to run.")) -> None:
-    """Start servers and processes on this machine, and leave them running.
+    """Start servers and processes on this machine.
 
-    Kafka, PostgreSQL, an S3 server, workers, a projector and a compactor; state and logs are in .backtape/. What already runs
-    stays as it is.
+    They are left running: Kafka, PostgreSQL, an S3 server, workers, a projector and a compactor. State and logs are in
+    .backtape/. What already runs stays as it is.
     """
     from backtape.local import LocalBacktape
     from backtape.prepare import prepare

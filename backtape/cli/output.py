@@ -72,7 +72,12 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(Text(_cell(cell)) for cell in row))
-    STDOUT.print(made)
+    if STDOUT.is_terminal:
+        STDOUT.print(made)
+        return
+    with STDOUT.capture() as captured:
+        STDOUT.print(made)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _cell(value: object) -> str:

@@ -8,7 +8,7 @@ from backtape.cli.output import JSON_OPTION, fail, say
 
 @app.command()
 def audit(
-    backtest_id: str | None = typer.Argument(None, help="The backtest's id.", metavar="[ID]"),
+    backtest_id: str | None = typer.Argument(None, help="The backtest's id.", metavar="ID"),
     everything: bool = typer.Option(False, "--all", help="Every finished backtest of the read model."),
     as_json: bool = JSON_OPTION,
 ) -> None:

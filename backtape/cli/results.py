@@ -57,7 +57,9 @@ def show_backtest(row: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(row)
     else:
-        table(row["backtest_id"], ("field", "value"), [(name, _value(value)) for name, value in row.items() if value is not None])
+        known = [(name, _value(value)) for name, value in row.items() if value is not None and name != "spec"]
+        table(row["backtest_id"], ("field", "value"), known)
+        STDOUT.print("spec", json.dumps(row["spec"]), markup=False, soft_wrap=True)
 
 
 def _value(value: Any) -> Any:
