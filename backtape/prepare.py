@@ -5,13 +5,17 @@ from collections.abc import Callable
 
 from adapters.kafka import create_topics
 from consumers.settings import Settings
+from migrations import upgrade_async
 
 
 def prepare(settings: Settings, *, report: Callable[[str], None]) -> None:
     """Create the topics that are missing and bring the database to this version."""
-    created = asyncio.run(create_topics(settings.kafka, partitions=settings.partitions, replication=settings.replication))
-    report(f"kafka: {len(created)} topics created" if created else "kafka: topics are there")
-    from migrations import upgrade
+    asyncio.run(prepare_async(settings, report=report))
 
-    upgrade(settings.database_url)
+
+async def prepare_async(settings: Settings, *, report: Callable[[str], None]) -> None:
+    """Do what ``prepare`` does, inside a running event loop."""
+    created = await create_topics(settings.kafka, partitions=settings.partitions, replication=settings.replication)
+    report(f"kafka: {len(created)} topics created" if created else "kafka: topics are there")
+    await upgrade_async(settings.database_url)
     report("postgres: the read model is at this version")

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from adapters.clock import SystemClock
 from adapters.errors import RetryableError
-from adapters.kafka import KafkaLogReader, read_all
-from adapters.ports import Record, TopicPartition
+from adapters.kafka import KafkaLogReader
+from adapters.ports import TopicPartition
 from backtape.client import Client
 from backtape.data import generate_dataset, import_samples
 from backtape.local import ConsumerProcess
@@ -32,7 +33,8 @@ from consumers.settings import Settings, load_settings
 from consumers.wiring import blob_store
 from schemas.commit import decode_commit
 from schemas.receipts import Outcome, decode_receipt
-from schemas.topics import EVENTS, RECEIPTS, Topic
+from schemas.topics import EVENTS, RECEIPTS
+from tests.pipeline import look_again, processes, records_of
 
 LONG_BARS = 600_000
 PARTITIONS = 4
@@ -78,7 +80,7 @@ class Scene:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while await _patiently(self.appended) < start + GROWTH:
             assert time.monotonic() < deadline, "the log stands still: " + self.logs()
-            await asyncio.sleep(0)
+            await look_again()
 
     async def kill(self, service: Service) -> None:
         """SIGKILL a service in the middle of its work, and start it again."""
@@ -90,16 +92,8 @@ class Scene:
         """Stop a worker for longer than its session, so that another takes its partitions, and wake it."""
         await self.wait_for_growth()
         service.freeze()
-        await asyncio.sleep(SESSION_SECONDS + 2)  # nothing else than time ends a session
+        await SystemClock().sleep(SESSION_SECONDS + 2)  # nothing else than time ends a session
         service.thaw()
-
-    async def records(self, topic: Topic) -> list[Record]:
-        reader = KafkaLogReader(self.settings.kafka)
-        try:
-            name = self.settings.kafka.topic(topic)
-            return [record for number in range(PARTITIONS) async for record in read_all(reader, TopicPartition(name, number), 0)]
-        finally:
-            await reader.close()
 
     async def wait_for_end(self) -> None:
         """Wait until every run has ended, in SQL, with its snapshot announced."""
@@ -111,7 +105,7 @@ class Scene:
                 if len(rows) == len(self.submitted) and not open_runs:
                     return
                 assert time.monotonic() < deadline, f"{len(rows)} of {len(self.submitted)}, open: {open_runs}; {self.logs()}"
-                await asyncio.sleep(0)
+                await look_again()
 
     def logs(self) -> str:
         return "\n".join(f"--- {name}\n{process.log_tail()}" for name, process in self.processes.items())
@@ -158,36 +152,22 @@ def scene(make_stack: Callable[[], LocalStack], monkeypatch: pytest.MonkeyPatch,
         "projector-2": "projector",
         "compactor": "compactor",
     }
-    processes = {
-        name: ConsumerProcess(stack.state / name, role=role, name=name, environment=environment) for name, role in roles.items()
-    }
-    try:
-        for process in processes.values():
-            process.start()
-        yield Scene(stack, settings, processes)
-    finally:
-        for process in processes.values():
-            process.kill()
+    with processes(stack.state, environment, roles) as running:
+        yield Scene(stack, settings, running)
 
 
 async def test_nothing_is_lost_or_doubled_whatever_is_killed(scene: Scene) -> None:
     """After kills of every process and every server, logs, tables and snapshots are what a quiet run gives."""
-    processes, stack = scene.processes, scene.stack
+    ours, stack = scene.processes, scene.stack
     for victim in (
-        processes["worker-1"],
-        processes["projector-1"],
-        processes["compactor"],
-        stack.kafka,
-        stack.postgres,
-        stack.s3,
-        processes["projector-2"],
-    ):
+        ours["worker-1"], ours["projector-1"], ours["compactor"], stack.kafka, stack.postgres, stack.s3, ours["projector-2"],
+    ):  # fmt: skip
         await scene.submit(long=1, small=1)
         await scene.kill(victim)
     await scene.submit(long=2, small=2)
-    await scene.freeze(processes["worker-2"])
+    await scene.freeze(ours["worker-2"])
     await scene.submit(long=1, small=1)
-    await scene.kill(processes["worker-2"])
+    await scene.kill(ours["worker-2"])
     await scene.wait_for_end()
 
     await judge_log(scene)
@@ -202,7 +182,7 @@ async def test_nothing_is_lost_or_doubled_whatever_is_killed(scene: Scene) -> No
 async def judge_log(scene: Scene) -> None:
     """Each run's records are one chain from Accepted to one terminal event, and nothing beside or behind it."""
     by_key: dict[str, list[StoredCommit]] = defaultdict(list)
-    for record in await scene.records(EVENTS):
+    for record in await records_of(scene.settings, EVENTS):
         assert record.key is not None
         assert record.value is not None
         by_key[record.key.decode()].append(StoredCommit(decode_commit(record.value), record.value, record))
@@ -214,7 +194,7 @@ async def judge_log(scene: Scene) -> None:
 
 async def judge_receipts(scene: Scene) -> None:
     """Every command has one receipt that says accepted."""
-    receipts = [decode_receipt(record.value or b"") for record in await scene.records(RECEIPTS)]
+    receipts = [decode_receipt(record.value or b"") for record in await records_of(scene.settings, RECEIPTS)]
     assert sorted(str(receipt.backtest_id) for receipt in receipts) == sorted(scene.submitted)
     assert {receipt.outcome for receipt in receipts} == {Outcome.ACCEPTED}
 
