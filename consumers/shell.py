@@ -67,8 +67,14 @@ class KafkaMembership:
             self._subscriber.consumer.seek(KafkaTopicPartition(source.topic, source.partition), offset)
 
     async def rejoin(self) -> None:
-        await self._subscriber.stop()
-        await self._subscriber.start()
+        while True:
+            await self._subscriber.stop()
+            try:
+                await self._subscriber.start()
+                return
+            except KafkaError as error:  # no broker just now; a member that gave up here would own nothing for ever
+                log.warning("rejoin_waits", error=str(error))
+                await asyncio.sleep(CONNECT_RETRY_SECONDS)
 
     async def committed(self, source: TopicPartition) -> int | None:
         async with translated(f"read the committed offset of {source}"):
@@ -96,6 +102,7 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
             # Nothing is read until the loop has found out where to begin.
             self._shell.subscriber.consumer.pause(*assigned)
             await self._shell.loop.on_assigned({TopicPartition(each.topic, each.partition) for each in assigned})
+            self._shell.has_joined = True
 
 
 class Shell:
@@ -104,6 +111,8 @@ class Shell:
     def __init__(self, settings: Settings, role: Role) -> None:
         self.loop: Loop
         self.failure: BaseException | None = None
+        self.has_joined = False  # the group has told once which partitions are ours; they may be none
+        self._next_offsets: dict[KafkaTopicPartition, int] = {}
         self._settings = settings
         self._role = role
         self._server: uvicorn.Server | None = None
@@ -227,7 +236,20 @@ class Shell:
                 continue  # revoked since the fetch
             if position <= batch[-1].offset:
                 continue  # fetched before a seek: taken as it is, it would hide the records between
+            self._next_offsets[source] = batch[-1].offset + 1
             await self.loop.on_records(TopicPartition(source.topic, source.partition), [to_record(each) for each in batch])
+
+    def lag(self) -> dict[KafkaTopicPartition, int]:
+        """Return, per partition that is ours, how many offsets the last stable one is ahead of what the loop was given."""
+        consumer = self.subscriber.consumer
+        if consumer is None:
+            return {}
+        ends = {source: consumer.last_stable_offset(source) for source in consumer.assignment()}
+        return {
+            source: max(0, end - self._next_offsets[source])
+            for source, end in ends.items()
+            if end is not None and source in self._next_offsets
+        }
 
     # --- health ---------------------------------------------------------------------------------------------------
 
@@ -241,8 +263,7 @@ class Shell:
     def _readyz(self) -> Any:
         @get
         async def readyz(scope: Any) -> AsgiResponse:
-            consumer = self.subscriber.consumer
-            is_ready = self.subscriber.running and consumer is not None and self.failure is None and hasattr(self, "loop")
+            is_ready = self.subscriber.running and self.has_joined and self.failure is None
             return AsgiResponse(b"ready" if is_ready else b"not ready", status_code=200 if is_ready else 503)
 
         return readyz
@@ -275,6 +296,12 @@ class _LoopMetrics(Collector):
         measures: dict[str, float] = getattr(getattr(self._shell, "loop", None), "measures", dict)()
         for name, value in sorted(measures.items()):
             yield GaugeMetricFamily(f"backtape_{name}", name.replace("_", " "), value=value)
+        lag = GaugeMetricFamily(
+            "backtape_lag_records", "offsets between the last stable one and what was taken", labels=("topic", "partition")
+        )
+        for source, records in sorted(self._shell.lag().items()):
+            lag.add_metric((source.topic, str(source.partition)), records)
+        yield lag
 
 
 def run_role(settings: Settings, role: Role) -> int:

@@ -6,6 +6,7 @@ rows; the consumer group only says who reads what. The shell calls on_assigned, 
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 import structlog
 
@@ -63,6 +64,17 @@ class Projector:
         for counters in [self._past, *(each.counters for each in self.sources.values())]:
             total.add(counters)
         return total
+
+    def measures(self) -> dict[str, float]:
+        """Return what the shell exports."""
+        total = self.counters()
+        oldest = [each.oldest_ms for each in self.sources.values() if each.oldest_ms is not None]
+        return {
+            **{f"projector_{field.name}": getattr(total, field.name) for field in fields(total)},
+            "projector_sources": len(self.sources),
+            "projector_waiting_records": sum(each.waiting for each in self.sources.values()),
+            "projector_lag_seconds": max(0.0, (self._clock.now_ms() - min(oldest)) / 1_000) if oldest else 0.0,
+        }
 
     # --- the Loop port ------------------------------------------------------------------------------------------
 

@@ -84,6 +84,11 @@ class SourceLoop:
         """Records that have arrived and are not in a batch yet."""
         return len(self._inbox)
 
+    @property
+    def oldest_ms(self) -> int | None:
+        """Time of the oldest record that is not in a batch yet; None when there is none."""
+        return self._inbox[0].timestamp_ms if self._inbox else None
+
     async def run(self, resume_at: Callable[[int], None]) -> None:
         """Go on from where the tables are, until ``stop``. Raises FencedError, or what no waiting mends."""
         self.position = await self._patiently(self._open)

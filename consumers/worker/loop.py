@@ -11,7 +11,7 @@ import structlog
 from adapters.errors import FencedError
 from adapters.ports import Clock, Membership, Partition, Record, TopicPartition
 from consumers.simulation.runner import Runner
-from consumers.worker.partition import OwnedPartition, WorkerRules
+from consumers.worker.partition import OwnedPartition, Totals, WorkerRules
 
 log = structlog.get_logger()
 
@@ -41,6 +41,7 @@ class Worker:
         self._parked: dict[int, OwnedPartition] = {}  # given up in a rebalance that is not over: their simulations go on
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._rejoining: asyncio.Task[None] | None = None
+        self.totals = Totals()
         self._open_partition = open_partition
         self._membership = membership
         self._rules = rules
@@ -79,6 +80,21 @@ class Worker:
         self._parked.clear()
         await self._runner.close()
 
+    def measures(self) -> dict[str, float]:
+        """Return what the shell exports."""
+        owned = list(self.owned.values())
+        return {
+            "worker_partitions": len(owned),
+            "worker_runs_active": sum(each.slots_used for each in owned),
+            "worker_runs_queued": sum(each.waiting_runs for each in owned),
+            "worker_commands_waiting": sum(each.waiting_commands for each in owned),
+            "worker_commits": self.totals.commits,
+            "worker_commit_bytes": self.totals.bytes,
+            "worker_commands": self.totals.commands,
+            "worker_transactions": self.totals.transactions,
+            "worker_reopened_partitions": self.totals.reopened,
+        }
+
     # --- ownership ----------------------------------------------------------------------------------------------
 
     def _new_partition(self, number: int) -> OwnedPartition:
@@ -89,6 +105,7 @@ class Worker:
             clock=self._clock,
             new_log_id=self._new_log_id,
             on_change=self._fill_slots,
+            totals=self.totals,
         )
 
     async def _own(self, owned: OwnedPartition) -> None:

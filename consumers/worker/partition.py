@@ -62,6 +62,17 @@ class WorkerRules:
     accept_lost_commands: bool = False
 
 
+@dataclass(slots=True)
+class Totals:
+    """What a worker has done since its start, for its metrics."""
+
+    transactions: int = 0
+    commits: int = 0
+    bytes: int = 0
+    commands: int = 0
+    reopened: int = 0
+
+
 class OwnedPartition:
     """One partition, its runs and its queue."""
 
@@ -74,6 +85,7 @@ class OwnedPartition:
         clock: Clock,
         new_log_id: Callable[[], str],
         on_change: Callable[[], None],
+        totals: Totals,
     ) -> None:
         self.number = partition.number
         self.states: dict[BacktestId, RunState] = {}
@@ -83,6 +95,7 @@ class OwnedPartition:
         self._runner = runner
         self._clock = clock
         self._new_log_id = new_log_id
+        self._totals = totals
         self._on_change = on_change  # the worker looks for runs to start
         self._inbox: deque[Record] = deque()
         self._room = asyncio.Event()
@@ -111,6 +124,7 @@ class OwnedPartition:
                 await self._open(position)
                 await self._serve()
             except RetryableError as error:
+                self._totals.reopened += 1
                 log.warning("partition_reopens", partition=self.number, error=str(error))
                 await self._clock.sleep(REOPEN_SECONDS)
 
@@ -144,6 +158,14 @@ class OwnedPartition:
         if len(self._inbox) >= MAX_INBOX:
             self._room.clear()
         self._wake.set()
+
+    @property
+    def waiting_commands(self) -> int:
+        return len(self._inbox)
+
+    @property
+    def waiting_runs(self) -> int:
+        return len(self._queue)
 
     @property
     def slots_used(self) -> int:
@@ -319,6 +341,9 @@ class OwnedPartition:
 
     def _apply(self, plan: Plan, starting: Sequence[BacktestId]) -> None:
         """Let memory advance to what the log holds now."""
+        self._totals.transactions += 1
+        self._totals.commits += len(plan.commits)
+        self._totals.bytes += plan.bytes
         self.states.update(plan.states)
         self._is_topology_new = False
         for backtest_id in plan.forgotten:
@@ -326,6 +351,7 @@ class OwnedPartition:
         self._expired = []
         while plan.intake is not None and self._inbox and self._inbox[0].offset < plan.intake:
             self._inbox.popleft()
+            self._totals.commands += 1
         if len(self._inbox) < MAX_INBOX:
             self._room.set()
         for backtest_id in plan.accepted:
