@@ -256,6 +256,21 @@ async def test_a_cancel_ends_a_running_run_on_the_committed_head(system: System)
     await worker.until(lambda: system.is_finished("bt-2"))
 
 
+async def test_a_cancel_comes_before_what_the_run_has_delivered_but_nobody_has_appended(system: System) -> None:
+    """Both lie before the worker when it plans its transaction: nothing follows the cancellation."""
+    worker = system.worker()
+    await worker.assign(0, 1)
+    worker.runner.hold("bt-1")
+    system.send(submit("bt-1"))
+    await worker.until(lambda: worker.runner.starts("bt-1"))
+    await worker.turns(20)
+    worker.runner.release("bt-1")
+    system.send(cancel("bt-1"))
+    await worker.until(lambda: system.is_finished("bt-1"))
+    await worker.turns(50)
+    assert system.story("bt-1") == ["BacktestAccepted", "BacktestCancelled"]
+
+
 async def test_a_cancel_of_what_is_over_or_unknown_is_answered(system: System) -> None:
     """And a submit after a cancel is a repeat of what was cancelled."""
     worker = system.worker()

@@ -151,6 +151,32 @@ async def test_what_a_run_delivers_while_its_partition_is_away_is_kept(system: S
     assert worker.runner.starts("bt-1") == 1
 
 
+@pytest.mark.parametrize("computed", [1, 4])
+async def test_a_partition_that_was_elsewhere_meanwhile_goes_on_from_the_log(system: System, computed: int) -> None:
+    """A simulation that was kept goes on only if its own commits lead to the head that another owner has left."""
+    first, second = system.worker(), system.worker()
+    await first.assign(0, 1)
+    for member in (first, second):
+        member.runner.hold("bt-1")
+    system.send(submit("bt-1"))
+    await first.until(lambda: first.runner.starts("bt-1"))
+    first.runner.release("bt-1", 1)
+    await first.until(lambda: len(system.bodies("bt-1")) == 2)
+    await first.revoke()
+    first.runner.release("bt-1", computed - 1)
+    await second.assign(0, 1)
+    await second.until(lambda: second.runner.starts("bt-1"))
+    second.runner.release("bt-1", 2)
+    await second.until(lambda: len(system.bodies("bt-1")) == 4)
+    await second.revoke()
+    await first.assign(0, 1)
+    await first.turns(50)
+    first.runner.release("bt-1")
+    await first.until(lambda: system.is_finished("bt-1"))
+    assert system.story("bt-1")[-1] == "BacktestCompleted" and len(system.commits("bt-1")) == 5
+    assert first.runner.starts("bt-1") == (1 if computed == 4 else 2)
+
+
 @pytest.mark.parametrize("delivered", [0, 1, 2, 3])
 async def test_another_worker_runs_again_and_appends_only_what_is_missing(system: System, delivered: int) -> None:
     """Byte for byte as in a quiet run, wherever the first owner stopped; its simulation is ended."""
@@ -205,6 +231,18 @@ async def test_a_revocation_right_after_an_assignment_is_kept(system: System) ->
     assert not worker.worker.owned and not system.receipts
     await worker.assign(0, 1)
     await worker.until(lambda: system.is_finished("bt-1"))
+
+
+async def test_records_fetched_before_the_partition_was_opened_hide_none(system: System) -> None:
+    """What was on its way when the position was set again is read again from there, in order."""
+    worker = system.worker(partitions=1)
+    for name in ("bt-1", "bt-2"):
+        system.send(submit(name), partition=0)
+    await worker.assign(0)
+    late = system.log.records[TopicPartition(COMMANDS, 0)][1:]
+    await worker.worker.on_records(TopicPartition(COMMANDS, 0), late)
+    await worker.until(lambda: system.is_finished("bt-1", "bt-2"))
+    assert [receipt.offset for receipt in system.receipts] == [0, 1]
 
 
 async def test_a_killed_worker_leaves_nothing_behind_that_its_successor_misses(system: System) -> None:
@@ -297,6 +335,7 @@ async def test_a_cancel_reaches_a_run_that_hangs(system: System) -> None:
     system.send(cancel("bt-1"))
     await worker.until(lambda: system.is_finished("bt-1"))
     assert system.story("bt-1")[-1] == "BacktestCancelled"
+    assert worker.runner.simulations[0].is_killed
 
 
 # --- a partition that is not as it must be ---------------------------------------------------------------------------
