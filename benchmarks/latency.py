@@ -1,0 +1,78 @@
+"""This module measures how long one command takes while nothing else happens: into the status row, and to the run's end."""
+
+import asyncio
+import time
+
+import asyncpg
+
+from backtape.client import Client
+from backtape.data.samples import STOCKS
+from benchmarks.figures import Part, percentile
+from benchmarks.long_log import spec
+from benchmarks.scene import Scene, until
+
+LOOK_SECONDS = 0.000_5
+END_SECONDS = 30.0
+PAUSE_SECONDS = 0.03  # after a run's end, until all that follows from it is written
+
+SPEC = spec(STOCKS, "AAPL", "1d", "sma_cross", {"fast": 20, "slow": 100})
+SEEN = "SELECT extract(epoch FROM accepted_at)::float8 FROM backtape.backtests WHERE backtest_id = $1"
+ENDED = (
+    "SELECT extract(epoch FROM finished_at)::float8 FROM backtape.backtests WHERE backtest_id = $1 AND finished_at IS NOT NULL"
+)
+
+
+async def measure(scene: Scene, part: Part) -> None:
+    """Submit one small run after another, each when the one before has ended."""
+    scene.start("worker", "projector")
+    connection = await asyncpg.connect(scene.settings.database_url)
+    acknowledged, accepted, projected, ended = [], [], [], []
+    try:
+        async with Client(scene.settings) as client:
+            await _caught_up(client, connection)
+            for number in range(scene.sizes.commands):
+                backtest_id = f"latency-{number}"
+                began = time.time()
+                await client.submit(SPEC, backtest_id=backtest_id)
+                acknowledged.append(time.time() - began)
+                recorded = await _wait(connection, SEEN, backtest_id)
+                accepted.append(time.time() - began)
+                projected.append(time.time() - recorded)
+                await _wait(connection, ENDED, backtest_id)
+                ended.append(time.time() - began)
+                await asyncio.sleep(PAUSE_SECONDS)
+    finally:
+        await connection.close()
+    part.describe(
+        f"{len(accepted)} submits, one after another, of a run over {STOCKS} AAPL (daily); each when the one before had ended."
+        f" A query every {1000 * LOOK_SECONDS:g} ms looks for the row. Commit to row counts from the record's own time (written by"
+        " the worker before its transaction's end), with a resolution of a millisecond."
+    )
+    for name, values in (
+        ("command acknowledged by Kafka", acknowledged),
+        ("commit written to status row visible", projected),
+        ("command to status row", accepted),
+        ("command to the completed row of its run", ended),
+    ):
+        part.add(f"{name}, p50", 1000 * percentile(values, 0.5), "ms")
+        part.add(f"{name}, p99", 1000 * percentile(values, 0.99), "ms", f"longest {1000 * max(values):.1f} ms")
+
+
+async def _caught_up(client: Client, connection: asyncpg.Connection) -> None:
+    """Wait until a run comes through: the projector is past the long log, and the worker's zygote is warm."""
+    for number in range(3):
+        await client.submit(SPEC, backtest_id=f"warm-{number}")
+        await until(lambda key=f"warm-{number}": _is_there(connection, key), seconds=120)  # type: ignore[misc]
+
+
+async def _is_there(connection: asyncpg.Connection, backtest_id: str) -> bool:
+    return await connection.fetchval(ENDED, backtest_id) is not None
+
+
+async def _wait(connection: asyncpg.Connection, sql: str, backtest_id: str) -> float:
+    deadline = time.monotonic() + END_SECONDS
+    while (found := await connection.fetchval(sql, backtest_id)) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no row of {backtest_id} within {END_SECONDS:.0f} s")
+        await asyncio.sleep(LOOK_SECONDS)
+    return float(found)
