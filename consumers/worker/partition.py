@@ -6,11 +6,9 @@ then let the state in memory advance. After any doubt it fences and restores aga
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
 from itertools import islice
-from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -20,20 +18,12 @@ from adapters.ports import Clock, Headers, Partition, Record
 from consumers.simulation.runner import Runner
 from consumers.worker.active import ActiveRun
 from consumers.worker.plan import Plan, TopicNames
+from consumers.worker.run_book import RunBook, Waiting, read_state_records
 from engine.lifecycle import DAY_MS, MAX_ATTEMPTS, IntakeRules, advance, fail, finished
 from schemas.commit import EncodedCommit
 from schemas.events import FailureReason
 from schemas.ids import BacktestId
-from schemas.run_state import (
-    INTAKE_KEY,
-    TOPOLOGY_KEY,
-    RunState,
-    RunStatus,
-    Topology,
-    decode_intake,
-    decode_run_state,
-    decode_topology,
-)
+from schemas.run_state import RunState, RunStatus, Topology
 
 log = structlog.get_logger()
 
@@ -41,14 +31,6 @@ MAX_INBOX = 2_000  # records; beyond, the shell waits
 MAX_STEP_COMMANDS = 500  # commands in one transaction
 MAX_STEP_BYTES = 1024 * 1024  # of one transaction; longer ones would block every reader of the partition
 REOPEN_SECONDS = 0.5
-
-
-class Waiting(NamedTuple):
-    """A run that waits to start, in the order in which runs start: higher priority first, then who came first."""
-
-    negative_priority: int
-    accepted_offset: int
-    backtest_id: BacktestId
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +70,6 @@ class OwnedPartition:
         totals: Totals,
     ) -> None:
         self.number = partition.number
-        self.states: dict[BacktestId, RunState] = {}
         self.active: dict[BacktestId, ActiveRun] = {}
         self._partition = partition
         self._rules = rules
@@ -100,8 +81,7 @@ class OwnedPartition:
         self._inbox: deque[Record] = deque()
         self._room = asyncio.Event()
         self._next_intake: int | None = None
-        self._queue: list[Waiting] = []
-        self._ended_in_queue = 0  # entries of the queue whose run was cancelled; dropped when they come to its front
+        self._book = RunBook()
         self._starting: list[BacktestId] = []
         self._topology: Topology | None = None
         self._is_topology_new = False
@@ -165,7 +145,7 @@ class OwnedPartition:
 
     @property
     def waiting_runs(self) -> int:
-        return len(self._queue)
+        return self._book.waiting
 
     @property
     def slots_used(self) -> int:
@@ -173,21 +153,12 @@ class OwnedPartition:
 
     def first_waiting(self) -> Waiting | None:
         """Return the run that is to start next, or None."""
-        if self._is_stopping:
-            return None
-        while self._queue and not self._is_waiting(self._queue[0].backtest_id):
-            heappop(self._queue)  # cancelled while it waited
-            self._ended_in_queue -= 1
-        return self._queue[0] if self._queue else None
+        return None if self._is_stopping else self._book.first()
 
     def start_first(self) -> None:
         """Let the first waiting run begin: its attempt is recorded, then its simulation starts."""
-        self._starting.append(heappop(self._queue).backtest_id)
+        self._starting.append(self._book.take_first())
         self._wake.set()
-
-    def _is_waiting(self, backtest_id: BacktestId) -> bool:
-        state = self.states.get(backtest_id)
-        return state is not None and not state.status.is_finished and backtest_id not in self.active
 
     # --- opening ------------------------------------------------------------------------------------------------
 
@@ -211,7 +182,7 @@ class OwnedPartition:
             "partition_opened",
             partition=self.number,
             next_command=self._next_intake,
-            queued=len(self._queue),
+            queued=self._book.waiting,
             running=len(self.active),
         )
         position(self._next_intake)
@@ -219,21 +190,14 @@ class OwnedPartition:
 
     def _load(self, records: Sequence[Record]) -> int | None:
         """Rebuild the partition's memory from its state records, and return the recorded intake position."""
-        intake = None
-        self.states = {}
-        self._topology = None
-        for record in records:
-            key = (record.key or b"").decode()
-            value = record.value or b""
-            if key == INTAKE_KEY:
-                intake = decode_intake(value).next_offset
-            elif key == TOPOLOGY_KEY:
-                self._topology = decode_topology(value)
-            else:
-                self.states[BacktestId(key)] = decode_run_state(value)
+        restored = read_state_records(records)
+        self._topology = restored.topology
         self._check_topology()
-        self._reconcile_runs()
-        return intake
+        self._starting.clear()
+        self._keep_what_agrees(restored.states)
+        self._book.restore(restored.states, running=self.active)
+        self._expired = self._book.finished_before(self._clock.now_ms() - self._rules.intake.dedup_days * DAY_MS)
+        return restored.intake
 
     def _check_topology(self) -> None:
         self._is_topology_new = self._topology is None
@@ -245,32 +209,13 @@ class OwnedPartition:
                 f"the topics have {self._rules.partitions}: the number of partitions is fixed"
             )
 
-    def _reconcile_runs(self) -> None:
-        """Keep the simulations that the log agrees with; queue every other open run; note what may be forgotten."""
-        self._starting.clear()
+    def _keep_what_agrees(self, states: Mapping[BacktestId, RunState]) -> None:
+        """End the simulations that the log does not agree with; the others go on."""
         for backtest_id, run in list(self.active.items()):
-            state = self.states.get(backtest_id)
+            state = states.get(backtest_id)
             if state is None or state.status.is_finished or not run.reconcile(state.head):
                 run.kill()
                 del self.active[backtest_id]
-        self._queue = [
-            self._waiting(backtest_id)
-            for backtest_id, state in self.states.items()
-            if not state.status.is_finished and backtest_id not in self.active
-        ]
-        heapify(self._queue)
-        self._ended_in_queue = 0
-        oldest = self._clock.now_ms() - self._rules.intake.dedup_days * DAY_MS
-        self._expired = [
-            backtest_id
-            for backtest_id, state in self.states.items()
-            if state.finished_at_ms is not None and state.finished_at_ms < oldest
-        ]
-
-    def _waiting(self, backtest_id: BacktestId) -> Waiting:
-        state = self.states[backtest_id]
-        assert state.accepted_offset is not None, "an accepted run knows where its Accepted commit is"
-        return Waiting(-state.priority, state.accepted_offset, backtest_id)
 
     # --- one transaction after another ----------------------------------------------------------------------------
 
@@ -299,18 +244,17 @@ class OwnedPartition:
         assert self._topology is not None, "an opened partition has its topology"
         plan = Plan(
             names=self._rules.names,
-            before=self.states,
+            before=self._book.states,
             headers=(("log_id", self._topology.log_id.encode()),),
             machine=self._rules.machine,
             now_ms=self._clock.now_ms(),
             topology=self._topology if self._is_topology_new else None,
             forgotten=tuple(self._expired),
         )
-        queued = len(self._queue) - self._ended_in_queue
         for record in islice(self._inbox, MAX_STEP_COMMANDS):
             if plan.bytes >= MAX_STEP_BYTES:
                 break
-            plan.take_command(record, self._rules.intake, partitions=self._rules.partitions, queued=queued)
+            plan.take_command(record, self._rules.intake, partitions=self._rules.partitions, queued=self._book.waiting)
         for backtest_id in starting:
             self._plan_start(plan, backtest_id)
         for run in self.active.values():
@@ -344,19 +288,15 @@ class OwnedPartition:
         self._totals.transactions += 1
         self._totals.commits += len(plan.commits)
         self._totals.bytes += plan.bytes
-        self.states.update(plan.states)
         self._is_topology_new = False
-        for backtest_id in plan.forgotten:
-            self.states.pop(backtest_id, None)
         self._expired = []
         while plan.intake is not None and self._inbox and self._inbox[0].offset < plan.intake:
             self._inbox.popleft()
             self._totals.commands += 1
         if len(self._inbox) < MAX_INBOX:
             self._room.set()
-        for backtest_id in plan.accepted:
-            if not self.states[backtest_id].status.is_finished:
-                heappush(self._queue, self._waiting(backtest_id))
+        self._book.update(plan.states, not_waiting={*self.active, *self._starting, *plan.accepted})
+        self._book.forget(plan.forgotten)
         for backtest_id, commit in plan.commits:
             if backtest_id in self.active:
                 self.active[backtest_id].confirm(commit.head)
@@ -364,35 +304,29 @@ class OwnedPartition:
         self._on_change()
 
     def _settle(self, plan: Plan, starting: Sequence[BacktestId]) -> None:
-        """Start what was to start, and let go of what has ended."""
-        out_of_queue = {*self._starting, *plan.accepted}
+        """Queue what was accepted, start what was to start, and let go of what has ended."""
+        for backtest_id in plan.accepted:
+            if not plan.states[backtest_id].status.is_finished:
+                self._book.enqueue(backtest_id)
         for backtest_id in starting:
             self._starting.remove(backtest_id)
-            if not self.states[backtest_id].status.is_finished:
+            if not self._book.states[backtest_id].status.is_finished:
                 self._start(backtest_id)
         for backtest_id, state in plan.states.items():
-            if not state.status.is_finished:
-                continue
-            if backtest_id in self.active:
+            if state.status.is_finished and backtest_id in self.active:
                 self.active.pop(backtest_id).kill()
-            elif backtest_id not in out_of_queue:
-                self._ended_in_queue += 1
-        if 2 * self._ended_in_queue > len(self._queue):  # seldom enough to cost nothing, often enough to bound the queue
-            self._queue = [each for each in self._queue if self._is_waiting(each.backtest_id)]
-            heapify(self._queue)
-            self._ended_in_queue = 0
 
     def _requeue_crashed(self) -> None:
         """Let crashed runs wait for another attempt, once what they had delivered is in the log."""
         crashed = [backtest_id for backtest_id, run in self.active.items() if run.has_crashed and not run.pending]
         for backtest_id in crashed:
             del self.active[backtest_id]
-            heappush(self._queue, self._waiting(backtest_id))
+            self._book.enqueue(backtest_id)
         if crashed:
             self._on_change()
 
     def _start(self, backtest_id: BacktestId) -> None:
-        state = self.states[backtest_id]
+        state = self._book.states[backtest_id]
         run = self.active[backtest_id] = ActiveRun(backtest_id, state, wake=self._wake.set)
         run.start(state, read_commit=self._partition.read_commit, runner=self._runner, clock=self._clock)
 
