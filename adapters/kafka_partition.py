@@ -77,12 +77,16 @@ class KafkaPartition:
                 newest[record.key] = record
         return list(newest.values())
 
-    async def beginning_of_commands(self) -> int:
-        return await self._reader.beginning(TopicPartition(self._commands, self.number))
+    async def bounds_of_commands(self) -> tuple[int, int]:
+        source = TopicPartition(self._commands, self.number)
+        return await self._reader.beginning(source), await self._reader.end(source)
 
     async def read_commit(self, offset: int) -> Record:
         records = await self._reader.read(self._events, offset, max_records=1)
-        if not records or records[0].offset != offset:
+        if not records:
+            # A transaction's end is acknowledged before its markers are written: it is visible a moment later.
+            raise RetryableError(f"{self._events}: offset {offset} is not below the last stable offset yet")
+        if records[0].offset != offset:
             raise NotFoundError(f"{self._events}: there is no record at offset {offset}")
         return records[0]
 

@@ -100,8 +100,8 @@ class MemoryPartition:
                 newest[record.key] = record
         return list(newest.values())
 
-    async def beginning_of_commands(self) -> int:
-        return await self._reader.beginning(self._commands)
+    async def bounds_of_commands(self) -> tuple[int, int]:
+        return await self._reader.beginning(self._commands), await self._reader.end(self._commands)
 
     async def read_commit(self, offset: int) -> Record:
         found = [record for record in self._log.records.get(self._events, []) if record.offset == offset]

@@ -65,12 +65,15 @@ class Partition(Protocol):
         """Return the newest record of each key of the runs topic, as of the fence or later; tombstones left out."""
         ...
 
-    async def beginning_of_commands(self) -> int:
-        """Return the first offset that the commands topic still holds."""
+    async def bounds_of_commands(self) -> tuple[int, int]:
+        """Return the first offset that the commands topic still holds, and the one after its last."""
         ...
 
     async def read_commit(self, offset: int) -> Record:
-        """Return the record at this offset of the events topic, or raise NotFoundError."""
+        """Return the record at this offset of the events topic.
+
+        Raises NotFoundError, or RetryableError while the offset is not visible yet.
+        """
         ...
 
     async def transact(

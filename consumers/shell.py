@@ -6,6 +6,7 @@ before a seek is dropped (its records are read again from where the loop stands)
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ class Shell:
         self._role = role
         self._server: uvicorn.Server | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self.broker = KafkaBroker(settings.kafka_bootstrap, logger=None, allow_auto_create_topics=False)
+        self.broker = KafkaBroker(settings.kafka_bootstrap, logger=_library_log(), allow_auto_create_topics=False)
         self.subscriber = self._subscribe()
         registry = CollectorRegistry()
         registry.register(_LoopMetrics(self))
@@ -284,6 +285,13 @@ async def _raw_batch(messages: Any) -> Any:
 
 async def _raw_records(message: KafkaMessage) -> Any:
     return message.body
+
+
+def _library_log() -> logging.Logger:
+    """Return where FastStream reports errors of its poll, which would otherwise go unseen; its information is not ours."""
+    logger = logging.getLogger("backtape.faststream")
+    logger.setLevel(logging.ERROR)
+    return logger
 
 
 class _LoopMetrics(Collector):

@@ -24,10 +24,12 @@ from schemas.spec import parse_spec
 log = structlog.get_logger()
 
 MAX_PENDING_BYTES = 2 * 1024 * 1024  # of one run; beyond, its process waits at its pipe
-RETRY_SECONDS = 0.5
+FIRST_PAUSE_SECONDS = 0.01
+LONGEST_PAUSE_SECONDS = 1.0
 
 Found = TypeVar("Found")
 ReadCommit = Callable[[int], Awaitable[Record]]
+ReadBody = Callable[[], Awaitable[bytes]]
 
 
 class ActiveRun:
@@ -53,9 +55,21 @@ class ActiveRun:
 
     # --- the owner's side ---------------------------------------------------------------------------------------
 
-    def start(self, state: RunState, *, read_commit: ReadCommit, runner: Runner, clock: Clock) -> None:
-        """Begin the simulation; it continues the log where ``state`` says it ends."""
-        self._task = asyncio.create_task(self._guarded(state, read_commit, runner, clock), name=f"run {self.backtest_id}")
+    def start(self, state: RunState, *, accepted: bytes | None, read_commit: ReadCommit, runner: Runner, clock: Clock) -> None:
+        """Begin the simulation; it continues the log where ``state`` says it ends.
+
+        accepted : the body of the run's Accepted commit, None: it is read back from the log
+        """
+
+        async def read() -> bytes:
+            if accepted is not None:
+                return accepted
+            assert state.accepted_offset is not None, "an accepted run knows where its Accepted commit is"
+            record = await read_commit(state.accepted_offset)
+            assert record.value is not None, "a commit has bytes"
+            return record.value
+
+        self._task = asyncio.create_task(self._guarded(state, read, runner, clock), name=f"run {self.backtest_id}")
 
     def confirm(self, head: Head) -> None:
         """Forget the pending commits up to the log's head."""
@@ -82,9 +96,9 @@ class ActiveRun:
 
     # --- the simulation's side ------------------------------------------------------------------------------------
 
-    async def _guarded(self, state: RunState, read_commit: ReadCommit, runner: Runner, clock: Clock) -> None:
+    async def _guarded(self, state: RunState, read: ReadBody, runner: Runner, clock: Clock) -> None:
         try:
-            ending = await self._follow(state, read_commit, runner, clock)
+            ending = await self._follow(state, read, runner, clock)
             if ending is not None:
                 self._judge(ending)
         except asyncio.CancelledError:
@@ -98,9 +112,9 @@ class ActiveRun:
                 self._simulation.kill()
             self._wake()
 
-    async def _follow(self, state: RunState, read_commit: ReadCommit, runner: Runner, clock: Clock) -> Ending | None:
+    async def _follow(self, state: RunState, read: ReadBody, runner: Runner, clock: Clock) -> Ending | None:
         """Take frames until the process says why it ends, or ends without saying."""
-        job = await self._job(state, read_commit, clock)
+        job = await self._job(state, read, clock)
         limit = parse_spec(job.spec).limits.seconds
         simulation = self._simulation = await _patiently(lambda: runner.start(job), clock)
         left: float | None = None  # the time limit counts from DataReady, and only while we wait for the process
@@ -122,22 +136,19 @@ class ActiveRun:
             if self._take(frame):
                 return None
 
-    async def _job(self, state: RunState, read_commit: ReadCommit, clock: Clock) -> Job:
-        """Read the run's spec back from its Accepted commit: a waiting run keeps nothing but an offset."""
-        offset = state.accepted_offset
-        assert offset is not None, "an accepted run knows where its Accepted commit is"
-        record = await _patiently(lambda: read_commit(offset), clock)
-        assert record.value is not None, "a commit has bytes"
-        commit = decode_commit(record.value)
+    async def _job(self, state: RunState, read: ReadBody, clock: Clock) -> Job:
+        """Take the run's spec from its Accepted commit: a waiting run keeps nothing but an offset."""
+        body = await _patiently(read, clock)
+        commit = decode_commit(body)
         accepted = commit.events[0]
         assert isinstance(accepted, BacktestAccepted) and commit.backtest_id == self.backtest_id, (
             "the offset is the Accepted commit's"
         )
-        body_head = Head(number=commit.number, sequence=commit.last_sequence, digest=sha256(record.value))
+        head = Head(number=commit.number, sequence=commit.last_sequence, digest=sha256(body))
         return Job(
             backtest_id=self.backtest_id,
             spec=accepted.spec,
-            accepted=body_head,
+            accepted=head,
             known=state.head,
             data_version=state.data_version,
             data_digest=state.data_digest,
@@ -179,9 +190,11 @@ class ActiveRun:
 
 async def _patiently(call: Callable[[], Awaitable[Found]], clock: Clock) -> Found:
     """Call again while what is outside is out of reach; the run waits."""
+    pause = FIRST_PAUSE_SECONDS
     while True:
         try:
             return await call()
         except RetryableError as error:
-            log.warning("run_start_waits", error=str(error))
-            await clock.sleep(RETRY_SECONDS)
+            log.debug("run_start_waits", error=str(error))
+            await clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

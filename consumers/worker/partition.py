@@ -31,6 +31,9 @@ MAX_INBOX = 2_000  # records; beyond, the shell waits
 MAX_STEP_COMMANDS = 500  # commands in one transaction
 MAX_STEP_BYTES = 1024 * 1024  # of one transaction; longer ones would block every reader of the partition
 REOPEN_SECONDS = 0.5
+MAX_LOOKS_BEYOND_END = 20  # times REOPEN_SECONDS: ten seconds
+SWEEP_SECONDS = 3_600.0  # between two looks for runs that may be forgotten
+MAX_FRESH_BYTES = 8 * 1024 * 1024  # of Accepted commits that are kept for runs that start at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,10 @@ class OwnedPartition:
         self._wake = asyncio.Event()
         self._is_stopping = False
         self._openings = 0
+        self._looks_beyond_end = 0
+        self._swept = 0.0
+        self._fresh: dict[BacktestId, bytes] = {}  # bodies of Accepted commits whose run is likely to start at once
+        self._fresh_bytes = 0
 
     # --- called by the worker -------------------------------------------------------------------------------------
 
@@ -169,13 +176,7 @@ class OwnedPartition:
         self._openings += 1
         await self._partition.fence()
         intake = self._load(await self._partition.restore())
-        beginning = await self._partition.beginning_of_commands()
-        if intake is not None and intake < beginning and not self._rules.accept_lost_commands:
-            raise IntegrityError(
-                f"partition {self.number}: commands {intake} to {beginning - 1} were deleted by Kafka before a worker read them; "
-                "set BACKTAPE_ACCEPT_LOST_COMMANDS=true to go on without them"
-            )
-        self._next_intake = max(intake or 0, beginning)
+        self._next_intake = await self._first_command(intake)
         self._room.set()
         self._wake.set()
         log.info(
@@ -188,6 +189,25 @@ class OwnedPartition:
         position(self._next_intake)
         self._on_change()
 
+    async def _first_command(self, intake: int | None) -> int:
+        """Return where to read on, after checking that the commands topic is still the one that was read before."""
+        beginning, end = await self._partition.bounds_of_commands()
+        if intake is None:
+            return beginning
+        if intake < beginning and not self._rules.accept_lost_commands:
+            raise IntegrityError(
+                f"partition {self.number}: commands {intake} to {beginning - 1} were deleted by Kafka before a worker read them; "
+                "set BACKTAPE_ACCEPT_LOST_COMMANDS=true to go on without them"
+            )
+        if intake > end:
+            self._looks_beyond_end += 1
+            problem = f"partition {self.number}: commands were read up to {intake}, the topic ends at {end}: it was made again"
+            if self._looks_beyond_end < MAX_LOOKS_BEYOND_END:  # a new leader may not know its end yet
+                raise RetryableError(problem)
+            raise IntegrityError(f"{problem}; restore the commands topic, or make all topics again")
+        self._looks_beyond_end = 0
+        return max(intake, beginning)
+
     def _load(self, records: Sequence[Record]) -> int | None:
         """Rebuild the partition's memory from its state records, and return the recorded intake position."""
         restored = read_state_records(records)
@@ -196,8 +216,13 @@ class OwnedPartition:
         self._starting.clear()
         self._keep_what_agrees(restored.states)
         self._book.restore(restored.states, running=self.active)
-        self._expired = self._book.finished_before(self._clock.now_ms() - self._rules.intake.dedup_days * DAY_MS)
+        self._sweep()
         return restored.intake
+
+    def _sweep(self) -> None:
+        """Note which finished runs may be forgotten; the next transaction does it."""
+        self._swept = self._clock.monotonic()
+        self._expired = self._book.finished_before(self._clock.now_ms() - self._rules.intake.dedup_days * DAY_MS)
 
     def _check_topology(self) -> None:
         self._is_topology_new = self._topology is None
@@ -229,6 +254,8 @@ class OwnedPartition:
     async def _step(self) -> bool:
         """Plan, commit, apply. False when there was nothing to do."""
         self._requeue_crashed()
+        if self._clock.monotonic() - self._swept > SWEEP_SECONDS:
+            self._sweep()
         starting = list(self._starting)
         plan = self._plan(starting)
         if plan.is_empty:
@@ -308,12 +335,16 @@ class OwnedPartition:
         for backtest_id in plan.accepted:
             if not plan.states[backtest_id].status.is_finished:
                 self._book.enqueue(backtest_id)
+                self._keep_fresh(backtest_id, plan.commits[plan.accepted[backtest_id]][1].body)
         for backtest_id in starting:
             self._starting.remove(backtest_id)
             if not self._book.states[backtest_id].status.is_finished:
                 self._start(backtest_id)
         for backtest_id, state in plan.states.items():
-            if state.status.is_finished and backtest_id in self.active:
+            if not state.status.is_finished:
+                continue
+            self._fresh_bytes -= len(self._fresh.pop(backtest_id, b""))
+            if backtest_id in self.active:
                 self.active.pop(backtest_id).kill()
 
     def _requeue_crashed(self) -> None:
@@ -328,7 +359,15 @@ class OwnedPartition:
     def _start(self, backtest_id: BacktestId) -> None:
         state = self._book.states[backtest_id]
         run = self.active[backtest_id] = ActiveRun(backtest_id, state, wake=self._wake.set)
-        run.start(state, read_commit=self._partition.read_commit, runner=self._runner, clock=self._clock)
+        body = self._fresh.pop(backtest_id, None)
+        self._fresh_bytes -= len(body or b"")
+        run.start(state, accepted=body, read_commit=self._partition.read_commit, runner=self._runner, clock=self._clock)
+
+    def _keep_fresh(self, backtest_id: BacktestId, body: bytes) -> None:
+        """Keep an Accepted commit for the run's start, within a bound; others are read back from the log."""
+        if self._fresh_bytes + len(body) <= MAX_FRESH_BYTES:
+            self._fresh[backtest_id] = body
+            self._fresh_bytes += len(body)
 
 
 def _state_after(state: RunState, commit: EncodedCommit, run: ActiveRun) -> RunState:

@@ -17,6 +17,7 @@ from adapters.ports import LogReader, Partition, TopicPartition, Write
 from backtape.stack import Endpoints
 from schemas.partitioning import home_partition
 from schemas.topics import COMMANDS, EVENTS, RUNS, TOPICS
+from tests.pipeline import look_again
 
 PARTITIONS = 3
 GROUP = "test.worker"
@@ -34,6 +35,11 @@ class Log:
         return self.names[name]
 
     names: dict[str, str]
+
+    async def visible(self, topic: str, number: int, offset: int) -> None:
+        """Wait until a committed record can be read: a transaction's end is acknowledged before its markers are written."""
+        while await self.reader.end(TopicPartition(self.names[topic], number)) <= offset:
+            await look_again()
 
 
 @pytest.fixture(params=["memory", "kafka"])
@@ -87,6 +93,8 @@ async def test_a_transaction_appends_everything_on_its_own_partition(log: Log) -
     writes = [Write(log.names["events"], b"a", b"one"), Write(log.names["events"], b"a", b"two", (("log_id", b"x"),))]
     offsets = await partition.transact(writes, then, intake=7)
     assert seen == [offsets]
+    await log.visible("events", 1, offsets[-1])
+    await log.visible("runs", 1, 0)
     records = await log.reader.read(TopicPartition(log.names["events"], 1), 0)
     assert [(record.offset, record.value, record.headers) for record in records] == [
         (offsets[0], b"one", ()),
@@ -105,7 +113,8 @@ async def test_a_later_owner_fences_an_earlier_one(log: Log) -> None:
     await second.fence()
     with pytest.raises(FencedError):
         await first.transact([Write(log.names["events"], b"a", b"too late")])
-    await second.transact([Write(log.names["events"], b"a", b"second")])
+    (offset,) = await second.transact([Write(log.names["events"], b"a", b"second")])
+    await log.visible("events", 0, offset)
     assert await all_of(log, "events", 0) == [b"first", b"second"]
 
 
