@@ -373,6 +373,18 @@ async def test_commands_that_kafka_deleted_unread_end_the_process(system: System
     await told.until(lambda: len(system.receipts) == 2)
 
 
+async def test_a_commands_topic_that_was_made_again_ends_the_process(system: System) -> None:
+    """Its offsets begin anew: read on from the recorded one, every command would be passed over in silence."""
+    await consume_one(system)
+    home = TopicPartition(COMMANDS, system.home("bt-1"))
+    system.log.records[home] = []
+    system.log.next_offsets[home] = 0
+    later = system.worker()
+    await later.assign(0, 1)
+    error = await failed(later)
+    assert isinstance(error, IntegrityError) and "read up to 1, the topic ends at 0" in str(error)
+
+
 async def test_another_number_of_partitions_ends_the_process(system: System) -> None:
     """Keys would have other homes: a backtest would get a second life beside its first."""
     await consume_one(system)
@@ -405,3 +417,15 @@ async def test_what_finished_before_the_dedup_window_is_forgotten(system: System
     system.send(cancel("bt-1", issued_at="2026-02-05T00:00:00Z"))
     await later.until(lambda: len(system.receipts) == 2)
     assert system.outcomes("bt-1")[-1] == "rejected: unknown_backtest"
+
+
+async def test_a_worker_forgets_while_it_runs(system: System) -> None:
+    """An owner that never gives its partition up still forgets what is over."""
+    worker = system.worker()
+    await worker.assign(0, 1)
+    system.send(submit("bt-1"))
+    await worker.until(lambda: system.is_finished("bt-1"))
+    system.clock.ms += 31 * 86_400_000
+    system.send(submit("bt-2", issued_at="2026-02-05T00:00:00Z"), partition=system.home("bt-1"))
+    system.send(cancel("bt-1", issued_at="2026-02-05T00:00:00Z"))
+    await worker.until(lambda: system.state("bt-1") is None)
