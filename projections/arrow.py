@@ -39,9 +39,17 @@ def to_batch(table: Table, rows: Sequence[Row], *, form: Form, names: tuple[str,
     rows : tuples in the order of the table's columns, or of ``names``; a StrEnum counts as its text
     Raises pyarrow.ArrowException or OverflowError for a value that its column can't hold.
     """
-    schema = schema_of(table, form=form, names=names)
     # One comprehension for each column: transposing by zip(*rows) takes three times as long.
-    arrays = [_array([row[place] for row in rows], field) for place, field in enumerate(schema)]
+    places = range(len(names) if names else len(table.columns))
+    return columns_to_batch(table, [[row[place] for row in rows] for place in places], form=form, names=names)
+
+
+def columns_to_batch(
+    table: Table, columns: Sequence[list[Any]], *, form: Form, names: tuple[str, ...] | None = None
+) -> pa.RecordBatch:
+    """Do what ``to_batch`` does, with one list for each column."""
+    schema = schema_of(table, form=form, names=names)
+    arrays = [_array(values, field) for values, field in zip(columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -66,7 +74,9 @@ def _floor_to_microseconds(nanoseconds: pa.Array) -> pa.Array:
 
 
 def _without_nul(array: pa.Array) -> pa.Array:
-    if pc.any(pc.match_substring(array, "\0")).as_py():
+    # In UTF-8 a zero byte is always a NUL: one look through the whole column's bytes finds any.
+    text = array.buffers()[2]
+    if text is not None and b"\0" in memoryview(text).tobytes():
         return pc.replace_substring(array, "\0", _NUL_REPLACEMENT)
     return array
 

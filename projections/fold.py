@@ -19,7 +19,7 @@ from projections.backtests import BacktestState
 from projections.errors import FoldError
 from projections.orders import OrderState
 from projections.positions import PositionState
-from projections.rows import Rows, touch
+from projections.rows import MARK_COLUMNS, Change, Rows, touch
 from projections.source import Source
 from projections.tables import RUN_TABLES
 from schemas.commit import Commit, Head, decode_commit, follow
@@ -88,8 +88,10 @@ class RunFold:
             run = self.run = self._begin(commit.events[0], source)
         elif run.is_finished:
             raise FoldError(f"commit {commit.number} comes after the end of its run")
+        # The chain holds: every event is the next one, none was folded before.
         for event in commit.events:
-            self._evolve(run, event, source, rows)
+            _FOLDS[type(event)](self, run, event, source, rows)
+        run.last_sequence = head.sequence
         run.last_number = head.number
         run.chain_head = head.digest
         touch(run, rows.backtests)
@@ -156,15 +158,18 @@ class RunTables:
     """All rows of one run, by table."""
 
     def __init__(self, rows: Rows) -> None:
-        self._rows = {change.table.name: change.rows for change in rows.changes()}
+        self._changes: dict[str, Change] = {change.table.name: change for change in rows.changes()}
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         """Return a table's rows as tuples in the order of its columns; times are int64 nanoseconds."""
-        return self._rows.get(table, [])
+        change = self._changes.get(table)
+        return change.rows if change is not None else []
 
     def table(self, name: str, form: Form = "full") -> pa.Table:
         """Return one table, in the order of its events, typed as projections/arrow.py says."""
-        return pa.Table.from_batches([to_batch(_TABLES[name], self.rows(name), form=form)])
+        change = self._changes.get(name)
+        batch = change.batch(form) if change is not None else to_batch(_TABLES[name], [], form=form)
+        return pa.Table.from_batches([batch])
 
 
 _TABLES = {table.name: table for table in RUN_TABLES}
@@ -246,7 +251,7 @@ def _order_changed(
 
 def _order_filled(fold: RunFold, run: BacktestState, event: OrderFilled, source: Source, rows: Rows) -> None:
     run.fills += 1
-    rows.fills.append(orders.fill_row(fold.backtest_id, event))
+    rows.fills.append((fold.backtest_id, event))
     state = fold.order(event.order_id)
     if state is not None:
         orders.filled(state, event)
@@ -281,7 +286,7 @@ def _position_closed(fold: RunFold, run: BacktestState, event: PositionClosed, s
     run.trades += 1
     touch(state, rows.positions)
     rows.position_history.append(state.history_row("closed"))
-    rows.trades.append(positions.trade_row(fold.backtest_id, event))
+    rows.trades.append((fold.backtest_id, event))
 
 
 def _split_applied(fold: RunFold, run: BacktestState, event: SplitApplied, source: Source, rows: Rows) -> None:
@@ -327,15 +332,13 @@ def _account_event(
 
 
 def _equity_marked(fold: RunFold, run: BacktestState, event: EquityMarked, source: Source, rows: Rows) -> None:
-    try:
-        marks = list(zip(event.times_ns, event.equity, event.cash, event.exposure, event.drawdown, strict=True))
-    except ValueError as error:
-        raise FoldError(f"the columns of EquityMarked differ in length: {error}") from error
-    if not marks:
+    lengths = {name: len(getattr(event, name)) for name in MARK_COLUMNS}
+    if len(set(lengths.values())) > 1:
+        raise FoldError(f"the columns of EquityMarked differ in length: {lengths}")
+    if not event.times_ns:
         return
-    backtest_id = fold.backtest_id
-    rows.equity += [(backtest_id, mark, *values) for mark, values in enumerate(marks, run.last_mark + 1)]
-    run.last_mark += len(marks)
+    rows.marks.append((fold.backtest_id, run.last_mark + 1, event))
+    run.last_mark += len(event.times_ns)
     run.equity = event.equity[-1]
 
 

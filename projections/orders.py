@@ -1,11 +1,9 @@
 """This module folds order events into the rows of ``orders`` and ``fills``."""
 
-from operator import attrgetter
+from typing import Any, cast
 
 import msgspec
 
-from projections.arrow import Row
-from projections.tables import ORDERS, changing
 from schemas.events import (
     OrderCancelled,
     OrderExpired,
@@ -44,36 +42,63 @@ class OrderState(msgspec.Struct):
     is_new: bool = False
     is_touched: bool = False
 
-    def row(self) -> Row:
-        event = self.submitted
-        assert event is not None, "a new row knows its order"
-        return (
-            self.backtest_id, self.order_id, event.sequence, event.time_ns, event.symbol, event.side,
-            event.order_type, event.time_in_force, event.expires_ns, event.post_only, event.reduce_only,
-            event.oco_group, event.parent_order_id, event.tag, *_CHANGING(self),
-        )  # fmt: skip
 
-    def change(self) -> Row:
-        return (self.backtest_id, self.order_id, *_CHANGING(self))
+def columns(states: list[OrderState]) -> list[list[Any]]:
+    """Return the columns of ``orders`` for orders that have no row yet."""
+    events = cast(list[OrderSubmitted], [state.submitted for state in states])  # a new row knows its order
+    return [
+        [state.backtest_id for state in states],
+        [state.order_id for state in states],
+        [event.sequence for event in events],
+        [event.time_ns for event in events],
+        [event.symbol for event in events],
+        [event.side for event in events],
+        [event.order_type for event in events],
+        [event.time_in_force for event in events],
+        [event.expires_ns for event in events],
+        [event.post_only for event in events],
+        [event.reduce_only for event in events],
+        [event.oco_group for event in events],
+        [event.parent_order_id for event in events],
+        [event.tag for event in events],
+        *_changing_columns(states),
+    ]
 
 
-_CHANGING = attrgetter(*changing(ORDERS))
+def changed_columns(states: list[OrderState]) -> list[list[Any]]:
+    """Return the key and the columns that change, for orders that have a row."""
+    return [[state.backtest_id for state in states], [state.order_id for state in states], *_changing_columns(states)]
+
+
+def _changing_columns(states: list[OrderState]) -> list[list[Any]]:
+    return [
+        [state.status for state in states],
+        [state.is_open for state in states],
+        [state.quantity for state in states],
+        [state.limit_price for state in states],
+        [state.stop_price for state in states],
+        [state.trail_amount for state in states],
+        [state.trail_percent for state in states],
+        [state.filled_quantity for state in states],
+        [state.leaves_quantity for state in states],
+        [state.average_fill_price for state in states],
+        [state.commission for state in states],
+        [state.fills for state in states],
+        [state.triggered_at for state in states],
+        [state.trigger_price for state in states],
+        [state.ended_at for state in states],
+        [state.reason for state in states],
+        [state.detail for state in states],
+        [state.last_sequence for state in states],
+    ]
 
 
 def submitted(backtest_id: str, event: OrderSubmitted) -> OrderState:
+    # By position, not by name: twice as fast, and a third of all events are orders.
     return OrderState(
-        backtest_id=backtest_id,
-        order_id=event.order_id,
-        quantity=event.quantity,
-        leaves_quantity=event.quantity,
-        last_sequence=event.sequence,
-        submitted=event,
-        limit_price=event.limit_price,
-        stop_price=event.stop_price,
-        trail_amount=event.trail_amount,
-        trail_percent=event.trail_percent,
-        is_new=True,
-    )
+        backtest_id, event.order_id, event.quantity, event.quantity, event.sequence, event, "working", True,
+        event.limit_price, event.stop_price, event.trail_amount, event.trail_percent, is_new=True,
+    )  # fmt: skip
 
 
 def rejected(state: OrderState, event: OrderRejected) -> None:
@@ -126,11 +151,23 @@ def filled(state: OrderState, event: OrderFilled) -> None:
         _end(state, event, "filled")
 
 
-def fill_row(backtest_id: str, event: OrderFilled) -> Row:
-    return (
-        backtest_id, event.fill_id, event.sequence, event.time_ns, event.order_id, event.symbol, event.side,
-        event.quantity, event.price, event.commission, event.leaves_quantity, event.is_maker,
-    )  # fmt: skip
+def fill_columns(fills: list[tuple[str, OrderFilled]]) -> list[list[Any]]:
+    """Return the columns of ``fills``."""
+    events = [event for _, event in fills]
+    return [
+        [backtest_id for backtest_id, _ in fills],
+        [event.fill_id for event in events],
+        [event.sequence for event in events],
+        [event.time_ns for event in events],
+        [event.order_id for event in events],
+        [event.symbol for event in events],
+        [event.side for event in events],
+        [event.quantity for event in events],
+        [event.price for event in events],
+        [event.commission for event in events],
+        [event.leaves_quantity for event in events],
+        [event.is_maker for event in events],
+    ]
 
 
 def _end(state: OrderState, event: OrderRejected | OrderCancelled | OrderExpired | OrderFilled, status: str) -> None:

@@ -23,7 +23,7 @@ from projections.errors import FoldError
 from projections.fold import RunFold
 from projections.messages import command_row, dead_letter_row, snapshot_row
 from projections.restore import ORDER_COLUMNS, POSITION_COLUMNS, RUN_COLUMNS, restore_folds
-from projections.rows import Kind, RowChange, Rows
+from projections.rows import Change, Kind, RowChange, Rows
 from projections.source import Source
 from projections.tables import COMMANDS, DEAD_LETTERS, QUARANTINE, SNAPSHOTS, key_of
 from schemas.commit import ChainError, Commit, decode_commit
@@ -176,7 +176,7 @@ class EventsProjection:
         self._evict(ids)
         return batch
 
-    def _fold(self, read: "Sequence[_Read]", poison: dict[int, str], counts: Counters) -> list[RowChange]:
+    def _fold(self, read: "Sequence[_Read]", poison: dict[int, str], counts: Counters) -> list[Change]:
         """Fold the commits in order. Raises _Poison for the first that does not fit, with the states half changed."""
         rows = Rows()
         set_aside: list[Row] = []
@@ -331,14 +331,14 @@ def _quarantine_row(record: Record, backtest_id: str | None, problem: object) ->
     return (record.topic, record.partition, record.offset, backtest_id, _recorded_ns(record), reason)
 
 
-def _batch(records: Sequence[Record], changes: Iterable[RowChange], counts: Counters) -> Batch:
-    writes = [_as_write(change) for change in changes if change.rows]
+def _batch(records: Sequence[Record], changes: Iterable[Change], counts: Counters) -> Batch:
+    writes = [_as_write(change) for change in changes if len(change)]
     counts.batches = 1
     counts.rows = sum(write.rows.num_rows for write in writes)
     return Batch(writes, counts)
 
 
-def _as_write(change: RowChange) -> TableWrite:
+def _as_write(change: Change) -> TableWrite:
     return TableWrite(change.table.name, change.kind, key_of(change.table), change.batch("sql"))
 
 
