@@ -259,8 +259,18 @@ class KafkaAppender:
         """Append one record, wait until Kafka has it, and return its offset. Without a partition the key's home is taken."""
         async with translated(f"append to {topic}"):
             producer = await self._started()
-            sent = await producer.send_and_wait(topic, key=key, value=value, partition=partition, headers=list(headers))
+            try:
+                sent = await producer.send_and_wait(topic, key=key, value=value, partition=partition, headers=list(headers))
+            except KafkaError:
+                await self._drop(producer)
+                raise
             return int(sent.offset)
+
+    async def _drop(self, producer: AIOKafkaProducer) -> None:
+        """Begin anew after an error: the lost record leaves a gap in the sequence, and Kafka refuses all that follows it."""
+        if self._producer is producer:
+            self._producer = None
+            await producer.stop()
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:

@@ -15,6 +15,11 @@ from schemas.partitioning import home_partition
 from schemas.receipts import MAX_DEAD_LETTER_BYTES, DeadLetterHeaders, Outcome, Reason, Receipt
 
 MAX_SHOWN = 256  # characters of a field that a receipt repeats
+# Key and headers. Compressed, megabytes of them pass the broker; what we write of them has to pass it again, and a record that is
+# forwarded must never be one that Kafka refuses: its partition would stand still. The topic's limit leaves room for this much.
+MAX_BESIDE_BYTES = 8 * 1024
+MAX_KEPT_KEY = 256  # bytes of a key that a receipt or a dead letter carries; an id has at most 128
+assert MAX_KEPT_KEY <= MAX_BESIDE_BYTES
 MAX_RECEIPT_DETAIL = 4_000
 
 
@@ -56,6 +61,7 @@ def read_command(record: Record, *, partitions: int) -> Reading:
     """Classify one record of the commands topic."""
     body = record.value or b""
     try:
+        _check_beside(record)
         document = parse_document(body)
     except (NotJsonError, TooLargeError) as error:
         return _dead(record, body, error)
@@ -74,6 +80,17 @@ def read_command(record: Record, *, partitions: int) -> Reading:
         detail = f"key {_shown_key(record.key)} is not the command's backtest_id {parsed.command.backtest_id!r}"
         return Refused(receipt_of(record, document, Outcome.REJECTED, Reason.KEY_MISMATCH, detail))
     return Readable(parsed)
+
+
+def _check_beside(record: Record) -> None:
+    size = len(record.key or b"") + sum(len(name.encode()) + len(value or b"") for name, value in record.headers)
+    if size > MAX_BESIDE_BYTES:
+        raise TooLargeError(f"key and headers: {size} bytes are not allowed: at most {MAX_BESIDE_BYTES}")
+
+
+def kept_key(record: Record) -> bytes:
+    """Return as much of a command's key as its receipt carries: all of it, where it is an id."""
+    return (record.key or b"")[:MAX_KEPT_KEY]
 
 
 def _reason(document: dict[str, Any], error: SchemaError) -> Reason:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from adapters.ports import Headers, Record, Write
-from consumers.worker.intake import Dead, Misrouted, Readable, Refused, read_command, receipt_of
+from consumers.worker.intake import Dead, Misrouted, Readable, Refused, kept_key, read_command, receipt_of
 from engine.lifecycle import IntakeRules, decide
 from schemas.commit import EncodedCommit
 from schemas.ids import BacktestId
@@ -63,7 +63,7 @@ class Plan:
         match reading:
             case Dead():
                 headers = (*self.headers, *reading.headers.to_kafka())
-                self._write(Write(self.names.dead_letters, record.key or b"", reading.value, headers))
+                self._write(Write(self.names.dead_letters, kept_key(record), reading.value, headers))
                 self._receipt(record, reading.receipt)
             case Misrouted():
                 self.forwarded.append((reading.home, record))
@@ -95,7 +95,7 @@ class Plan:
         self.bytes += len(commit.body)
 
     def _receipt(self, record: Record, receipt: Receipt) -> None:
-        self._write(Write(self.names.receipts, record.key or b"", encode_receipt(receipt), self.headers))
+        self._write(Write(self.names.receipts, kept_key(record), encode_receipt(receipt), self.headers))
 
     def _write(self, write: Write) -> None:
         self.others.append(write)
