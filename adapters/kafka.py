@@ -268,7 +268,8 @@ class KafkaAppender:
 
     async def _drop(self, producer: AIOKafkaProducer) -> None:
         """Begin anew after an error: the lost record leaves a gap in the sequence, and Kafka refuses all that follows it."""
-        if self._producer is producer:
+        is_current = self._producer is producer
+        if is_current:
             self._producer = None
             await producer.stop()
 

@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from backtape.cli.audit import show_audits
-from backtape.cli.results import show_results
 from backtape.cli.output import STDERR, STDOUT, print_json, say, table
+from backtape.cli.results import show_results
 from backtape.demo.drive import Submitted, follow, submit_all
 from backtape.demo.runs import LONG_BARS, LONG_DATASET, LONG_SEED, NOT_JSON
-from backtape.local import STATE, LocalBacktape, use_local_stack
+from backtape.local import STATE, LocalBacktape
 from backtape.proof.audit import Audit, audit_runs
 from backtape.proof.rerun import Verdict
 from consumers.settings import Settings, load_settings
@@ -36,8 +36,7 @@ def run_demo(*, as_json: bool, keep: bool) -> int:
         with _timed(seconds, "stack"):
             say("[1/5] starting Kafka, PostgreSQL and an S3 server on this machine")
             endpoints = local.stack.start(report=_indented, detached=keep)
-            os.environ.pop("BACKTAPE_KAFKA_BOOTSTRAP", None)
-            use_local_stack(STATE)
+            os.environ.update(local.environment(endpoints))  # whatever other servers the environment names
             settings = load_settings()
             _prepare(settings)
         with _timed(seconds, "data"):
