@@ -141,11 +141,16 @@ class ZygoteRunner:
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         with contextlib.suppress(OSError):  # a smaller pipe is only slower
             fcntl.fcntl(read_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=2 * MAX_FRAME_BYTES)
-        transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
-        )
+        output = os.fdopen(read_end, "rb", buffering=0)
+        try:
+            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(reader), output
+            )
+        except BaseException:
+            output.close()
+            os.close(write_end)
+            raise
         simulation = ForkedSimulation(reader, transport)
         self._running[number] = simulation
         try:
