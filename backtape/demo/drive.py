@@ -13,6 +13,7 @@ from backtape.client import Client, now
 from backtape.demo.runs import INVALID, NOT_JSON, RUNS, DemoRun
 from backtape.read_model import ReadModel
 from consumers.settings import Settings
+from schemas.partitioning import home_partition
 from schemas.topics import COMMANDS
 
 POLL_SECONDS = 0.2
@@ -27,7 +28,7 @@ class Submitted:
     suffix: str
     ids: dict[str, str] = field(default_factory=dict)  # the run's name -> backtest id
     rejected: str = ""
-    dead_key: str = ""
+    unreadable: tuple[int, int] = (0, 0)  # partition and offset of the message that is not JSON
     cancel_command: str = ""
     other_client: str = ""  # which library sent the command with the other hash
 
@@ -50,8 +51,9 @@ async def submit_all(settings: Settings, report: Callable[[str], None]) -> Submi
     try:
         sent.rejected = f"{INVALID.name}-{sent.suffix}"
         await appender.append(settings.kafka.topic(COMMANDS), sent.rejected.encode(), _command(sent.rejected, INVALID))
-        sent.dead_key = f"not-json-{sent.suffix}"
-        await appender.append(settings.kafka.topic(COMMANDS), sent.dead_key.encode(), NOT_JSON)
+        key = f"not-json-{sent.suffix}".encode()
+        home = home_partition(key, settings.partitions)
+        sent.unreadable = (home, await appender.append(settings.kafka.topic(COMMANDS), key, NOT_JSON, partition=home))
     finally:
         await appender.close()
     report(f"submitted {len(sent.ids)} backtests, one with an invalid spec, and one message that is not JSON")

@@ -18,12 +18,11 @@ from backtape.cli.audit import show_audits
 from backtape.cli.output import STDERR, STDOUT, print_json, say, table
 from backtape.cli.results import show_results
 from backtape.demo.drive import Submitted, follow, submit_all
-from backtape.demo.runs import LONG_BARS, LONG_DATASET, LONG_SEED, NOT_JSON
+from backtape.demo.runs import LONG_BARS, LONG_DATASET, LONG_SEED
 from backtape.local import STATE, LocalBacktape
 from backtape.proof.audit import Audit, audit_runs
 from backtape.proof.rerun import Verdict
 from consumers.settings import Settings, load_settings
-from schemas.ids import sha256
 
 Seconds = dict[str, float]
 
@@ -123,7 +122,9 @@ async def _facts(settings: Settings, sent: Submitted) -> dict[str, Any]:
         return {
             "events": sum(row["last_sequence"] for row in await model.named(sent.backtest_ids)),
             "commands": [row for each in (*sent.backtest_ids, sent.rejected) for row in reversed(await model.commands(each))],
-            "dead_letters": [row for row in await model.dead_letters() if row["sha256"] == sha256(NOT_JSON)],
+            "dead_letters": [
+                row for row in await model.dead_letters() if (row["partition"], row["command_offset"]) == sent.unreadable
+            ],
         }
 
 
