@@ -21,6 +21,8 @@ from adapters.ports import LogReader, Record, TopicPartition
 from schemas.topics import ARCHIVE, TOPICS, Topic, topic_name
 
 REQUEST_TIMEOUT_MS = 20_000
+VISIBLE_SECONDS = 20.0
+VISIBLE_POLL_SECONDS = 0.05
 POLL_MS = 200  # longest wait of one poll; a record that arrives ends it at once
 FETCH_BYTES = 8 * 1024 * 1024  # at most this much of one partition is prefetched
 MAX_SOURCES = 16  # partitions a reader keeps positioned at once
@@ -88,7 +90,15 @@ async def create_topics(address: KafkaAddress, *, partitions: int, replication: 
                 continue  # another process was faster; it used the same table
             _check_created(name, response)
             created.append(name)
+        await _until_visible(admin, {address.topic(topic) for topic in TOPICS})
         return created
+
+
+async def _until_visible(admin: AIOKafkaAdminClient, names: set[str]) -> None:
+    """Wait until brokers answer for the topics: a creation is acknowledged before that."""
+    async with asyncio.timeout(VISIBLE_SECONDS):
+        while names - {each["topic"] for each in await admin.describe_topics() if each["error_code"] == 0 and each["partitions"]}:
+            await asyncio.sleep(VISIBLE_POLL_SECONDS)
 
 
 def _check_partitions(name: str, found: int, wanted: int) -> None:

@@ -6,14 +6,29 @@ Nothing skips for lack of a server: where the stack cannot start, the tests that
 from __future__ import annotations
 
 import dataclasses
+import gc
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
 from backtape.stack import Endpoints, LocalStack
 from tests.shared_stack import JARS, new_folder, shared_stack
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep the garbage collector out of the reports.
+
+    In CPython 3.11 `ast.parse` breaks when a callback of the collector runs inside it (Hypothesis has one), and pytest parses the
+    source of every failed test: now and then a failure would end the whole run without a word about it.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
