@@ -97,7 +97,10 @@ async def create_topics(address: KafkaAddress, *, partitions: int, replication: 
 async def _until_visible(admin: AIOKafkaAdminClient, names: set[str]) -> None:
     """Wait until brokers answer for the topics: a creation is acknowledged before that."""
     async with asyncio.timeout(VISIBLE_SECONDS):
-        while names - {each["topic"] for each in await admin.describe_topics() if each["error_code"] == 0 and each["partitions"]}:
+        while True:
+            described = await admin.describe_topics()
+            if names <= {each["topic"] for each in described if each["error_code"] == 0 and each["partitions"]}:
+                return
             await asyncio.sleep(VISIBLE_POLL_SECONDS)
 
 
