@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -13,6 +14,7 @@ from backtape.cli.output import NO, NOT_TRIED, CommandError, fail, print_json, s
 
 Answer = TypeVar("Answer")
 
+ADDRESSES = ("BACKTAPE_KAFKA_BOOTSTRAP", "BACKTAPE_DATABASE_URL", "BACKTAPE_S3_URL")
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 app = typer.Typer(
@@ -63,7 +65,9 @@ def _run() -> int:
         return _failed(str(error), error.code)
     except EngineError as error:
         return _failed(str(error), NO)
-    except (AdapterError, StackError, SchemaError) as error:
+    except AdapterError as error:
+        return _failed(f"{error}{_hint()}", NOT_TRIED)
+    except (StackError, SchemaError) as error:
         return _failed(str(error), NOT_TRIED)
     except BrokenPipeError:  # the reader of a pipe has gone: `backtape events ID | head`
         sys.stdout = None  # the interpreter would try to flush it once more
@@ -84,6 +88,19 @@ def _failed(text: str, code: int) -> int:
     if "--json" in sys.argv:
         print_json({"error": " ".join(text.split())})
     return code
+
+
+def _hint() -> str:
+    """Say what helps where no server was named: the cause is then nearly always a local stack that does not run."""
+    from backtape.local import LocalBacktape
+
+    if any(name in os.environ for name in ADDRESSES):
+        return ""
+    servers = LocalBacktape().stack.services
+    missing = [server.name for server in servers if not server.is_running]
+    if len(missing) == len(servers):
+        return f" (none of {', '.join(ADDRESSES)} is set, and no local stack runs in this folder: `backtape up` starts one)"
+    return f" (of the local stack in this folder {', '.join(missing)} does not run: `backtape up` starts it)" if missing else ""
 
 
 def _misused(error: Any) -> int:

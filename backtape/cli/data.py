@@ -1,5 +1,7 @@
 """This module holds the commands about market data: import, generate, list, show."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +36,18 @@ def import_data(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Check bars and store them as an immutable version of a data set. What is wrong is named by row and column."""
-    from backtape.data import BadDataError, import_files
+    from backtape.data import import_files
     from schemas.market_data import Instrument
 
     columns = dict(each.partition("=")[::2] for each in column)
     symbols = symbol or [path.name.partition(".")[0] for path in paths]
     document = {"tick": tick, "lot": lot, "calendar": calendar}
-    instruments = [Instrument.model_validate({"symbol": name, **document}) for name in symbols]
-    try:
+    with _refusals():
+        instruments = [Instrument.model_validate({"symbol": name, **document}) for name in symbols]
         imported = import_files(
             _store(), paths, dataset=dataset, symbols=symbols, timeframe=timeframe, timezone=timezone, time_format=time_format,
             columns=columns or None, instruments=instruments, adjusted=adjusted, repair=repair,
         )  # fmt: skip
-    except BadDataError as error:
-        fail(str(error), NO)
     _show_imported(imported, as_json=as_json)
 
 
@@ -63,8 +63,27 @@ def generate(
     """Make seeded bars of any length, for long runs and load."""
     from backtape.data import generate_dataset
 
-    imported = generate_dataset(_store(), dataset=dataset, bars=bars, seed=seed, timeframe=timeframe, symbols=symbol)
+    with _refusals():
+        imported = generate_dataset(_store(), dataset=dataset, bars=bars, seed=seed, timeframe=timeframe, symbols=symbol)
     _show_imported(imported, as_json=as_json)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Bad data is a no; a wrong option means that nothing was tried."""
+    import pydantic
+
+    from backtape.data import BadDataError
+    from schemas.errors import field_error
+
+    try:
+        yield
+    except BadDataError as error:
+        fail(str(error), NO)
+    except pydantic.ValidationError as error:
+        fail(str(field_error(error)))
+    except ValueError as error:
+        fail(str(error))
 
 
 def _show_imported(imported: Any, *, as_json: bool) -> None:

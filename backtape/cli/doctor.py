@@ -15,9 +15,17 @@ _SERVERS = ("kafka", "postgres", "s3")
 
 
 def examine_all() -> list[Check]:
-    """Return the checks of the machine and the stack, then of our own processes."""
-    checks = [*examine(STATE), *_processes()]
-    return [dataclasses.replace(each, detail=_ESCAPES.sub("", each.detail)) for each in checks]
+    """Return the checks of the machine and the stack, then of our own processes.
+
+    Nothing running is a state like any other; a server missing beside others is not.
+    """
+    servers = LocalBacktape().stack.services
+    is_up = any(server.is_running for server in servers)
+    missing = {f"{server.name} process" for server in servers} if is_up else set()
+    return [
+        dataclasses.replace(each, detail=_ESCAPES.sub("", each.detail), is_optional=each.is_optional and each.name not in missing)
+        for each in (*examine(STATE), *_processes())
+    ]
 
 
 def _processes() -> list[Check]:
