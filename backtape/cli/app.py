@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from backtape.cli.output import NO, NOT_TRIED, CommandError, fail, print_json, say_error
+from backtape.cli.output import NO, NOT_TRIED, CommandError, fail, one_line, print_json, say_error
 
 Answer = TypeVar("Answer")
 
@@ -60,7 +60,7 @@ def _run() -> int:
 
     try:
         # typer gives the code of typer.Exit back, and nothing when a command just returned.
-        return int(app(standalone_mode=False) or 0)
+        return int(app(prog_name="backtape", standalone_mode=False) or 0)
     except CommandError as error:
         return _failed(str(error), error.code)
     except EngineError as error:
@@ -86,7 +86,7 @@ def _failed(text: str, code: int) -> int:
     """Tell a person on stderr, and a program that asked for JSON on stdout: there it is always exactly one document."""
     say_error(text)
     if "--json" in sys.argv:
-        print_json({"error": " ".join(text.split())})
+        print_json({"error": one_line(text)})
     return code
 
 

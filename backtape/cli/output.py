@@ -62,7 +62,12 @@ def say(text: str) -> None:
 
 def say_error(text: str) -> None:
     """Tell what went wrong, as one line on stderr."""
-    STDERR.print(Text("error:", style="red"), Text(" ".join(text.split())), soft_wrap=True)
+    STDERR.print(Text("error:", style="red"), Text(one_line(text)), soft_wrap=True)
+
+
+def one_line(text: str) -> str:
+    """Return the lines of a text in one."""
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip()).replace(":; ", ": ")
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
