@@ -57,7 +57,7 @@ class Scene:
         number = len(self.submitted)
         async with Client(self.settings) as client:
             for index in range(long):
-                spec = _spec("minutes", "SIM", "1m", "sma_cross", {"fast": 10 + index, "slow": 60 + number})
+                spec = _spec("minutes", "SIM", "1m", "sma_cross", {"fast": 40 + index, "slow": 240 + number})
                 self.submitted.append((await client.submit(spec, backtest_id=f"long-{number}-{index}")).backtest_id)
             for index in range(small):
                 strategy = ("sma_cross", "rsi_reversion", "donchian_breakout", "buy_and_hold")[(number + index) % 4]
