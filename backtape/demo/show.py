@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -189,7 +190,7 @@ def _try_next(local: LocalBacktape, sent: Submitted, rows: list[dict[str, Any]],
     snapshots = local.stack.s3.data / "backtape" / "backtests"
     psql = local.stack.postgres.psql
     start = "" if keep else "  .venv/bin/backtape up                                   # everything again, with this data\n"
-    query = f"read_parquet('{snapshots / example}/fills-*.parquet')"
+    query = f"read_parquet('{_file_of(snapshots / example, 'fills')}')"
     STDOUT.print("Snapshots lie here, one folder a run, each named by its manifest.json:")
     STDOUT.print(f"  s3://backtape/backtests/  =  {_relative(snapshots)}\n", soft_wrap=True)
     lines = (
@@ -201,6 +202,12 @@ def _try_next(local: LocalBacktape, sent: Submitted, rows: list[dict[str, Any]],
     )
     STDOUT.print("Try next:", style="bold")
     STDOUT.print(lines, markup=False, soft_wrap=True)
+
+
+def _file_of(folder: Path, table: str) -> Path:
+    """Return a table's file, as the run's manifest names it."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    return folder / next(Path(file["key"]).name for file in manifest["files"] if file["table"] == table)
 
 
 def _relative(path: Path) -> str:
