@@ -4,7 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 import asyncpg
 import pyarrow as pa
@@ -134,13 +135,18 @@ class Sessions:
 
 def encode_copy(rows: pa.RecordBatch) -> bytes:
     """Return the rows in the binary format of COPY."""
-    schema = rows.schema
+    encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(rows.schema, _builders(rows.schema))
+    return b"".join((encoder.write_header(), encoder.write_batch(rows), encoder.finish()))
+
+
+@cache
+def _builders(schema: pa.Schema) -> dict[str, Any]:
+    """Return what encodes each column. There are as many schemas as ways to write a table."""
     builders = {field.name: ArrowToPostgresBinaryEncoder.infer_encoder(field) for field in schema}
     for field in schema:
         if field.metadata and field.metadata.get(b"sql") == b"jsonb":
             builders[field.name] = encoders.StringEncoderBuilder.new_with_output(field, pgpq_schema.Jsonb())
-    encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(schema, builders)
-    return b"".join((encoder.write_header(), encoder.write_batch(rows), encoder.finish()))
+    return builders
 
 
 async def mapped(answer: Awaitable[T], *, is_decisive: bool = False) -> T:

@@ -62,10 +62,16 @@ def _array(values: list[Any], field: pa.Field) -> pa.Array:
         return _floor_to_microseconds(nanoseconds).view(kind)
     if pa.types.is_dictionary(kind):
         return pa.array(values, pa.string()).dictionary_encode().cast(kind)
-    array = pa.array(values, kind)
-    if pa.types.is_string(kind):
-        return _without_nul(array)
-    return array
+    if not pa.types.is_string(kind):
+        return pa.array(values, kind)
+    if _is_one_text(values):
+        return pa.repeat(_without_nul(pa.array(values[:1], kind))[0], len(values))
+    return _without_nul(pa.array(values, kind))
+
+
+def _is_one_text(values: list[Any]) -> bool:
+    """Say whether one text stands in every row, as a backtest's id often does: that is cheaper to see than to convert."""
+    return len(values) > 1 and values[0] is not None and values[0] is values[-1] and values.count(values[0]) == len(values)
 
 
 def _floor_to_microseconds(nanoseconds: pa.Array) -> pa.Array:

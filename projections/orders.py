@@ -15,7 +15,7 @@ from schemas.events import (
 )
 
 
-class OrderState(msgspec.Struct):
+class OrderState(msgspec.Struct, gc=False):
     """One row of ``orders``; fields are named as its columns. ``submitted`` is what no later event changes."""
 
     backtest_id: str

@@ -8,7 +8,7 @@ from projections.arrow import Row
 from schemas.events import PositionChanged, PositionClosed, PositionOpened, SplitApplied
 
 
-class PositionState(msgspec.Struct):
+class PositionState(msgspec.Struct, gc=False):
     """One row of ``positions``; fields are named as its columns."""
 
     backtest_id: str

@@ -152,74 +152,76 @@ class EventsProjection:
         self._quarantined.clear()
 
     async def project(self, records: Sequence[Record], *, refused: str | None = None) -> Batch:
-        with _no_collection():
-            read = [_read(record) for record in records]
-        ids = {each.backtest_id for each in read if each.backtest_id is not None}
-        poison = {each.record.offset: each.problem for each in read if each.problem is not None}
-        if refused is not None:
-            poison[records[0].offset] = refused
+        ids = {backtest_id for record in records if (backtest_id := _id_of(record)) is not None}
+        poison = {records[0].offset: refused} if refused is not None else {}
         while True:
             await self._load(ids)
             counts = Counters(records=len(records))
             try:
                 with _no_collection():
-                    batch = _batch(records, self._fold(read, poison, counts), counts)
+                    batch = _batch(records, self._fold(records, poison, counts), counts)
                 break
             except _Poison as found:
                 poison[found.offset] = found.problem
             except _UNFIT:
                 self._forget(ids)
                 await self._load(ids)
-                poison |= self._search(read, poison)
+                poison |= self._search(records, poison)
             # What was folded so far is of no use: read the state again, and leave the poison out.
             self._forget(ids)
         self._evict(ids)
         return batch
 
-    def _fold(self, read: "Sequence[_Read]", poison: dict[int, str], counts: Counters) -> list[Change]:
-        """Fold the commits in order. Raises _Poison for the first that does not fit, with the states half changed."""
+    def _fold(self, records: Sequence[Record], poison: dict[int, str], counts: Counters) -> list[Change]:
+        """Fold the commits in order. Raises _Poison for the first that does not fit, with the states half changed.
+
+        Each commit is decoded only here: its events are still in the processor's cache when they are folded.
+        """
         rows = Rows()
         set_aside: list[Row] = []
-        for each in read:
-            backtest_id = each.backtest_id
+        for record in records:
+            backtest_id = _id_of(record)
             if backtest_id in self._quarantined:
                 counts.skipped += 1
-            elif each.record.offset in poison:
-                set_aside.append(_quarantine_row(each.record, backtest_id, poison[each.record.offset]))
-                counts.quarantined += 1
-                if backtest_id is not None:
-                    self._quarantined.add(backtest_id)
-            else:
-                self._apply(each, rows, counts)
+                continue
+            found = poison.get(record.offset) or _read(record, backtest_id)
+            if isinstance(found, Commit):
+                self._apply(record, found, rows, counts)
+                continue
+            set_aside.append(_quarantine_row(record, backtest_id, found))
+            counts.quarantined += 1
+            if backtest_id is not None:
+                self._quarantined.add(backtest_id)
         return [*rows.changes(), RowChange(QUARANTINE, "insert", set_aside)]
 
-    def _apply(self, each: "_Read", rows: Rows, counts: Counters) -> None:
-        commit, body = each.commit, each.record.value
-        assert commit is not None and body is not None, "what is not a commit is poison"
+    def _apply(self, record: Record, commit: Commit, rows: Rows, counts: Counters) -> None:
         fold = self._folds.get(commit.backtest_id)
         if fold is None:
             fold = self._folds[commit.backtest_id] = RunFold(commit.backtest_id)
+        source = Source(log_id_of(record), record.partition, record.offset, _recorded_ns(record))
         try:
-            is_new = fold.apply(commit, body, each.source, rows)
+            is_new = fold.apply(commit, record.value or b"", source, rows)
         except (ChainError, FoldError) as error:
-            raise _Poison(each.record.offset, str(error)) from error
+            raise _Poison(record.offset, str(error)) from error
         counts.events += len(commit.events) if is_new else 0
         counts.repeated += not is_new
 
-    def _search(self, read: "Sequence[_Read]", poison: dict[int, str]) -> dict[int, str]:
+    def _search(self, records: Sequence[Record], poison: dict[int, str]) -> dict[int, str]:
         """Return the first commit whose rows no column holds, by making its rows alone."""
-        for each in read:
-            if each.backtest_id in self._quarantined or each.record.offset in poison:
+        for record in records:
+            backtest_id = _id_of(record)
+            found = _read(record, backtest_id)
+            if backtest_id in self._quarantined or record.offset in poison or not isinstance(found, Commit):
                 continue
             rows = Rows()
             try:
-                self._apply(each, rows, Counters())
+                self._apply(record, found, rows, Counters())
                 for change in rows.changes():
                     _as_write(change)
-            except _Poison as found:
-                return {found.offset: found.problem}
+            except _Poison as problem:
+                return {problem.offset: problem.problem}
             except _UNFIT as error:
-                return {each.record.offset: str(error)}
+                return {record.offset: str(error)}
         raise AssertionError("rows that can't be made together can't be made one by one")
 
     async def _load(self, ids: set[str]) -> None:
@@ -300,30 +302,20 @@ class _Poison(Exception):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A record of the events topic, decoded as far as it can be."""
+def _read(record: Record, backtest_id: str | None) -> Commit | str:
+    """Return the commit, or why the record is none.
 
-    record: Record
-    backtest_id: str | None  # by its key, which names the backtest even where the value can't be read
-    source: Source
-    commit: Commit | None = None
-    problem: str | None = None
-
-
-def _read(record: Record) -> _Read:
-    log_id = log_id_of(record)
-    source = Source(log_id, record.partition, record.offset, _recorded_ns(record))
-    backtest_id = _id_of(record)
+    backtest_id : by its key, which names the backtest even where the value can't be read
+    """
     try:
         commit = decode_commit(record.value or b"")
     except _UNREADABLE as error:
-        return _Read(record, backtest_id, source, problem=f"not a commit: {error}")
+        return f"not a commit: {error}"
     if commit.backtest_id != backtest_id:  # also where the key is no id at all
-        return _Read(record, backtest_id, source, problem=f"a commit of {commit.backtest_id} under the key {backtest_id}")
-    if log_id is None:
-        return _Read(record, backtest_id, source, problem="no header log_id: not written by a worker")
-    return _Read(record, backtest_id, source, commit=commit)
+        return f"a commit of {commit.backtest_id} under the key {backtest_id}"
+    if log_id_of(record) is None:
+        return "no header log_id: not written by a worker"
+    return commit
 
 
 def _quarantine_row(record: Record, backtest_id: str | None, problem: object) -> Row:
