@@ -116,7 +116,7 @@ async def test_unknown_data_is_said(runner: ZygoteRunner) -> None:
     """A data set that is not there, and a symbol that is not in it, fail the run with the field's name."""
     for changed, reason in (
         (job("buy_and_hold", dataset="nowhere"), FailureReason.UNKNOWN_DATASET),
-        (job("buy_and_hold", data={"dataset": "sim", "symbols": ["XXX"], "timeframe": "1m"}), FailureReason.UNKNOWN_SYMBOL),
+        (job("buy_and_hold", data={"dataset": "sim", "symbols": ["NOWHERE"], "timeframe": "1m"}), FailureReason.UNKNOWN_SYMBOL),
         (
             job("buy_and_hold", data={"dataset": "sim", "symbols": ["SIM"], "timeframe": "1m", "start": "2050-01-01"}),
             FailureReason.NO_DATA_IN_RANGE,
