@@ -1,6 +1,7 @@
 """This module runs the command line in this process, far from any server."""
 
 import json
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from backtape.cli import app
 
@@ -28,6 +30,22 @@ class Said:
 Cli = Callable[..., Said]
 
 
+def run_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> Said:
+    """Run a command in this process; what it sets for its process is put back."""
+    monkeypatch.setattr("sys.argv", ["backtape", *arguments])
+    environment, level = dict(os.environ), logging.getLogger("aiokafka").level
+    capsys.readouterr()
+    try:
+        code = app._run()
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        logging.getLogger("aiokafka").setLevel(level)
+        structlog.reset_defaults()  # its loggers hold the captured stderr
+    said = capsys.readouterr()
+    return Said(code, said.out, said.err)
+
+
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
     """A function that runs a command in an empty folder, without any setting of the machine's."""
@@ -37,11 +55,6 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> Said:
-        monkeypatch.setattr("sys.argv", ["backtape", *arguments])
-        before = dict(os.environ)
-        code = app._run()
-        assert dict(os.environ) == before, "a command leaves the environment as it is"
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
+        return run_in_process(monkeypatch, capsys, *arguments)
 
     return run
