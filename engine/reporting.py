@@ -44,6 +44,7 @@ _ENDS = list(OrderEnd)
 _MARK_PLACES = {name: place for place, name in enumerate(MARK.names or ())}
 SHORT_SYMBOL = 24  # characters; with more of them an event weighs more
 
+_NONE: list[Any] = []  # no callbacks to make; never written to
 _POSITION_KINDS = (codes.OPENED, codes.CHANGED, codes.CLOSED)
 
 
@@ -65,23 +66,26 @@ class Reporter:
         self.sides = array("b")  # +1: it was long
         self.orders = 0
         self.fills = 0
+        core = broker.state.core  # views of single fields: looked at in every busy step
+        self._effects, self._cash, self._next_order = core["effects"], core["cash"], core["next_order"]
         broker.refuse = self._refuse
 
     def report(self) -> list[tuple[Callable[[Any], None], Any]]:
         """Turn the pending effects into events; return the callbacks to make, in their order."""
         broker = self._broker
-        count = int(broker.state.core[0]["effects"])
+        count = self._effects.item()
         if count:
-            time_ns = broker.time_ns()
+            time_ns, group = broker.time_ns(), self._recorder.group
             for row in broker.state.effects[:count].tolist():
                 kind = row[_KIND]
                 if kind not in _POSITION_KINDS:
-                    self._recorder.group()
+                    group()
                 _REPORTS[kind](self, row, time_ns)
-            core = broker.state.core[0]
-            core["effects"] = 0
-            broker.cash = float(core["cash"])
-            broker.next_order = max(broker.next_order, int(core["next_order"]))
+            self._effects[0] = 0
+            broker.cash = self._cash.item()
+            broker.next_order = max(broker.next_order, self._next_order.item())
+        if not self._notices:
+            return _NONE
         notices, self._notices = self._notices, []
         return notices
 

@@ -145,7 +145,7 @@ class Simulation:
         while True:
             horizon = min(broker.step + 1 + self._window, end)
             actions = broker.fill_inbox()
-            if not (actions or self._must_look or self._calls_margin or broker.state.core[0]["orders"]):
+            if not (actions or self._must_look or self._calls_margin or broker.has_orders()):
                 return end, end  # nothing rests: nothing can happen before the strategy speaks again
             self._must_look = False
             busy = int(resume(self._tape, broker.state, broker.step, actions, horizon))

@@ -62,6 +62,17 @@ def _rsi(values: FloatArray, length: int, result: FloatArray) -> None:
             result[place] = 50.0 if gain + loss == 0.0 else 100.0 * gain / (gain + loss)
 
 
+def crossings(first: NDArray[np.float64], second: NDArray[np.float64]) -> FloatArray:
+    """Return 1 where ``first`` rises above ``second`` with a bar, -1 where it falls below, else 0. NaN crosses nothing.
+
+    [1, 3, 3, 1] and [2, 2, 2, 2]: 0, 1, 0, -1. The same bars as ``crossed_above`` and ``crossed_below`` name one by one.
+    """
+    result = np.zeros(len(first))
+    result[1:] += (first[1:] > second[1:]) & (first[:-1] <= second[:-1])
+    result[1:] -= (first[1:] < second[1:]) & (first[:-1] >= second[:-1])
+    return result
+
+
 def highest(values: NDArray[np.float64], length: int) -> FloatArray:
     """Return the highest of the last ``length`` values, this one included."""
     result = np.full(len(values), np.nan)

@@ -4,8 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from engine.strategies.indicators import sma
-from engine.strategy import Data, Strategy, crossed_above, crossed_below
+from engine.strategies.indicators import crossings, sma
+from engine.strategy import Data, Strategy
 
 
 class SmaCross(Strategy):
@@ -24,14 +24,15 @@ class SmaCross(Strategy):
             return self
 
     def prepare(self, data: Data) -> None:
-        self.fast = self.indicator(sma(data.close, self.parameters.fast))
-        self.slow = self.indicator(sma(data.close, self.parameters.slow))
+        fast, slow = sma(data.close, self.parameters.fast), sma(data.close, self.parameters.slow)
+        self.cross = self.indicator(crossings(fast, slow))  # one comparison a bar is left for on_bar
 
     def on_bar(self) -> None:
-        if crossed_above(self.fast, self.slow):
-            self.target(fraction=self.parameters.fraction)
-        elif crossed_below(self.fast, self.slow):
-            if self.parameters.short:
+        cross = self.cross[-1]
+        if cross:
+            if cross > 0.0:
+                self.target(fraction=self.parameters.fraction)
+            elif self.parameters.short:
                 self.target(fraction=-self.parameters.fraction)
             else:
                 self.close()
