@@ -57,7 +57,7 @@ def run(
     """
     document = with_overrides(document_of(spec_or_strategy), overrides)
     document["strategy"] = _strategy_section(document, parameters)
-    strategy = _strategy_of(spec_or_strategy, document)
+    strategy = strategy_of(spec_or_strategy, document)
     if is_store(data):
         market = market_of_store(data, parse_spec(document).data)  # type: ignore[arg-type]
     else:
@@ -126,7 +126,8 @@ def _data_section(market: Market, asked: Mapping[str, Any]) -> Document:
     return {"dataset": market.dataset, "symbols": [bars.symbol for bars in market.bars], "timeframe": timeframes[0], **asked}
 
 
-def _strategy_of(described: Described, document: Document) -> type[Strategy]:
+def strategy_of(described: Described, document: Document) -> type[Strategy]:
+    """Return the strategy class itself, or the one that the document names. Raises FieldError for a name of none."""
     if isinstance(described, type):
         return described
     from engine.registry import BUILTINS

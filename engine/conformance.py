@@ -4,8 +4,8 @@ A number passes if |actual - expected| <= tolerance * max(1, |expected|). What `
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,12 @@ import numpy as np
 from engine import statistics as stats
 from engine.errors import EngineError
 from engine.ledger import Ledger
+from engine.peer_statistics import backtesting_statistics
+from engine.registry import BUILTINS
 from engine.simulation import simulate
 from engine.strategies.order_list import OrderList
+from engine.strategy import Strategy
+from engine.timeline import select
 from engine.trades import trades_of
 from schemas.commit import Head, decode_commit
 from schemas.errors import SchemaError
@@ -29,15 +33,19 @@ from schemas.events import (
     OrderFilled,
     OrderRejected,
     OrderSubmitted,
+    PositionClosed,
     Side,
 )
 from schemas.ids import BacktestId, Digest
 from schemas.market_data import Bars, Instrument, Market
-from schemas.spec import AccountSpec, parse_spec
+from schemas.spec import AccountSpec, BacktestSpec, parse_spec
 from schemas.times import parse_time, timeframe_ns
 
 TOLERANCE = 1e-9
 START_NS = 1_704_067_200_000_000_000  # 2024-01-01, a Monday
+HEAD = Head(2, 2, Digest("0" * 64))
+
+MarketOf = Callable[[BacktestSpec], Market]  # finds the data set that a case of the kind ``run`` names
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +74,43 @@ class CaseResult:
         return not self.mismatches and self.error is None
 
 
-def run_conformance(paths: Iterable[Path]) -> list[CaseResult]:
-    """Run the cases in files, or in all JSON files below folders, in the order of their names."""
-    return [run_case(document, str(file)) for file, document in _cases(paths)]
+def run_conformance(paths: Iterable[Path], market_of: MarketOf | None = None) -> list[CaseResult]:
+    """Run the cases in files, or in all JSON files below folders, in the order of their names.
+
+    market_of : finds the bars of cases of the kind ``run``; without it they can't be run, and don't pass
+    """
+    return [run_case(document, str(file), market_of) for file, document in _cases(paths)]
 
 
-def _cases(paths: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _cases(paths: Iterable[Path]) -> Iterator[tuple[Path, Any]]:
     for path in paths:
         for file in sorted(path.rglob("*.json")) if path.is_dir() else [path]:
-            content = json.loads(file.read_text())
+            content = _decoded(file)
             for document in content if isinstance(content, list) else [content]:
                 yield file, document
 
 
-def run_case(document: dict[str, Any], file: str = "") -> CaseResult:
+def _decoded(file: Path) -> Any:
+    """Return what a file holds; text that says why instead of JSON: it is then a case that can't be run."""
+    try:
+        return json.loads(file.read_bytes())
+    except ValueError as error:  # of JSON, or of UTF-8
+        return f"not JSON: {error}"
+
+
+def run_case(document: Any, file: str = "", market_of: MarketOf | None = None) -> CaseResult:
     """Run one case. A case that can't be run is not passed, and says why."""
+    if not isinstance(document, dict):
+        return CaseResult("?", file, error=document if isinstance(document, str) else "a case is a JSON object")
     name = str(document.get("id", "?"))
     try:
-        actual = _KINDS[document["kind"]](document)
-    except (KeyError, ValueError, SchemaError, EngineError) as error:
+        kind = document["kind"]
+        actual: Any = run_spec(document, market_of) if kind == "run" else _KINDS[kind](document)
+        expected = document["expect"]
+    except (AttributeError, IndexError, LookupError, TypeError, ValueError, SchemaError, EngineError) as error:
         return CaseResult(name, file, error=f"{type(error).__name__}: {error}")
     tolerance = float(document.get("tolerance", TOLERANCE))
-    return CaseResult(name, file, mismatches=list(_compare("expect", document["expect"], actual, tolerance)))
+    return CaseResult(name, file, mismatches=list(_compare("expect", expected, actual, tolerance)))
 
 
 def _compare(path: str, expected: Any, actual: Any, tolerance: float) -> Iterator[Mismatch]:
@@ -135,7 +158,7 @@ def run_bars(document: dict[str, Any]) -> dict[str, Any]:
         }
     )
     market = Market(bars=(bars,), instruments=(instrument,))
-    commits = simulate(BacktestId("case"), spec, Head(2, 2, Digest("0" * 64)), market, OrderList)
+    commits = simulate(BacktestId("case"), spec, HEAD, market, OrderList)
     return _outcome([event for commit in commits for event in decode_commit(commit.body).events], bars)
 
 
@@ -184,6 +207,55 @@ def _outcome(events: list[AnyEvent], bars: Bars) -> dict[str, Any]:
             case _:
                 pass
     return result
+
+
+# --- run ------------------------------------------------------------------------------------------------------------
+
+
+def run_spec(document: dict[str, Any], market_of: MarketOf | None) -> dict[str, Any]:
+    """Run the case's spec with a built-in strategy; return its statistics, or another engine's, and the events' counts.
+
+    ``instrument`` : tick, lot, multiplier … in place of the data set's
+    ``close_at_end`` : an order sent one bar before the last closes the first symbol's position in the last
+    ``statistics`` : ``backtesting.py`` takes that engine's formulas for what the two define differently
+    """
+    if market_of is None:
+        raise ValueError("a case of the kind run needs a store of data sets")
+    spec = parse_spec({**document["spec"], "recording": {"equity_every": 1}})
+    market = select(spec, market_of(spec))
+    if "instrument" in document:
+        terms = {key: value for key, value in _floats(document["instrument"]).items() if key != "symbol"}
+        replaced = tuple(each.model_copy(update=terms) for each in market.instruments)
+        market = replace(market, instruments=replaced)
+    strategy = BUILTINS[spec.strategy.name]
+    if document.get("close_at_end", False):
+        strategy = _closing(strategy, max(len(bars) for bars in market.bars))
+    events = [
+        event
+        for commit in simulate(BacktestId("case"), spec, HEAD, market, strategy)
+        for event in decode_commit(commit.body).events
+    ]
+    completed = events[-1]
+    assert isinstance(completed, BacktestCompleted), "a simulation ends with its statistics"
+    result: dict[str, Any] = dict(completed.statistics)
+    if document.get("statistics") == "backtesting.py":
+        equity = [value for event in events if isinstance(event, EquityMarked) for value in event.equity]
+        closed = [event for event in events if isinstance(event, PositionClosed)]
+        result |= backtesting_statistics(market.bars[0].time_ns, equity, closed, spec.account.cash, result["max_drawdown"])
+    return result
+
+
+def _closing(strategy: type[Strategy], bars: int) -> type[Strategy]:
+    """Return the strategy with a last order: what it holds one bar before the last is closed in the last."""
+
+    class Closing(strategy):  # type: ignore[valid-type,misc]
+        def on_bar(self) -> None:
+            if self.step < bars - 2:
+                super().on_bar()
+            elif self.step == bars - 2:
+                self.close()
+
+    return Closing
 
 
 # --- ledger ---------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ class SmaCross(Strategy):
         slow: Annotated[int, Field(ge=2, le=10_000)] = 100
         fraction: Annotated[float, Field(gt=0, le=10)] = 0.95  # of equity
         short: bool = False  # sell short below, instead of holding nothing
+        close_first: bool = False  # turn by two orders: close, then open with a share of what that has left
 
         @model_validator(mode="after")
         def _ordered(self) -> Self:
@@ -30,9 +31,11 @@ class SmaCross(Strategy):
     def on_bar(self) -> None:
         cross = self.cross[-1]
         if cross:
-            if cross > 0.0:
-                self.target(fraction=self.parameters.fraction)
-            elif self.parameters.short:
-                self.target(fraction=-self.parameters.fraction)
-            else:
+            parameters = self.parameters
+            if cross < 0.0 and not parameters.short:
                 self.close()
+            elif parameters.close_first:
+                self.close()
+                (self.buy if cross > 0.0 else self.sell)(fraction=parameters.fraction)
+            else:
+                self.target(fraction=parameters.fraction if cross > 0.0 else -parameters.fraction)

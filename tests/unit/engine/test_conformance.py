@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from engine.conformance import run_case, run_conformance
+from engine.conformance_report import document_of
 
 FOLDER = Path(__file__).parents[2] / "conformance"
-FILES = sorted(FOLDER.rglob("*.json"))
+FILES = sorted(file for file in FOLDER.rglob("*.json") if file.parent.name != "run")
 
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
@@ -31,3 +32,18 @@ def test_a_wrong_number_is_reported_with_both_values() -> None:
 def test_a_case_that_cannot_be_run_does_not_pass() -> None:
     """A case without a known kind says so."""
     assert run_case({"id": "x", "kind": "riddle", "expect": {}}).error == "KeyError: 'riddle'"
+    assert run_case([1]).error == "a case is a JSON object"
+    assert run_case({"id": "x", "kind": "run", "expect": {}}).error == (
+        "ValueError: a case of the kind run needs a store of data sets"
+    )
+
+
+def test_what_is_not_json_is_a_case_that_does_not_pass(tmp_path: Path) -> None:
+    """One broken file does not hide the other cases."""
+    (tmp_path / "a.json").write_text("{")
+    (tmp_path / "b.json").write_text((FOLDER / "ledger" / "ba-2.json").read_text())
+    broken, good = run_conformance([tmp_path])
+    assert good.passed
+    assert broken.error is not None
+    assert broken.error.startswith("not JSON")
+    assert document_of([broken, good])["passed"] == 1
