@@ -18,20 +18,23 @@ from schemas.times import parse_time
 MAX_TEXT = 64  # characters
 _FIELDS = {name: place for place, name in enumerate(ORDER.names or ())}
 _BLANK: list[Any] = [0] * len(_FIELDS)
-for _name in ("quantity", "limit", "stop", "trail_amount", "trail_percent"):
+for _name in ("quantity", "limit", "stop", "trail_amount", "trail_percent", "limit_offset"):
     _BLANK[_FIELDS[_name]] = math.nan
 for _name in ("cancel_step", "modify_step", "day", "from_step"):
     _BLANK[_FIELDS[_name]] = -1
 (_ACTION, _ID, _SYMBOL, _SIDE, _TYPE, _TIF, _SIZING, _QUANTITY, _LIMIT, _STOP, _EXPIRES, _GROUP, _PARENT, _WAITING, _REDUCE,
- _TRAIL_AMOUNT, _TRAIL_PERCENT, _POST_ONLY) = (
+ _TRAIL_AMOUNT, _TRAIL_PERCENT, _LIMIT_OFFSET, _POST_ONLY) = (
     _FIELDS[name]
     for name in (
         "action", "id", "symbol", "side", "type", "time_in_force", "sizing", "quantity", "limit", "stop", "expires_ns",
-        "group", "parent", "is_waiting", "reduce_only", "trail_amount", "trail_percent", "post_only",
+        "group", "parent", "is_waiting", "reduce_only", "trail_amount", "trail_percent", "limit_offset", "post_only",
     )
 )  # fmt: skip
 _TIME_IN_FORCE = {str(member): (codes.code(member), member) for member in TimeInForce}
 _TYPES = {member: codes.code(member) for member in OrderType}
+_TYPES[OrderType.TRAILING_STOP] = codes.STOP  # what trails is a stop that moves
+_TYPES[OrderType.TRAILING_STOP_LIMIT] = codes.STOP_LIMIT
+_SESSIONS = {"open": OrderType.MARKET_ON_OPEN, "close": OrderType.MARKET_ON_CLOSE}
 
 
 class Broker:
@@ -137,6 +140,10 @@ class Broker:
         post_only: bool = False,
         trail_amount: float | None = None,
         trail_percent: float | None = None,
+        trail_ticks: float | None = None,
+        limit_offset: float | None = None,
+        touch: float | None = None,
+        session: str | None = None,
         oco: str | None = None,
         stop_loss: float | None = None,
         take_profit: float | None = None,
@@ -148,7 +155,10 @@ class Broker:
         quantity, value, fraction : exactly one; units, money, or share of equity (a value or a share is turned into units
             at the price and equity of the fill, whole lots, rounded down)
         limit, stop : prices; both make a stop-limit order, none a market order
-        trail_amount, trail_percent : instead of a stop: it trails the best price by so much
+        trail_amount, trail_percent, trail_ticks : instead of a stop: it trails the best price by so much
+        limit_offset : makes a trailing stop a trailing stop-limit: its limit lies so far beyond the stop
+        touch : a price; the order becomes a market order, or with a limit a limit order, when the market has come to it
+        session : "open" or "close": a market order for the next first open, or last close, of a UTC day
         post_only : refuse a limit order that could fill at once, at the last close
         oco : orders with the same text cancel each other
         stop_loss, take_profit : prices of orders that are attached, and live when this one has filled
@@ -157,8 +167,8 @@ class Broker:
         sizing, amount = _one_of(quantity, value, fraction, codes.BY_UNITS)
         order = self._send(
             side, sizing, amount, symbol, limit=limit, stop=stop, time_in_force=time_in_force, expires_at=expires_at,
-            reduce_only=reduce_only, post_only=post_only, trail_amount=trail_amount, trail_percent=trail_percent, oco=oco,
-            parent=parent, tag=tag,
+            reduce_only=reduce_only, post_only=post_only, trail_amount=trail_amount, trail_percent=trail_percent,
+            trail_ticks=trail_ticks, limit_offset=limit_offset, touch=touch, session=session, oco=oco, parent=parent, tag=tag,
         )  # fmt: skip
         if stop_loss is not None or take_profit is not None:
             self._attach(order, side, sizing, amount, stop_loss, take_profit)
@@ -219,15 +229,19 @@ class Broker:
         self, side: int, sizing: int, amount: float, symbol: str | None, *, limit: float | None = None,
         stop: float | None = None, time_in_force: str = "gtc", expires_at: str | int | None = None, reduce_only: bool = False,
         post_only: bool = False, trail_amount: float | None = None, trail_percent: float | None = None,
-        oco: str | None = None, parent: Order | None = None, tag: str | None = None,
+        trail_ticks: float | None = None, limit_offset: float | None = None, touch: float | None = None,
+        session: str | None = None, oco: str | None = None, parent: Order | None = None, tag: str | None = None,
     ) -> Order:  # fmt: skip
         if symbol is None:
             symbol = self.symbols[0]
         for text in (tag, oco, symbol):
             if text is not None and len(text) > MAX_TEXT:
                 raise ValueError(f"a tag, a group and a symbol have at most {MAX_TEXT} characters")
+        if trail_ticks is not None:
+            trail_amount = self._amount_of(trail_ticks, symbol, trail_amount)
         is_trailing = trail_amount is not None or trail_percent is not None
-        order_type = _type_of(limit, stop, is_trailing)
+        order_type = _type_of(limit, stop, touch, session, limit_offset, is_trailing)
+        stop = stop if touch is None else touch
         tif_code, tif = _TIME_IN_FORCE[time_in_force]
         expires_ns = _expiry(tif, expires_at)
         order = Order(
@@ -247,7 +261,7 @@ class Broker:
         action[_ID] = order.id
         action[_SYMBOL] = index
         action[_SIDE] = side
-        action[_TYPE] = codes.STOP if is_trailing else _TYPES[order_type]
+        action[_TYPE] = _TYPES[order_type]
         action[_TIF] = tif_code
         action[_SIZING] = sizing
         action[_QUANTITY] = amount
@@ -260,6 +274,9 @@ class Broker:
             order.trail_amount, order.trail_percent = trail_amount, trail_percent
             action[_TRAIL_AMOUNT] = math.nan if trail_amount is None else trail_amount
             action[_TRAIL_PERCENT] = math.nan if trail_percent is None else trail_percent
+        if limit_offset is not None:
+            order.limit_offset = limit_offset
+            action[_LIMIT_OFFSET] = limit_offset
         if post_only:
             order.post_only = True
             action[_POST_ONLY] = 1
@@ -272,6 +289,13 @@ class Broker:
             action[_WAITING] = 1
         self.actions.append(action)
         return order
+
+    def _amount_of(self, trail_ticks: float, symbol: str, trail_amount: float | None) -> float:
+        """Return a distance in ticks as an amount. Without a tick it is 0, which is refused."""
+        if trail_amount is not None:
+            raise ValueError("a stop trails by an amount, a percentage or ticks: one of them")
+        index = self._index.get(symbol, 0)
+        return trail_ticks * float(self.state.symbols[index]["tick"])
 
     def _attach(
         self, order: Order, side: int, sizing: int, amount: float, stop_loss: float | None, take_profit: float | None
@@ -330,11 +354,24 @@ def _one_of(quantity: float | None, value: float | None, fraction: float | None,
     return first + place, float(amount)
 
 
-def _type_of(limit: float | None, stop: float | None, is_trailing: bool) -> OrderType:
+def _type_of(
+    limit: float | None, stop: float | None, touch: float | None, session: str | None, offset: float | None, is_trailing: bool
+) -> OrderType:
+    """Return the type that an order's terms make. Raises ValueError for terms that exclude each other."""
+    if offset is not None and not is_trailing:
+        raise ValueError("limit_offset belongs to a trailing stop")
     if is_trailing:
-        if limit is not None or stop is not None:
-            raise ValueError("a trailing stop takes no limit and no stop")
-        return OrderType.TRAILING_STOP
+        if limit is not None or stop is not None or touch is not None or session is not None:
+            raise ValueError("a trailing stop takes no limit, no stop, no touch and no session")
+        return OrderType.TRAILING_STOP if offset is None else OrderType.TRAILING_STOP_LIMIT
+    if session is not None:
+        if session not in _SESSIONS or limit is not None or stop is not None or touch is not None:
+            raise ValueError("session is 'open' or 'close', and makes a market order: it takes no price")
+        return _SESSIONS[session]
+    if touch is not None:
+        if stop is not None:
+            raise ValueError("an order waits for a stop or for a touch, not for both")
+        return OrderType.MARKET_IF_TOUCHED if limit is None else OrderType.LIMIT_IF_TOUCHED
     if limit is None:
         return OrderType.MARKET if stop is None else OrderType.STOP
     return OrderType.LIMIT if stop is None else OrderType.STOP_LIMIT

@@ -34,7 +34,7 @@ class CurrencyError(UnknownSymbolError):
 
 
 class ParametersError(EngineError):
-    """The strategy's parameters do not follow their schema."""
+    """The strategy's parameters do not follow their schema, or the spec's policies do not fit the instruments."""
 
 
 class StrategyError(EngineError):

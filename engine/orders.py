@@ -33,6 +33,7 @@ class Order:
         "id",
         "leaves",
         "limit",
+        "limit_offset",
         "parent_id",
         "post_only",
         "quantity",
@@ -74,9 +75,10 @@ class Order:
         self.quantity: float | None = None  # whole lots, once the order was taken
         self.leaves = 0.0
         self.limit = limit
-        self.stop = stop
+        self.stop = stop  # of an order that waits for a touch: the price of the touch
         self.trail_amount: float | None = None
         self.trail_percent: float | None = None
+        self.limit_offset: float | None = None
         self.time_in_force = time_in_force
         self.expires_ns = expires_ns
         self.reduce_only = reduce_only

@@ -127,6 +127,7 @@ class Reporter:
                 stop_price=_finite(order.stop),
                 trail_amount=_finite(order.trail_amount),
                 trail_percent=_finite(order.trail_percent),
+                limit_offset=_finite(order.limit_offset),
                 expires_ns=order.expires_ns,
                 post_only=order.post_only,
                 reduce_only=order.reduce_only,

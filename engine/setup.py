@@ -5,24 +5,31 @@ from typing import assert_never, get_args
 
 import numpy as np
 
+from engine.errors import ParametersError
 from engine.kernels import codes
 from engine.kernels.records import CORE, EFFECT, MARK, ORDER, Records, State, Tape, book_capacity
 from engine.market import symbol_records
 from engine.timeline import equity_every
-from schemas.market_data import Market
+from schemas.market_data import FloatArray, Market
 from schemas.spec import (
     BacktestSpec,
     BasisPointsSlippage,
+    Commission,
     ExecutionSpec,
     FixedSlippage,
+    MakerTakerCommission,
+    NoCommission,
     NoSlippage,
     PercentSlippage,
     RateCommission,
     Slippage,
     SlippageScope,
     SpreadSlippage,
+    TicksSlippage,
+    TieredCommission,
     VolumeShareSlippage,
 )
+from schemas.times import timeframe_ns
 
 BLOCK = 4_096  # steps between two visits of the simulation's own chores; a run's bytes depend on it
 FIRST_ORDERS = 16  # places on the book and in the inbox at the start; they double as needed
@@ -42,7 +49,8 @@ _POLICIES = (
 
 
 def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
-    """Return the state before the first bar."""
+    """Return the state before the first bar. Raises ParametersError for slippage in ticks of what has no tick."""
+    _check_ticks(spec, market)
     core = np.zeros(1, dtype=CORE)
     steps = len(tape.time_ns)
     record = core[0]
@@ -55,6 +63,8 @@ def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
     record["longest_start"] = record["longest_end"] = -1
     record["equity_every"] = equity_every(spec, steps)
     record["by_bar"] = spec.statistics.period == "bar"
+    record["timeframe_ns"] = timeframe_ns(spec.data.timeframe)
+    record["seed"] = spec.seed
     _set_account(core, spec)
     _set_policies(core, spec.execution)
     periods = steps if spec.statistics.period == "bar" else _days(tape)
@@ -66,7 +76,16 @@ def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
         effects=np.zeros(book_capacity(2 * FIRST_ORDERS) + 4 * len(market.bars), dtype=EFFECT),
         marks=np.zeros(2 * BLOCK, dtype=MARK),
         periods=np.zeros(periods, dtype=np.float64),
+        tiers=_tiers(spec.execution),
     )
+
+
+def _check_ticks(spec: BacktestSpec, market: Market) -> None:
+    """Refuse slippage in ticks for an instrument that has none: it would silently be nothing."""
+    if isinstance(spec.execution.slippage, TicksSlippage):
+        without = [instrument.symbol for instrument in market.instruments if instrument.tick <= 0.0]
+        if without:
+            raise ParametersError(f"execution.slippage: ticks are not allowed for {', '.join(without)}, which has no tick")
 
 
 def _set_account(core: Records, spec: BacktestSpec) -> None:
@@ -83,14 +102,35 @@ def _set_policies(core: Records, execution: ExecutionSpec) -> None:
     for name in _POLICIES:
         record[name] = policy_code(name, getattr(execution, name))
     record["latency"] = execution.latency_bars
+    record["latency_ns"] = round(execution.latency_seconds * 1e9)
+    record["limit_probability"] = execution.limit_fill_probability
     record["volume_limit"] = np.nan if execution.volume_limit is None else execution.volume_limit
     _set_slippage(core, execution.slippage)
-    commission = execution.commission
+    _set_commission(core, execution.commission)
+
+
+def _set_commission(core: Records, commission: Commission) -> None:
+    record = core[0]
     record["fee_maximum"] = np.nan
-    if isinstance(commission, RateCommission):
-        record["fee_fixed"], record["fee_rate"] = commission.fixed, commission.rate
-        record["fee_per_unit"], record["fee_minimum"] = commission.per_unit, commission.minimum
-        record["fee_maximum"] = np.nan if commission.maximum is None else commission.maximum
+    match commission:
+        case NoCommission() | TieredCommission():  # tiers have an array of their own
+            pass
+        case RateCommission():
+            record["fee_fixed"], record["fee_rate"] = commission.fixed, commission.rate
+            record["fee_maker_rate"] = commission.rate
+            record["fee_per_unit"], record["fee_minimum"] = commission.per_unit, commission.minimum
+            record["fee_maximum"] = np.nan if commission.maximum is None else commission.maximum
+        case MakerTakerCommission():
+            record["fee_maker_rate"], record["fee_rate"] = commission.maker, commission.taker
+        case _:
+            assert_never(commission)
+
+
+def _tiers(execution: ExecutionSpec) -> FloatArray:
+    commission = execution.commission
+    if not isinstance(commission, TieredCommission):
+        return np.zeros((0, 3))
+    return np.array([[tier.from_value, tier.maker, tier.taker] for tier in commission.tiers], dtype=np.float64)
 
 
 def _set_slippage(core: Records, slippage: Slippage) -> None:
@@ -102,6 +142,8 @@ def _set_slippage(core: Records, slippage: Slippage) -> None:
             record["slippage"], record["slippage_value"] = codes.SLIP_FIXED, slippage.amount
         case BasisPointsSlippage():
             record["slippage"], record["slippage_value"] = codes.SLIP_PERCENT, slippage.value / 10_000.0
+        case TicksSlippage():
+            record["slippage"], record["slippage_value"] = codes.SLIP_TICKS, slippage.ticks
         case PercentSlippage():
             record["slippage"], record["slippage_value"] = codes.SLIP_PERCENT, slippage.rate
         case SpreadSlippage():

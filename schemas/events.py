@@ -184,6 +184,7 @@ class OrderSubmitted(Event, frozen=True, tag=True):
     stop_price: float | None = None
     trail_amount: float | None = None
     trail_percent: float | None = None
+    limit_offset: float | None = None  # of a trailing stop-limit: its limit trails so far beyond its stop
     expires_ns: int | None = None
     post_only: bool = False
     reduce_only: bool = False

@@ -4,6 +4,7 @@ Strict: no unknown field, no text where a number belongs, no NaN. The *recorded*
 default explicit (also the strategy's parameters, which intake fills in from the strategy's exported schema).
 """
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
@@ -105,6 +106,14 @@ class BasisPointsSlippage(Model):
     limit: Annotated[float, Field(gt=0, le=1)] | None = None  # share of a bar's volume, in whole units; as volume_limit
 
 
+class TicksSlippage(Model):
+    """So many of the instrument's ticks, against the order."""
+
+    type: Literal["ticks"]
+    ticks: Annotated[int, Field(ge=0, le=10_000)]
+    scope: SlippageScope = "aggressive"
+
+
 class PercentSlippage(Model):
     """A fraction of the price, against the order."""
 
@@ -129,7 +138,7 @@ class VolumeShareSlippage(Model):
 
 
 Slippage = Annotated[
-    NoSlippage | FixedSlippage | BasisPointsSlippage | PercentSlippage | SpreadSlippage | VolumeShareSlippage,
+    NoSlippage | FixedSlippage | BasisPointsSlippage | PercentSlippage | SpreadSlippage | TicksSlippage | VolumeShareSlippage,
     Field(discriminator="type"),
 ]
 
@@ -149,7 +158,49 @@ class RateCommission(Model):
     maximum: NonNegative | None = None
 
 
-Commission = Annotated[NoCommission | RateCommission, Field(discriminator="type")]
+Rate = Annotated[float, Field(ge=-0.1, le=1)]  # of the traded value; negative: a rebate
+
+
+class Rates(Model):
+    """What a limit order that had rested pays, and what every other fill pays, of the traded value."""
+
+    maker: Rate
+    taker: Rate
+
+    @model_validator(mode="after")
+    def _maker_pays_less(self) -> Self:
+        if self.maker > self.taker:
+            raise ValueError("maker may not be more than taker: an order's cover is judged by taker")
+        return self
+
+
+class MakerTakerCommission(Rates):
+    """Per fill, by whether the order had rested as a limit order."""
+
+    type: Literal["maker_taker"]
+
+
+class CommissionTier(Rates):
+    """The rates from a traded value on, counted over all fills of the run before this one."""
+
+    from_value: NonNegative
+
+
+class TieredCommission(Model):
+    """Per fill, by the value that the run has traded before it."""
+
+    type: Literal["tiered"]
+    tiers: Annotated[list[CommissionTier], Field(min_length=1, max_length=32)]
+
+    @model_validator(mode="after")
+    def _from_zero_upwards(self) -> Self:
+        values = [tier.from_value for tier in self.tiers]
+        if values[0] != 0.0 or any(later <= earlier for earlier, later in pairwise(values)):
+            raise ValueError("the first tier begins at from_value 0, each other one above the one before")
+        return self
+
+
+Commission = Annotated[NoCommission | RateCommission | MakerTakerCommission | TieredCommission, Field(discriminator="type")]
 
 
 class ExecutionSpec(Model):
@@ -171,7 +222,9 @@ class ExecutionSpec(Model):
     slippage: Slippage = Field(default_factory=NoSlippage)
     commission: Commission = Field(default_factory=NoCommission)
     volume_limit: Annotated[float, Field(gt=0, le=1)] | None = None  # share of a bar's volume that one bar's fills may take
+    limit_fill_probability: Fraction = 1.0  # where a bar touches a limit and does not pass it; drawn from the spec's seed
     latency_bars: Annotated[int, Field(ge=0, le=10_000)] = 0  # of orders, cancels and changes, on the merged time line
+    latency_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0  # the same in time; one of the two
 
     @model_validator(mode="before")
     @classmethod
@@ -184,6 +237,8 @@ class ExecutionSpec(Model):
     def _consistent(self) -> Self:
         if self.stop_limit == "path" and self.same_bar not in ("path", "adaptive_path"):
             raise ValueError("stop_limit path needs same_bar path or adaptive_path")
+        if self.latency_bars > 0 and self.latency_seconds > 0.0:
+            raise ValueError("latency is given in bars or in seconds, not in both")
         return self
 
 

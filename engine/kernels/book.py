@@ -23,7 +23,6 @@ from engine.kernels.codes import (
     REJECTED,
     SHORT_NOT_ALLOWED,
     SHORT_REFUSE,
-    STOP_LIMIT,
     SUBMIT,
     SUBMITTED,
     UNKNOWN_ORDER,
@@ -31,9 +30,10 @@ from engine.kernels.codes import (
 from engine.kernels.compiled import kernel
 from engine.kernels.costs import commission
 from engine.kernels.execution import end_order, report_modified
+from engine.kernels.kinds import is_at_any_price, is_limit_like
 from engine.kernels.records import State, Tape
 from engine.kernels.rounding import whole_lots
-from engine.kernels.tape import price_at
+from engine.kernels.tape import arrival_step, price_at
 from engine.kernels.trailing import is_trailing, trail_from
 
 NO_REASON = -1
@@ -49,9 +49,9 @@ def apply_actions(tape: Tape, state: State, actions: int, step: int) -> None:
         if action["action"] == SUBMIT:
             _submit(tape, state, place, step)
         elif action["action"] == CANCEL:
-            _ask_cancel(state, action["id"], step)
+            _ask_cancel(tape, state, action["id"], step)
         else:
-            _ask_modify(state, place, step)
+            _ask_modify(tape, state, place, step)
     compact(state)
 
 
@@ -114,7 +114,10 @@ def _submit(tape: Tape, state: State, inbox_place: int, step: int) -> None:
         reason = _refusal(tape, state, order, price, step)
     order["sent_step"] = step
     order["active_step"] = step + 1 + core["latency"]
-    if core["market_fill"] == 1 and order["type"] == MARKET:
+    if core["latency_ns"] > 0:
+        sent_after = core["timeframe_ns"] if step >= 0 else 0  # at the bar's close; before the first bar at its start
+        order["active_step"] = arrival_step(tape, step, sent_after + core["latency_ns"])
+    elif core["market_fill"] == 1 and order["type"] == MARKET:
         order["active_step"] = step + core["latency"]
     if reason == NO_REASON:
         if order["sizing"] == BY_UNITS:
@@ -129,7 +132,7 @@ def _submit(tape: Tape, state: State, inbox_place: int, step: int) -> None:
 @kernel
 def _expected_price(tape: Tape, state: State, order: Any, step: int) -> float:
     """Return the price that the order's size and cover are judged by when it is sent: its limit, its stop, the last close."""
-    if order["type"] == LIMIT or order["type"] == STOP_LIMIT:
+    if is_limit_like(order):
         return float(order["limit"]) if math.isfinite(order["limit"]) else 0.0
     if math.isfinite(order["stop"]):
         return float(order["stop"])
@@ -162,12 +165,15 @@ def _refusal(tape: Tape, state: State, order: Any, price: float, step: int) -> i
 @kernel
 def _has_bad_price(order: Any) -> bool:
     """Tell whether a price that the order's type needs is missing, infinite or not above 0."""
-    needs_limit = order["type"] == LIMIT or order["type"] == STOP_LIMIT
-    needs_stop = order["type"] != MARKET and order["type"] != LIMIT
+    needs_limit = is_limit_like(order)
+    needs_stop = not is_at_any_price(order) and order["type"] != LIMIT
     if is_trailing(order):
         if not _has_good_trail(order):
             return True
+        if needs_limit and not (math.isfinite(order["limit_offset"]) and order["limit_offset"] >= 0.0):
+            return True
         needs_stop = not order["is_waiting"]
+        needs_limit = needs_limit and needs_stop
     if needs_limit and not (math.isfinite(order["limit"]) and order["limit"] > 0.0):
         return True
     return bool(needs_stop and not (math.isfinite(order["stop"]) and order["stop"] > 0.0))
@@ -200,7 +206,7 @@ def _cover_refusal(tape: Tape, state: State, order: Any, price: float) -> int:
     after = abs(symbol["quantity"] + order["side"] * order["leaves"])
     if after <= abs(symbol["quantity"]):
         return NO_REASON
-    fee = commission(core, order["leaves"], price, symbol["multiplier"])
+    fee = commission(state, order["leaves"], price, symbol["multiplier"], False)
     bound = (equity_now(tape, state) - fee) * (1.0 + 1e-12)
     exposure = after * symbol["multiplier"] * price
     if core["is_cash_account"]:
@@ -209,20 +215,20 @@ def _cover_refusal(tape: Tape, state: State, order: Any, price: float) -> int:
 
 
 @kernel
-def _ask_cancel(state: State, order_id: int, step: int) -> None:
+def _ask_cancel(tape: Tape, state: State, order_id: int, step: int) -> None:
     """Cancel an order, or let the cancel be on its way when there is latency. An order that is gone stays as it is."""
     place = find_order(state, order_id)
     if place < 0:
         return
-    latency = state.core[0]["latency"]
-    if latency > 0:
-        state.book[place]["cancel_step"] = step + latency
+    arrival = _request_step(tape, state, step)
+    if arrival > step:
+        state.book[place]["cancel_step"] = arrival
     else:
         end_order(state, state.book[place], CANCELLED, BY_STRATEGY, step)
 
 
 @kernel
-def _ask_modify(state: State, inbox_place: int, step: int) -> None:
+def _ask_modify(tape: Tape, state: State, inbox_place: int, step: int) -> None:
     """Change an order's open quantity or prices, or let the change be on its way when there is latency."""
     action = state.inbox[inbox_place]
     place = find_order(state, action["id"])
@@ -232,11 +238,20 @@ def _ask_modify(state: State, inbox_place: int, step: int) -> None:
     order["new_quantity"] = action["quantity"]
     order["new_limit"] = action["limit"]
     order["new_stop"] = action["stop"]
-    latency = state.core[0]["latency"]
-    if latency > 0:
-        order["modify_step"] = step + latency
+    arrival = _request_step(tape, state, step)
+    if arrival > step:
+        order["modify_step"] = arrival
     else:
         _modify(state, place, step)
+
+
+@kernel
+def _request_step(tape: Tape, state: State, step: int) -> int:
+    """Return the step at whose close a cancel or a change arrives that is sent at the close of this one."""
+    core = state.core[0]
+    if core["latency_ns"] > 0:
+        return arrival_step(tape, step, core["latency_ns"])
+    return int(step + core["latency"])
 
 
 @kernel

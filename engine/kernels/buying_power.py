@@ -24,7 +24,7 @@ def is_affordable(tape: Tape, state: State, index: int, side: int, quantity: flo
     after = held + side * quantity
     if held * side < 0.0 and quantity <= abs(held):
         return True
-    fee = commission(core, quantity, price, symbol["multiplier"])
+    fee = commission(state, quantity, price, symbol["multiplier"], False)
     if core["is_cash_account"]:
         cost = side * quantity * symbol["multiplier"] * price + fee
         return bool(cost <= core["cash"] + SLACK * abs(core["cash"]))

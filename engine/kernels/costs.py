@@ -4,24 +4,18 @@ import math
 from typing import Any
 
 from engine.kernels.codes import (
-    LIMIT,
-    MARKET,
     SCOPE_ALL,
     SCOPE_MARKET,
     SLIP_FIXED,
     SLIP_NONE,
     SLIP_SPREAD,
+    SLIP_TICKS,
     SLIP_VOLUME_SHARE,
-    STOP_LIMIT,
 )
 from engine.kernels.compiled import kernel
+from engine.kernels.kinds import is_at_any_price, is_limit_like
+from engine.kernels.records import State
 from engine.kernels.rounding import round_money
-
-
-@kernel
-def is_limit_like(order: Any) -> bool:
-    """Tell whether the order fills as a limit order."""
-    return bool(order["type"] == LIMIT or order["type"] == STOP_LIMIT)
 
 
 @kernel
@@ -32,16 +26,17 @@ def has_slippage(core: Any, order: Any) -> bool:
     if core["slippage_scope"] == SCOPE_ALL:
         return True
     if core["slippage_scope"] == SCOPE_MARKET:
-        return bool(order["type"] == MARKET and order["parent"] == 0)
+        return bool(is_at_any_price(order) and order["parent"] == 0)
     return not is_limit_like(order)
 
 
 @kernel
-def slipped(core: Any, order: Any, price: float, held: float, quantity: float, volume: float) -> float:
+def slipped(core: Any, order: Any, price: float, held: float, quantity: float, volume: float, tick: float) -> float:
     """Move the price against the order.
 
     held : the position before the fill; quantity : of the fill; volume : of the bar
-    Fixed 0.02 on a buy at 100: 100.02. Percent 0.0005 on a sell at 100: 99.95. Spread 0.01 on a buy at 100 that opens: 101,
+    Fixed 0.02 on a buy at 100: 100.02. Ticks 2 of 0.01 on a sale at 100: 99.98. Percent 0.0005 on a sale at 100: 99.95.
+    Spread 0.01 on a buy at 100 that opens: 101,
     that closes: 100. Volume share, impact 0.1, 5 of 200 at 3: 3 * (1 + 0.1 * 0.025^2) = 3.0001875.
     """
     side = order["side"]
@@ -50,6 +45,8 @@ def slipped(core: Any, order: Any, price: float, held: float, quantity: float, v
         return price
     if core["slippage"] == SLIP_FIXED:
         return float(max(price + side * rate, 0.0))
+    if core["slippage"] == SLIP_TICKS:
+        return float(max(price + side * (rate * tick), 0.0))
     if core["slippage"] == SLIP_SPREAD:
         closing = min(abs(held), quantity) if held * side < 0.0 else 0.0
         rate = rate * ((quantity - closing) / quantity) if quantity > 0.0 else rate
@@ -60,12 +57,18 @@ def slipped(core: Any, order: Any, price: float, held: float, quantity: float, v
 
 
 @kernel
-def commission(core: Any, quantity: float, price: float, multiplier: float) -> float:
+def commission(state: State, quantity: float, price: float, multiplier: float, is_maker: bool) -> float:
     """Return fixed + rate * traded value + per unit * quantity, within minimum and maximum, to 1e-8.
 
+    The rate is the maker's or the taker's, and that of the last tier that the value traded before this fill has reached.
     Fixed 10 and rate 0.01 on 88 at 111.8575: 10 + 98.4346 = 108.4346. A negative rate is a rebate.
     """
-    fee = core["fee_fixed"] + core["fee_rate"] * (quantity * multiplier * price) + core["fee_per_unit"] * quantity
+    core = state.core[0]
+    rate = core["fee_maker_rate"] if is_maker else core["fee_rate"]
+    for place in range(len(state.tiers)):
+        if core["traded_value"] >= state.tiers[place, 0]:
+            rate = state.tiers[place, 1] if is_maker else state.tiers[place, 2]
+    fee = core["fee_fixed"] + rate * (quantity * multiplier * price) + core["fee_per_unit"] * quantity
     if core["fee_minimum"] > 0.0:
         fee = max(fee, core["fee_minimum"])
     if not math.isnan(core["fee_maximum"]):

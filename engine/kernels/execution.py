@@ -19,7 +19,6 @@ from engine.kernels.codes import (
     INDEPENDENT,
     IOC,
     LIMIT,
-    MARKET,
     MODIFIED,
     NOTHING_TO_DO,
     ONE_CANCELS_OTHER,
@@ -31,7 +30,8 @@ from engine.kernels.codes import (
     STOP,
 )
 from engine.kernels.compiled import kernel
-from engine.kernels.costs import commission, has_slippage, is_limit_like, slipped
+from engine.kernels.costs import commission, has_slippage, slipped
+from engine.kernels.kinds import is_at_any_price, is_limit_like
 from engine.kernels.records import State, Tape
 from engine.kernels.rounding import nearest_lot, round_price, whole_lots
 from engine.kernels.tape import row_at
@@ -177,7 +177,7 @@ def _permitted(core: Any, symbol: Any, order: Any) -> float:
 @kernel
 def fill_price(core: Any, symbol: Any, order: Any, price: float, quantity: float, volume: float) -> float:
     """Slip the price and round it to the tick, once. Without slippage rounding never takes a price beyond the limit."""
-    moved = slipped(core, order, price, symbol["quantity"], quantity, volume)
+    moved = slipped(core, order, price, symbol["quantity"], quantity, volume, symbol["tick"])
     rounded = round_price(moved, symbol["tick"], symbol["tick_inverse"])
     if is_limit_like(order) and not has_slippage(core, order) and order["side"] * (rounded - order["limit"]) > 0.0:
         return round_price(price - order["side"] * symbol["tick"] / 2.0, symbol["tick"], symbol["tick_inverse"])
@@ -201,7 +201,8 @@ def _fill(
     order = state.book[place]
     index = order["symbol"]
     symbol = state.symbols[index]
-    fee = commission(core, quantity, price, symbol["multiplier"])
+    is_maker = is_maker and order["type"] == LIMIT
+    fee = commission(state, quantity, price, symbol["multiplier"], is_maker)
     order["leaves"] = nearest_lot(order["leaves"] - quantity, symbol["lot"], symbol["lot_inverse"])
     order["has_filled"] = 1
     order["is_done"] = order["leaves"] <= 0.0
@@ -219,7 +220,7 @@ def _fill(
     effect["price"] = price
     effect["commission"] = fee
     effect["leaves"] = order["leaves"]
-    effect["is_maker"] = is_maker and order["type"] == LIMIT
+    effect["is_maker"] = is_maker
     was = symbol["position_id"] if symbol["quantity"] != 0.0 else 0
     book_fill(tape, state, index, order["side"], quantity, price, fee, step, is_at_open)
     is_closed = was != 0 and (symbol["quantity"] == 0.0 or symbol["position_id"] != was)
@@ -269,7 +270,7 @@ def _children_wait(tape: Tape, state: State, filled: int, step: int) -> bool:
     parent = state.book[filled]
     if core["entry_bar"] == ENTRY_WAIT:
         return True
-    if core["entry_bar"] != ENTRY_BY_ENTRY or parent["type"] == MARKET:
+    if core["entry_bar"] != ENTRY_BY_ENTRY or is_at_any_price(parent):
         return False
     if parent["type"] != STOP:
         return True

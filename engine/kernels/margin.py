@@ -45,7 +45,7 @@ def _liquidate(tape: Tape, state: State, index: int, step: int) -> None:
     core["next_order"] += 1
     order["parent"] = 0
     price = fill_price(core, symbol, order, price_at(tape, state, index, step), quantity, 0.0)
-    fee = commission(core, quantity, price, symbol["multiplier"])
+    fee = commission(state, quantity, price, symbol["multiplier"], False)
     effect = state.effects[new_effect(state, SUBMITTED, step)]
     effect["order"] = order["id"]
     effect["symbol"] = index

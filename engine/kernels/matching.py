@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.kernels.accounting import new_effect
 from engine.kernels.book import compact, expire_order, settle_requests
+from engine.kernels.chance import throw
 from engine.kernels.codes import (
     ADAPTIVE_PATH,
     CANCELLED,
@@ -19,12 +20,14 @@ from engine.kernels.codes import (
     IMMEDIATE_OR_CANCEL,
     IOC,
     LIMIT,
+    LIMIT_IF_TOUCHED,
     MARKET,
+    MARKET_ON_CLOSE,
+    MARKET_ON_OPEN,
     NEXT_OPEN,
     ON_PATH,
     PATH,
     SAME_CLOSE,
-    STOP,
     STOP_FIRST,
     STOP_LIMIT,
     TRAIL_BEFORE_TEST,
@@ -32,10 +35,11 @@ from engine.kernels.codes import (
 )
 from engine.kernels.compiled import kernel
 from engine.kernels.execution import end_order, execute
+from engine.kernels.kinds import becomes_limit, becomes_market, is_at_any_price, trigger_side
 from engine.kernels.path import NOWHERE, PATH_END, place_on_path
 from engine.kernels.records import State, Tape
-from engine.kernels.tape import day_at, has_bar, is_last_of_day, row_at
-from engine.kernels.touch import market_price, resting_price, stop_price, triggered_price
+from engine.kernels.tape import day_at, has_bar, is_first_of_day, is_last_of_day, row_at
+from engine.kernels.touch import resting_price, stop_price, triggered_price
 from engine.kernels.trailing import follow_bar
 
 
@@ -44,6 +48,10 @@ def is_live(tape: Tape, state: State, order: Any, step: int) -> bool:
     """Tell whether the order may fill in this step at all."""
     if order["is_done"] or order["is_waiting"] or step < order["active_step"]:
         return False
+    if order["type"] == MARKET_ON_CLOSE and not is_last_of_day(tape, step):
+        return False
+    if order["type"] == MARKET_ON_OPEN and (not is_first_of_day(tape, step) or order["from_step"] == step):
+        return False  # attached to an order that filled in this bar, it has missed this day's open
     return has_bar(tape, state, order["symbol"], step)
 
 
@@ -75,7 +83,7 @@ def match_step(tape: Tape, state: State, step: int) -> None:
 def _match_once(tape: Tape, state: State, step: int) -> None:
     core = state.core[0]
     if core["same_bar"] == STOP_FIRST:
-        for rank in range(3):
+        for rank in range(4):
             for place in range(core["orders"]):
                 if rank_of(state.book[place]) == rank:
                     match_order(tape, state, place, step, True)
@@ -119,18 +127,20 @@ def match_close(tape: Tape, state: State, step: int) -> None:
 @kernel
 def is_market_like(order: Any) -> bool:
     """Tell whether the order fills at any price: a market order, or a stop that was triggered before."""
-    return bool(order["type"] == MARKET or (order["type"] == STOP and order["is_triggered"]))
+    return bool(is_at_any_price(order) or (becomes_market(order) and order["is_triggered"]))
 
 
 @kernel
 def is_resting_limit(order: Any) -> bool:
     """Tell whether the order rests as a limit: a limit order, or a stop-limit that was triggered before."""
-    return bool(order["type"] == LIMIT or (order["type"] == STOP_LIMIT and order["is_triggered"]))
+    return bool(order["type"] == LIMIT or (becomes_limit(order) and order["is_triggered"]))
 
 
 @kernel
 def rank_of(order: Any) -> int:
-    """Return the order's place in the policy stop_first: market orders, stops, limits."""
+    """Return the order's place in the policy stop_first: market orders, stops, limits, what fills at the day's close."""
+    if order["type"] == MARKET_ON_CLOSE:
+        return 3
     if is_market_like(order):
         return 0
     if is_resting_limit(order):
@@ -160,27 +170,47 @@ def match_order(tape: Tape, state: State, place: int, step: int, uses_gaps: bool
     bar_open, high, low, close = open_for(tape, order, row, step), tape.high[row], tape.low[row], tape.close[row]
     side = order["side"]
     if is_market_like(order):
-        price = market_price(core, bar_open, close)
-        execute(tape, state, place, price, step, core["market_fill"] == NEXT_OPEN, False)
+        is_open = _fills_at_open(core, order)
+        execute(tape, state, place, bar_open if is_open else close, step, is_open, False)
     elif is_resting_limit(order):
         price = resting_price(core, order, bar_open, high, low, close)
+        if price == order["limit"] and price == (low if side > 0 else high) and not _is_lucky(core, order, step):
+            price = math.nan
         if not math.isnan(price):
             if not uses_gaps:
                 price = order["limit"]
             execute(tape, state, place, price, step, price == bar_open, price != bar_open)
     else:
-        price = stop_price(core, side, order["stop"], bar_open, high, low, close)
+        price = stop_price(core, trigger_side(order), order["stop"], bar_open, high, low, close)
         if not math.isnan(price):
             if not uses_gaps:
                 price = order["stop"]
             _report_trigger(state, place, price, step)
             if order["type"] == STOP_LIMIT:
                 price = triggered_price(core, order, price, bar_open, high, low, close)
+            elif order["type"] == LIMIT_IF_TOUCHED and side * (order["limit"] - price) < 0.0:
+                price = math.nan  # the limit does not allow the price of the touch: it rests from the next bar on
             if not math.isnan(price):
                 execute(tape, state, place, price, step, price == bar_open, False)
             if not order["is_done"] and not (order["type"] == STOP_LIMIT and core["stop_limit"] == ON_PATH):
                 order["active_step"] = step + 1
     _end_immediate(state, place, step)
+
+
+@kernel
+def _fills_at_open(core: Any, order: Any) -> bool:
+    """Tell whether an order at any price fills at the bar's open, not at its close."""
+    if order["type"] == MARKET_ON_OPEN or order["type"] == MARKET_ON_CLOSE:
+        return bool(order["type"] == MARKET_ON_OPEN)
+    return bool(core["market_fill"] == NEXT_OPEN)
+
+
+@kernel
+def _is_lucky(core: Any, order: Any, step: int) -> bool:
+    """Tell whether a limit order fills that the bar touches and does not pass: the queue before it may take it all."""
+    if core["limit_probability"] >= 1.0:
+        return True
+    return bool(throw(core["seed"], order["id"], step) < core["limit_probability"])
 
 
 @kernel
@@ -231,11 +261,11 @@ def match_path(tape: Tape, state: State, step: int) -> None:
 def _reached_at(core: Any, order: Any, bar_open: float, high: float, low: float, close: float, reached: float) -> float:
     """Return where on the path the order fills or is triggered, at or after ``reached``."""
     if is_market_like(order):
-        return reached if core["market_fill"] == NEXT_OPEN else PATH_END
+        return reached if _fills_at_open(core, order) else PATH_END
     is_high_first = True
     if core["same_bar"] == ADAPTIVE_PATH:
         is_high_first = high - bar_open < bar_open - low
     first, second = (high, low) if is_high_first else (low, high)
     if is_resting_limit(order):
         return place_on_path(-order["side"], order["limit"], bar_open, first, second, close, reached)
-    return place_on_path(order["side"], order["stop"], bar_open, first, second, close, reached)
+    return place_on_path(trigger_side(order), order["stop"], bar_open, first, second, close, reached)

@@ -25,6 +25,7 @@ def _record(**fields: Any) -> np.dtype[Any]:
 ORDER = _record(
     action=I, id=I, symbol=I, side=I, type=I, time_in_force=I, sizing=I,
     quantity=F, leaves=F, limit=F, stop=F, trail_amount=F, trail_percent=F,
+    limit_offset=F,  # of a trailing stop-limit: how far beyond the stop the limit trails
     expires_ns=I,
     sent_step=I,  # the step at whose close it was sent
     active_step=I,  # the first step in which it may fill
@@ -59,8 +60,9 @@ CORE = _record(
     # policies
     market_fill=I, limit_touch=I, gap_limit=I, stop_touch=I, gap_stop=I, stop_limit=I, trail=I, same_bar=I, entry_bar=I,
     cash_short=I,
-    latency=I, volume_limit=F, slippage=I, slippage_value=F, slippage_scope=I, whole_units=I,
-    fee_fixed=F, fee_rate=F, fee_per_unit=F, fee_minimum=F, fee_maximum=F,
+    latency=I, latency_ns=I, timeframe_ns=I, limit_probability=F, seed=I,
+    volume_limit=F, slippage=I, slippage_value=F, slippage_scope=I, whole_units=I,
+    fee_fixed=F, fee_rate=F, fee_maker_rate=F, fee_per_unit=F, fee_minimum=F, fee_maximum=F,
     # recording and statistics
     equity_every=I, by_bar=I, period=I,
     equity=F, peak=F, peak_step=I,
@@ -102,6 +104,7 @@ class State(NamedTuple):
     effects: Records  # EFFECT (capacity,)
     marks: Records  # MARK (capacity,)
     periods: FloatArray  # (periods,) equity at the end of each period
+    tiers: FloatArray  # (tiers, 3) of commission: traded value from which on it holds, maker rate, taker rate
 
 
 def book_capacity(orders: int) -> int:

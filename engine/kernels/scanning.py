@@ -4,6 +4,7 @@ from typing import Any
 
 from engine.kernels.codes import DAY, GTC, GTD
 from engine.kernels.compiled import kernel
+from engine.kernels.kinds import trigger_side
 from engine.kernels.matching import is_live, is_market_like, is_resting_limit
 from engine.kernels.records import State, Tape
 from engine.kernels.tape import is_last_of_day, row_at
@@ -51,7 +52,7 @@ def _is_busy(tape: Tape, state: State, order: Any, step: int) -> bool:
     low, high, close = tape.low[row], tape.high[row], tape.close[row]
     if is_resting_limit(order):
         return limit_touched(core, order["side"], order["limit"], low, high, close)
-    return stop_touched(core, order["side"], order["stop"], low, high, close)
+    return stop_touched(core, trigger_side(order), order["stop"], low, high, close)
 
 
 @kernel

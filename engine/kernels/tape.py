@@ -42,6 +42,25 @@ def day_at(tape: Tape, step: int) -> int:
 
 
 @kernel
+def is_first_of_day(tape: Tape, step: int) -> bool:
+    """Tell whether the step before, if there is one, lies on another day."""
+    return step == 0 or day_at(tape, step - 1) != day_at(tape, step)
+
+
+@kernel
+def arrival_step(tape: Tape, step: int, delay_ns: int) -> int:
+    """Return the first step after this one that begins at least so much later; the count of steps if there is none.
+
+    step : -1, before the first, counts from the first bar's time
+    """
+    start = tape.time_ns[max(step, 0)] + delay_ns
+    arrival = step + 1
+    while arrival < len(tape.time_ns) and tape.time_ns[arrival] < start:
+        arrival += 1
+    return arrival
+
+
+@kernel
 def is_last_of_day(tape: Tape, step: int) -> bool:
     """Tell whether the next step, if there is one, lies on another day. Session ends are known beforehand."""
     if step + 1 >= len(tape.time_ns):

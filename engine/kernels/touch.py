@@ -14,7 +14,6 @@ from engine.kernels.codes import (
     GAP_STOP_CLOSE,
     GAP_STOP_OPEN,
     GAP_STOP_STOP,
-    NEXT_OPEN,
     ON_CLOSE,
     ON_PATH,
     SAME_BAR,
@@ -26,14 +25,6 @@ from engine.kernels.codes import (
     TOUCH_RANGE,
 )
 from engine.kernels.compiled import kernel
-
-
-@kernel
-def market_price(core: Any, bar_open: float, close: float) -> float:
-    """Market orders fill at the open of their first bar, or at a close (of the bar they were sent in, or of the next)."""
-    if core["market_fill"] == NEXT_OPEN:
-        return bar_open
-    return close
 
 
 @kernel

@@ -20,12 +20,17 @@ def is_trailing(order: Any) -> bool:
 
 @kernel
 def trail_from(order: Any, price: float) -> None:
-    """Let the stop trail this price if it is better than what it trails. Sell, 10 percent, from 5250: 4725."""
+    """Let the stop trail this price if it is better than what it trails. Sell, 10 percent, from 5250: 4725.
+
+    A limit trails with it, by its own distance beyond the stop.
+    """
     side = order["side"]
     distance = order["trail_amount"] if math.isnan(order["trail_percent"]) else price * (order["trail_percent"] / 100.0)
     stop = price + side * distance
     if math.isnan(order["stop"]) or side * (order["stop"] - stop) > 0.0:
         order["stop"] = stop
+        if not math.isnan(order["limit_offset"]):
+            order["limit"] = stop + side * order["limit_offset"]
 
 
 @kernel

@@ -29,6 +29,10 @@ class Instruction(Model):
     expires_at: TimeField | None = None
     trail_amount: float | None = None
     trail_percent: float | None = None
+    trail_ticks: float | None = None
+    limit_offset: float | None = None
+    touch_price: float | None = None
+    session: Literal["open", "close"] | None = None
     post_only: bool = False
     reduce_only: bool = False
     oco_group: Annotated[str, Field(min_length=1, max_length=64)] | None = None
@@ -99,6 +103,10 @@ class OrderList(Strategy):
             "expires_at": instruction.expires_at,
             "trail_amount": instruction.trail_amount,
             "trail_percent": instruction.trail_percent,
+            "trail_ticks": instruction.trail_ticks,
+            "limit_offset": instruction.limit_offset,
+            "touch": instruction.touch_price,
+            "session": instruction.session,
             "post_only": instruction.post_only,
             "reduce_only": instruction.reduce_only,
             "oco": instruction.oco_group,

@@ -24,6 +24,8 @@ from schemas.events import (
 )
 from tests.unit.engine.factories import MINUTE_NS, make_bars, make_market, make_spec, play, run_commits
 
+STOP_LIMITS = (OrderType.STOP_LIMIT, OrderType.TRAILING_STOP_LIMIT)
+TIER = {"from_value": 0.0, "maker": 0.0, "taker": 0.001}
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
@@ -53,13 +55,20 @@ def random_order(draw: st.DrawFn, place: int, bars: int, symbols: list[str]) -> 
         "symbol": draw(st.sampled_from(symbols)),
         "side": draw(st.sampled_from(["buy", "sell"])),
     }
-    kind = draw(st.sampled_from(["market", "limit", "stop", "stop_limit", "trailing"]))
-    if kind in ("limit", "stop_limit"):
+    kinds = ["market", "limit", "stop", "stop_limit", "trailing", "trailing_limit", "touch", "touch_limit", "session"]
+    kind = draw(st.sampled_from(kinds))
+    if kind in ("limit", "stop_limit", "touch_limit"):
         order["limit_price"] = draw(price())
     if kind in ("stop", "stop_limit"):
         order["stop_price"] = draw(price())
-    if kind == "trailing":
+    if kind in ("touch", "touch_limit"):
+        order["touch_price"] = draw(price())
+    if kind in ("trailing", "trailing_limit"):
         order["trail_amount"] = draw(st.integers(1, 500)) / 100
+    if kind == "trailing_limit":
+        order["limit_offset"] = draw(st.integers(0, 200)) / 100
+    if kind == "session":
+        order["session"] = draw(st.sampled_from(["open", "close"]))
     size = draw(st.sampled_from(["quantity", "quantity", "value", "fraction"]))
     amounts = {
         "quantity": st.integers(0, 300),
@@ -109,10 +118,18 @@ def random_execution(draw: st.DrawFn) -> dict[str, Any]:
         "entry_bar": draw(st.sampled_from(["live", "wait", "by_entry"])),
         "cash_short": draw(st.sampled_from(["refuse", "cancel", "partial", "allow"])),
         "commission": draw(
-            st.sampled_from([{"type": "none"}, {"type": "rate", "fixed": 1.0, "rate": 0.001, "per_unit": 0.005, "maximum": 50.0}])
+            st.sampled_from(
+                [
+                    {"type": "none"},
+                    {"type": "rate", "fixed": 1.0, "rate": 0.001, "per_unit": 0.005, "maximum": 50.0},
+                    {"type": "maker_taker", "maker": -0.0002, "taker": 0.001},
+                    {"type": "tiered", "tiers": [TIER, TIER | {"from_value": 9_000.0, "taker": 0.0005}]},
+                ]
+            )
         ),
         "volume_limit": draw(st.sampled_from([None, 0.25, 1.0])),
-        "latency_bars": draw(st.sampled_from([0, 0, 1, 3])),
+        "limit_fill_probability": draw(st.sampled_from([1.0, 1.0, 0.5, 0.0])),
+        **draw(st.sampled_from([{"latency_bars": 0}, {"latency_bars": 1}, {"latency_bars": 3}, {"latency_seconds": 90.0}])),
     }
 
 
@@ -216,12 +233,12 @@ def test_fills_keep_to_the_bar_the_order_and_the_volume(drawn: dict[str, Any]) -
             assert event.price == pytest.approx(bars.close[row])
             continue
         assert bars.time_ns[row] == event.time_ns, "a fill needs a bar"
-        may_leave_bar = order.order_type is OrderType.STOP_LIMIT and execution["stop_limit"] in ("at_stop", "path")
+        may_leave_bar = order.order_type in STOP_LIMITS and execution["stop_limit"] in ("at_stop", "path")
         assert may_leave_bar or bars.low[row] - 1e-9 <= event.price <= bars.high[row] + 1e-9
         waited = (event.time_ns - order.time_ns) // _step_ns(market)
         at_close = order.order_type is OrderType.MARKET and execution["market_fill"] == "same_close"
         is_child = order.parent_order_id is not None
-        assert waited >= (0 if at_close or is_child else 1) + (0 if is_child else execution["latency_bars"])
+        assert waited >= (0 if at_close or is_child else 1) + (0 if is_child else execution.get("latency_bars", 0))
         key = (event.symbol, event.time_ns)
         taken[key] = taken.get(key, 0.0) + event.quantity
         if execution["volume_limit"] is not None and not is_liquidated:
