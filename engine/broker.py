@@ -90,6 +90,14 @@ class Broker:
     def open_orders(self) -> list[Order]:
         return [order for order in self.handles.values() if order.is_open]
 
+    def steps_of(self, symbol: str) -> NDArray[np.int64]:
+        """Return the step of each of the symbol's bars."""
+        latest = latest_of(self.tape, self._index[symbol])
+        if latest is None:
+            return np.arange(len(self.tape.time_ns), dtype=np.int64)
+        before = np.concatenate([np.array([-1], dtype=np.int32), latest[:-1]])
+        return np.flatnonzero(latest != before)
+
     # --- series ---
 
     def column(self, index: int, name: str) -> Series:

@@ -13,7 +13,7 @@ The tree::
 import traceback
 from pathlib import Path
 
-CALLBACKS = ("__init__", "prepare", "on_start", "on_bar", "on_order", "on_fill", "on_position", "on_end")
+CALLBACKS = ("__init__", "prepare", "signals", "on_start", "on_bar", "on_order", "on_fill", "on_position", "on_end")
 MAX_DETAIL = 1_000  # characters of a detail that an event repeats
 
 

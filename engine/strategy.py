@@ -121,6 +121,7 @@ class Strategy:
     position: Positions
     random: random.Random  # seeded by the spec: the only chance there is
     _broker: "Broker"
+    _wakes: Sequence[int] | None = None  # the steps at which on_bar has something to do, ascending; None: each of them
 
     # --- callbacks ---
 
