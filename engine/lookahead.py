@@ -12,11 +12,22 @@ from engine.simulation import simulate
 from engine.strategy import Strategy
 from engine.timeline import equity_every, select
 from schemas.commit import Head, decode_commit
-from schemas.events import AnyEvent, BacktestCompleted, BacktestProgressed, EquityMarked, OrderCancelled, OrderEnd
+from schemas.events import (
+    AnyEvent,
+    BacktestCompleted,
+    BacktestProgressed,
+    EquityMarked,
+    OrderCancelled,
+    OrderEnd,
+    OrderSubmitted,
+    OrderType,
+    TimeInForce,
+)
 from schemas.ids import BacktestId, Digest
-from schemas.market_data import Market
+from schemas.market_data import Market, TimeArray
 from schemas.spec import BacktestSpec
 
+DAY_NS = 86_400_000_000_000
 DEFAULT_CUTS = 4
 
 
@@ -51,12 +62,26 @@ def find_lookahead(spec: BacktestSpec, market: Market, strategy: type[Strategy],
             adjusted=market.adjusted,
         )
         # Orders of the last bar's close may fill only later: both runs are compared up to it, what was sent there included.
+        # Unless it ends a day: the shorter run can't know that, and its orders for the day's end stay open.
+        if _ends_day(times, count) and any(_is_for_the_day(event) for event in whole):
+            end -= 1
         expected = [event for event in whole if event.time_ns < end]
         actual = [event for event in _events(spec, shorter, strategy) if event.time_ns < end]
         difference = _first_difference(expected, actual, count)
         if difference is not None:
             return difference
     return None
+
+
+def _ends_day(times: TimeArray, count: int) -> bool:
+    return count < len(times) and int(times[count]) // DAY_NS != int(times[count - 1]) // DAY_NS
+
+
+def _is_for_the_day(event: AnyEvent) -> bool:
+    """Tell whether an order was sent that ends or fills with its day."""
+    if not isinstance(event, OrderSubmitted):
+        return False
+    return event.time_in_force is TimeInForce.DAY or event.order_type is OrderType.MARKET_ON_CLOSE
 
 
 def _events(spec: BacktestSpec, market: Market, strategy: type[Strategy]) -> Iterator[AnyEvent]:
