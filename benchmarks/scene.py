@@ -40,7 +40,7 @@ class Sizes:
 
     engine_bars: int = 1_000_000
     engine_runs: int = 3
-    log_bars: int = 600_000  # of each long run; together they make more than a million events
+    log_bars: int = 500_000  # of each long run; together they make more than a million events
     commands: int = 150
     small_runs: int = 500
 

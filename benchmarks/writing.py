@@ -28,8 +28,8 @@ async def measure(scene: Scene, part: Part) -> Written:
     size = written.bytes
     part.describe(
         f"{len(ids)} runs of {scene.sizes.log_bars:,} one-minute bars, two at a time, on {PARTITIONS} partitions:"
-        f" {written.events:,} events in {len(commits):,} commits, {size / 1e6:.0f} MB, {size / written.events:.0f} bytes per event."
-        f" Mix: {written.mix()}."
+        f" {written.events:,} events in {len(commits):,} commits, {size / 1e6:.0f} MB (JSON), {size / written.events:.0f} bytes"
+        f" per event. Mix: {written.mix()}."
     )
     rate = sum(len(commit.events) for _, commit in results) / seconds
     part.add("worker into Kafka", rate, "events/s", f"from the first to the last commit of the simulations, {seconds:.1f} s")
