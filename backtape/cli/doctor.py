@@ -1,14 +1,17 @@
 """This module looks at the machine, the local stack and the processes, and prints what is wrong."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Sequence
 
 from rich.text import Text
 
+from adapters.errors import ConfigurationError
 from backtape.cli.output import STDOUT
 from backtape.local import STATE, ConsumerProcess, LocalBacktape
 from backtape.stack.doctor import Check, examine
+from consumers.settings import PREFIX, load_settings
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # Maven colours its version
 _SERVERS = ("kafka", "postgres", "s3")
@@ -24,8 +27,18 @@ def examine_all() -> list[Check]:
     missing = {f"{server.name} process" for server in servers} if is_up else set()
     return [
         dataclasses.replace(each, detail=_ESCAPES.sub("", each.detail), is_optional=each.is_optional and each.name not in missing)
-        for each in (*examine(STATE), *_processes())
+        for each in (_settings(), *examine(STATE), *_processes())
     ]
+
+
+def _settings() -> Check:
+    """Return whether the environment's settings can be read: every process would refuse to start with a wrong one."""
+    try:
+        load_settings()
+    except ConfigurationError as error:
+        return Check("settings", False, str(error), "docs/settings.md lists all of them")
+    given = sorted(name for name in os.environ if name.startswith(PREFIX))
+    return Check("settings", True, f"from the environment: {', '.join(given)}" if given else "none in the environment: defaults")
 
 
 def _processes() -> list[Check]:

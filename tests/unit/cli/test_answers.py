@@ -192,5 +192,13 @@ def test_doctor_says_what_is_missing_and_what_helps(cli: Cli) -> None:
     assert "bad  jars of kafka" in cli("doctor").out
 
 
+def test_doctor_names_a_wrong_setting(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And goes on with its other checks."""
+    monkeypatch.setenv("BACKTAPE_PARTITIONS", "many")
+    checks = {check["name"]: check for check in cli("doctor", "--json").document}
+    assert not checks["settings"]["ok"] and "BACKTAPE_PARTITIONS: 'many' is not allowed" in checks["settings"]["detail"]
+    assert "python" in checks
+
+
 def test_down_without_anything_running_is_done(cli: Cli) -> None:
     assert cli("down").code == 0
