@@ -18,7 +18,9 @@ def conformance(
     paths: list[Path] = typer.Argument(help="Files of cases, or folders of them.", metavar="PATH…"),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Check the engine against numbers of other engines, or your own: cases in JSON files.
+    """Check the engine against cases with numbers.
+
+    Other engines' numbers, or your own, in JSON files (docs/execution.md).
 
     Exit code 0: every case passes; 1: one differs; 2: there is no case, or one could not be run and none differs.
     """
@@ -55,7 +57,9 @@ def check_lookahead(
     cuts: int = typer.Option(4, "--cuts", min=1, max=1_000, help="Runs on shortened data to compare with."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Prove that a strategy does not look ahead: run it again on data that ends earlier, and compare what it did.
+    """Look for a strategy that sees the future.
+
+    It is run again on data that ends earlier, and what it did up to there is compared.
 
     Exit code 0: it does the same in each; 1: something it did depends on later bars; 2: it could not be tried.
     """

@@ -9,17 +9,11 @@ import pytest
 import typer
 
 from adapters.errors import NotFoundError
-from backtape.cli.app import app
+from backtape.cli.engine_commands import check_lookahead, conformance
 from backtape.cli.output import NO, NOT_TRIED, CommandError
 from backtape.data.sample_market import sample_market
 from engine.conformance import run_conformance
 from schemas.spec import parse_spec
-
-REGISTERED = list(app.registered_commands)
-from backtape.cli.engine_commands import check_lookahead, conformance  # noqa: E402
-
-# Importing the module adds its commands to the app. Where nothing else does so, other tests must not find them there.
-app.registered_commands[:] = REGISTERED
 
 CASES = Path(__file__).parents[1] / "conformance"
 
