@@ -41,7 +41,7 @@ class Sizes:
     engine_bars: int = 1_000_000
     engine_runs: int = 3
     log_bars: int = 500_000  # of each long run; together they make more than a million events
-    commands: int = 150
+    commands: int = 100
     small_runs: int = 500
 
 

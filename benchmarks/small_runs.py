@@ -10,6 +10,7 @@ from backtape.client import Client
 from backtape.data.samples import STOCK_SYMBOLS, STOCKS
 from benchmarks.figures import Part
 from benchmarks.long_log import spec
+from benchmarks.processor import processor_seconds
 from benchmarks.scene import Scene, finished, until
 
 END_SECONDS = 240.0
@@ -28,6 +29,7 @@ async def measure(scene: Scene, part: Part) -> None:
     connection = await asyncpg.connect(scene.settings.database_url)
     try:
         await until(lambda: _nothing_waits(connection), seconds=END_SECONDS, every=0.2)
+        before = processor_seconds(scene.services())
         began = time.perf_counter()
         ids = await _submit(scene)
         sent = time.perf_counter() - began
@@ -38,6 +40,7 @@ async def measure(scene: Scene, part: Part) -> None:
         )
         await until(lambda: _all_stored(connection, ids), seconds=END_SECONDS, every=0.1)
         stored = time.perf_counter() - began
+        after = processor_seconds(scene.services())
     finally:
         await connection.close()
     part.describe(
@@ -46,6 +49,9 @@ async def measure(scene: Scene, part: Part) -> None:
     )
     part.add("small runs, to completed rows in SQL", len(ids) / seconds, "runs/s", f"{seconds:.1f} s")
     part.add("small runs, to snapshots in S3", len(ids) / stored, "runs/s", f"{stored:.1f} s, beside the runs and after them")
+    for role in sorted(after, key=lambda role: before.get(role, 0.0) - after[role]):
+        used = 1000 * (after[role] - before.get(role, 0.0)) / len(ids)
+        part.add(f"processor time of {role}", used, "ms/run", "down to the snapshots")
     part.add("submitting them, one client", len(ids) / sent, "commands/s", f"{TOGETHER} under way")
 
 
