@@ -61,7 +61,7 @@ def market_of_store(place: str | Path, data: DataSpec) -> Market:
     from consumers.settings import load_settings
 
     settings = load_settings()
-    stored = StoredMarketData(_open(place, settings.s3_endpoint), settings.cache_dir)
+    stored = StoredMarketData(_open(place, settings.s3_endpoint), settings.cache_dir / "bars")
     manifest = stored.resolve(data.dataset, data.version)
     return Market(
         bars=tuple(stored.bars(manifest, symbol, data.timeframe) for symbol in data.symbols),

@@ -71,4 +71,4 @@ def _problem(detail: object) -> FieldProblem:
         return FieldProblem(path, value, "there is no such field")
     if kind == "missing":
         return FieldProblem(path, value, "this field is required")
-    return FieldProblem(path, value, str(detail["msg"]))
+    return FieldProblem(path, value, str(detail["msg"]).removeprefix("Value error, "))

@@ -31,12 +31,18 @@ def complete_parameters(card: StrategyCard, parameters: dict[str, Any]) -> dict[
     """
     complete = {**card.defaults, **parameters}
     errors = jsonschema.Draft202012Validator(card.parameters).iter_errors(complete)
-    problems = [_problem(error) for error in errors]
+    problems = [problem for error in errors for problem in _problems(error, list(card.parameters.get("properties", ())))]
     if problems:
         raise FieldError(sorted(problems, key=lambda problem: problem.path))
     return dict(sorted(complete.items()))
 
 
-def _problem(error: jsonschema.ValidationError) -> FieldProblem:
+def _problems(error: jsonschema.ValidationError, known: list[str]) -> list[FieldProblem]:
+    """Name what is wrong; of parameters that do not exist, each one. ``known``: the strategy's parameters."""
     path = ".".join(["spec.strategy.parameters", *(str(part) for part in error.absolute_path)])
-    return FieldProblem(path, shown(error.instance), error.message)
+    if error.validator == "additionalProperties" and not error.absolute_path and isinstance(error.instance, dict):
+        allowed = f"there is no such parameter; there are {', '.join(known) or 'none'}"
+        return [
+            FieldProblem(f"{path}.{name}", shown(value), allowed) for name, value in error.instance.items() if name not in known
+        ]
+    return [FieldProblem(path, shown(error.instance), error.message)]

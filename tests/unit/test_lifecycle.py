@@ -244,7 +244,7 @@ def test_an_unknown_strategy_is_rejected_with_those_there_are() -> None:
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
-        ({"quick": 1}, "spec.strategy.parameters: {"),
+        ({"quick": 1}, "spec.strategy.parameters.quick: 1 is not allowed: there is no such parameter; there are fast"),
         ({"fast": 0}, "spec.strategy.parameters.fast: 0 is not allowed: 0 is less than the minimum of 1"),
         ({"fast": "10"}, "spec.strategy.parameters.fast: '10' is not allowed: '10' is not of type 'integer'"),
     ],
