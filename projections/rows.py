@@ -4,7 +4,7 @@ What is only appended is kept as the events themselves, or as tuples in the orde
 change (backtests, orders, positions) is kept as state objects: several changes of one row within a batch become one row.
 
 The tables that grow with every trade are turned into columns without a tuple for each row: one comprehension for each column,
-written out. That takes a third of the time, and it is most of a projector's (docs/performance.md).
+written out. With the conversion to Arrow that takes two thirds of the time (docs/performance.md).
 """
 
 from collections.abc import Iterator
