@@ -17,7 +17,7 @@ from adapters.ports import MarketData
 from adapters.strategies import load_strategy
 from consumers.simulation.frames import AnyFrame, DataReady, Failed, Job, Resolved, Waiting, committed
 from engine.errors import NoDataError, ParametersError, StrategyError, UnknownSymbolError
-from engine.registry import card
+from engine.registry import strategy_digest
 from engine.simulation import simulate
 from engine.timeline import started
 from engine.version import code_digest
@@ -77,7 +77,7 @@ def _run(job: Job, spec: BacktestSpec, surroundings: Surroundings, send: Send) -
         data_version=manifest.version,
         data_digest=market.digest,
         code_digest=code_digest(),
-        strategy_digest=card(strategy).code_digest,
+        strategy_digest=strategy_digest(strategy),
     )
     send(resolved)
     for commit in _beyond_known(job, resolved, _commits(job, spec, market, strategy)):

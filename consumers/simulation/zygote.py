@@ -52,11 +52,15 @@ def main() -> None:
 
 def _prepare() -> Surroundings:
     """Import and compile what simulations need, once; forks share it."""
+    from adapters.strategies import installed
     from consumers.wiring import simulation_surroundings
+    from engine.version import code_digest
     from engine.warm import warm
 
     surroundings = simulation_surroundings(load_settings())
     warm()
+    code_digest()
+    installed()
     gc.collect()
     gc.freeze()  # forks do not copy pages only because the collector walks them
     return surroundings
