@@ -20,8 +20,17 @@ OURS = ("migrate", "worker", "projector", "compactor")
 
 # The part of the Compose specification that this project uses: a key outside of it is a typing error, or belongs in this table.
 SERVICE_KEYS: dict[str, type | tuple[type, ...]] = {
-    "build": (str, dict), "image": str, "init": bool, "restart": str, "stop_grace_period": str, "environment": dict,
-    "volumes": list, "depends_on": dict, "healthcheck": dict, "ports": list, "command": list,
+    "build": (str, dict),
+    "image": str,
+    "init": bool,
+    "restart": str,
+    "stop_grace_period": str,
+    "environment": dict,
+    "volumes": list,
+    "depends_on": dict,
+    "healthcheck": dict,
+    "ports": list,
+    "command": list,
 }
 HEALTHCHECK_KEYS = {"test", "interval", "timeout", "retries", "start_period", "disable"}
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}

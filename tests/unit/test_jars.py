@@ -36,11 +36,14 @@ def fake_maven(folder: Path, script: str) -> str:
 
 def test_killed_download_is_retried(tmp_path: Path) -> None:
     """Maven dies half-way at its first call; the second brings everything."""
-    maven = fake_maven(tmp_path, """\
+    maven = fake_maven(
+        tmp_path,
+        """\
         if call == 1:
             os.kill(os.getpid(), 9)
         whole("second.jar")
-    """)
+    """,
+    )
     lines: list[str] = []
     folder = jars.fetch(tmp_path / "jars", "kafka", report=lines.append, maven=maven)
     assert sorted(jar.name for jar in folder.glob("*.jar")) == ["first.jar", "second.jar"]
@@ -49,20 +52,26 @@ def test_killed_download_is_retried(tmp_path: Path) -> None:
 
 def test_damaged_jar_is_fetched_again_past_the_local_repository(tmp_path: Path) -> None:
     """A jar that is no archive is refused, and the retry uses a fresh local repository."""
-    maven = fake_maven(tmp_path, """\
+    maven = fake_maven(
+        tmp_path,
+        """\
         fresh = any(a.startswith("-Dmaven.repo.local=") for a in sys.argv)
         whole("second.jar") if fresh else (target / "second.jar").write_bytes(b"<html>")
-    """)
+    """,
+    )
     folder = jars.fetch(tmp_path / "jars", "s3proxy", report=lambda line: None, maven=maven)
     assert jars.is_complete(folder)
 
 
 def test_half_a_folder_never_counts(tmp_path: Path) -> None:
     """A failed fetch leaves nothing that looks complete, and says what Maven said."""
-    maven = fake_maven(tmp_path, """\
+    maven = fake_maven(
+        tmp_path,
+        """\
         print("[ERROR] no such artifact")
         sys.exit(1)
-    """)
+    """,
+    )
     with pytest.raises(JarsMissing, match="no such artifact"):
         jars.fetch(tmp_path / "jars", "kafka", report=lambda line: None, maven=maven)
     assert not jars.is_complete(jars.folder_of(tmp_path / "jars", "kafka"))
