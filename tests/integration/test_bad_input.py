@@ -301,7 +301,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown_parameter": (
         {"strategy": {"name": "sma_cross", "parameters": {"speed": 3}}},
         "invalid_parameter",
-        "('speed' was unexpected)",
+        "spec.strategy.parameters.speed: 3 is not allowed: there is no such parameter; there are fast, slow",
     ),
     "start_after_end": (
         {"data": {"start": "2020-02-01", "end": "2020-01-01"}},
