@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from adapters.blob_store import open_blob_store
 from adapters.clock import SystemClock
@@ -18,7 +19,6 @@ from consumers.projector import Projector
 from consumers.projector.loop import PROJECTED
 from consumers.settings import Settings
 from consumers.shell import KafkaMembership, Role
-from consumers.simulation.child import Surroundings
 from consumers.simulation.runner import ZygoteRunner
 from consumers.snapshot_once import SnapshotReport, snapshot_once
 from consumers.worker.loop import Worker
@@ -27,6 +27,9 @@ from consumers.worker.plan import TopicNames
 from engine.lifecycle import IntakeRules
 from projections.tables import PROJECTION_VERSION, SCHEMA
 from schemas.topics import ARCHIVE, COMMANDS, DEAD_LETTERS, EVENTS, RECEIPTS, RUNS
+
+if TYPE_CHECKING:
+    from consumers.simulation.child import Surroundings
 
 
 def blob_store(settings: Settings) -> BlobStore:
@@ -37,8 +40,10 @@ def market_data(settings: Settings) -> StoredMarketData:
     return StoredMarketData(blob_store(settings), settings.cache_dir / "bars")
 
 
-def simulation_surroundings(settings: Settings) -> Surroundings:
+def simulation_surroundings(settings: Settings) -> "Surroundings":
     """Return what a simulation's process needs; called once, in the zygote."""
+    from consumers.simulation.child import Surroundings  # here: it brings numba, 100 MB that no other process needs
+
     return Surroundings(market_data=market_data(settings), strategy_files=settings.strategy_files)
 
 
