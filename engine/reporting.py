@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.broker import Broker
 from engine.kernels import codes
-from engine.kernels.records import EFFECT, MARK
+from engine.kernels.records import EFFECT
 from engine.orders import Fill, Order, OrderStatus, Position
 from engine.recorder import MARK_WEIGHT, MARKS_PER_EVENT, Recorder
 from engine.strategy import Strategy
@@ -41,7 +41,6 @@ _PLACES = {name: place for place, name in enumerate(EFFECT.names or ())}
 )  # fmt: skip
 _REJECT_REASONS = list(RejectReason)
 _ENDS = list(OrderEnd)
-_MARK_PLACES = {name: place for place, name in enumerate(MARK.names or ())}
 SHORT_SYMBOL = 24  # characters; with more of them an event weighs more
 
 _NONE: list[Any] = []  # no callbacks to make; never written to

@@ -78,10 +78,6 @@ def or_undefined(value: float | None, formatter: Formatter) -> str:
     return UNDEFINED if value is None or not math.isfinite(value) else formatter(value)
 
 
-def short_digest(digest: str | None) -> str:
-    return UNDEFINED if not digest else digest[:12] + "…" if len(digest) > 16 else digest
-
-
 def _short(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 

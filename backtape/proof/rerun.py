@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import msgspec
-
 from backtape.proof.run_log import StoredCommit
 from consumers.simulation.frames import AnyFrame, Committed, DataReady, Failed, Job, Resolved, Waiting
 from consumers.simulation.runner import Runner
 from schemas.canonical import document_digest
-from schemas.commit import Author, ChainError, Commit, Head, encode_commit, follow
+from schemas.commit import Author, ChainError, Commit, Head, decode_commit, encode_commit, follow
 from schemas.events import BacktestAccepted, BacktestCancelled, BacktestCompleted, BacktestFailed, BacktestStarted, FailureReason
 from schemas.ids import BacktestId, Digest, sha256
 
@@ -152,7 +150,7 @@ def _judge(
                 return None
             if recorded_code is not None and code is not None and recorded_code != code:
                 return Finding("re-run", Verdict.NOT_TRIED, f"recorded by code {recorded_code}, this is {code}; the bytes differ")
-            return _different("re-run", first_difference(stored.commit, msgspec.json.decode(frame.body, type=Commit)))
+            return _different("re-run", first_difference(stored.commit, decode_commit(frame.body)))
     raise AssertionError(f"a frame of unknown kind: {frame!r}")
 
 
