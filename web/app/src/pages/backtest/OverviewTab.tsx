@@ -1,0 +1,148 @@
+// The numbers that are asked for first, the curve, the months, and every statistic.
+import { useState } from "react";
+import { backtestPath, isOver, url, type EquityChart as Columns, type MonthlyTable } from "../../api/client";
+import { useResource } from "../../api/resource";
+import { EquityChart } from "../../charts/EquityChart";
+import { HeatMap } from "../../charts/HeatMap";
+import { Empty, Failure, Figure, Loading, Panel, Segments } from "../../components/basics";
+import { format, type Kind } from "../../format/numbers";
+import { grouped, labelOf, shown } from "../../format/statistics";
+import { spansDays } from "../../format/times";
+import { useVersion, type TabProperties } from "../BacktestPage";
+
+const HEADLINES: [keyof TabProperties["run"], string, Kind, boolean][] = [
+  ["total_return", "Return", "percent", true],
+  ["cagr", "Growth per year", "percent", true],
+  ["sharpe", "Sharpe", "ratio", false],
+  ["max_drawdown", "Deepest drawdown", "percent", false],
+  ["win_rate", "Win rate", "percent", false],
+  ["profit_factor", "Profit factor", "ratio", false],
+  ["trades", "Trades", "count", false],
+];
+
+export function OverviewTab({ run, version }: TabProperties) {
+  const chart = useResource<Columns>(url(backtestPath(run.backtest_id, "/chart"), { points: 2000 }));
+  const monthly = useResource<MonthlyTable>(isOver(run.status) ? backtestPath(run.backtest_id, "/monthly") : null);
+  useVersion(version, chart.reload);
+  const [scale, setScale] = useState<"linear" | "log">("linear");
+  const [withBenchmark, setWithBenchmark] = useState(true);
+  const days = spansDays(run.timeframe);
+  const currency = run.currency ?? "";
+  const isOnlyRunning = run.status === "running" || run.status === "queued";
+  return (
+    <>
+      <dl className="headlines">
+        {HEADLINES.map(([name, label, kind, signed]) => (
+          <div key={name}>
+            <dt>{label}</dt>
+            <dd>
+              <Figure kind={kind} value={run[name] as number | null} signed={signed} />
+            </dd>
+          </div>
+        ))}
+        <div>
+          <dt>{isOnlyRunning ? "Equity so far" : "Final equity"}</dt>
+          <dd title={`${format("money", run.final_equity ?? run.equity)} ${currency}`}>
+            <Figure kind="money" value={run.final_equity ?? run.equity} /> <small>{currency}</small>
+          </dd>
+        </div>
+      </dl>
+      <Panel
+        title="Equity and drawdown"
+        actions={
+          <>
+            {chart.value?.benchmark ? (
+              <label className="check">
+                <input type="checkbox" checked={withBenchmark} onChange={(event) => setWithBenchmark(event.target.checked)} />
+                {chart.value.benchmark_symbol} held
+              </label>
+            ) : null}
+            <Segments label="Scale" choices={[{ value: "linear", label: "Linear" }, { value: "log", label: "Log" }]} value={scale} onChange={setScale} />
+            <a className="button" href={url(backtestPath(run.backtest_id, "/equity"), { format: "csv" })} download>
+              CSV
+            </a>
+          </>
+        }
+      >
+        {chart.error && !chart.value ? <Failure error={chart.error} retry={chart.reload} /> : null}
+        {!chart.value && !chart.error ? <Loading what="the equity curve" /> : null}
+        {chart.value && chart.value.time_ms.length > 0 ? (
+          <EquityChart data={chart.value} currency={currency} days={days} logarithmic={scale === "log"} withBenchmark={withBenchmark} />
+        ) : chart.value ? (
+          <Empty title="No equity yet">{isOnlyRunning ? "The curve appears with the first marks." : "The run ended before its first mark."}</Empty>
+        ) : null}
+      </Panel>
+      {monthly.value && monthly.value.years.length > 0 ? (
+        <Panel title="Returns by month">
+          <HeatMap data={monthly.value} />
+        </Panel>
+      ) : null}
+      {Object.keys(run.statistics).length > 0 ? <Statistics run={run} /> : <Parameters run={run} />}
+    </>
+  );
+}
+
+function Statistics({ run }: { run: TabProperties["run"] }) {
+  return (
+    <>
+      <Panel title="Statistics">
+        <div className="columns">
+          {grouped(run.statistics).map(([title, names]) => (
+            <section key={title}>
+              <h3>{title}</h3>
+              <dl className="figures">
+                {names.map((name) => (
+                  <div key={name}>
+                    <dt>{labelOf(name)}</dt>
+                    <dd>{shown(name, run.statistics[name], run.currency)}</dd>
+                  </div>
+                ))}
+              </dl>
+            </section>
+          ))}
+        </div>
+      </Panel>
+      <Parameters run={run} />
+    </>
+  );
+}
+
+function Parameters({ run }: { run: TabProperties["run"] }) {
+  const [isShort, setShort] = useState(true);
+  if (!run.spec) return null;
+  const strategy = run.spec["strategy"] as { parameters?: Record<string, unknown> } | undefined;
+  const parameters = Object.entries(strategy?.parameters ?? {});
+  return (
+    <Panel
+      title="What was asked for"
+      actions={
+        <button type="button" aria-expanded={!isShort} onClick={() => setShort(!isShort)}>
+          {isShort ? "Show the whole spec" : "Show the parameters only"}
+        </button>
+      }
+    >
+      {isShort ? (
+        <dl className="facts">
+          <dt>strategy</dt>
+          <dd>{run.strategy}</dd>
+          {parameters.map(([name, value]) => (
+            <Fact key={name} name={name} value={value} />
+          ))}
+        </dl>
+      ) : (
+        <pre tabIndex={0}>{JSON.stringify(run.spec, null, 2)}</pre>
+      )}
+    </Panel>
+  );
+}
+
+function Fact({ name, value }: { name: string; value: unknown }) {
+  return (
+    <>
+      <dt>{name}</dt>
+      <dd className="number" style={{ whiteSpace: "normal" }}>
+        {typeof value === "object" ? <code>{JSON.stringify(value)}</code> : String(value)}
+      </dd>
+    </>
+  );
+}
