@@ -25,7 +25,7 @@ from consumers.worker.loop import Worker
 from consumers.worker.partition import WorkerRules
 from consumers.worker.plan import TopicNames
 from engine.lifecycle import IntakeRules
-from projections.tables import PROJECTION_VERSION, SCHEMA
+from projections.tables import FIRST
 from schemas.topics import ARCHIVE, COMMANDS, DEAD_LETTERS, EVENTS, RECEIPTS, RUNS
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def projector_role(settings: Settings) -> Role:
 
     async def make(membership: KafkaMembership) -> Projector:
         return Projector(
-            store=PostgresRowStore(settings.database_url, SCHEMA),
+            store=PostgresRowStore(settings.database_url, FIRST.schema),
             reader=KafkaLogReader(settings.kafka),
             membership=membership,
             clock=SystemClock(),
@@ -104,7 +104,7 @@ def projector_role(settings: Settings) -> Role:
         )
 
     topics = tuple(settings.kafka.topic(topic) for topic in PROJECTED)
-    return Role(name="projector", group=settings.projector_group(PROJECTION_VERSION), topics=topics, make_loop=make)
+    return Role(name="projector", group=settings.projector_group(FIRST), topics=topics, make_loop=make)
 
 
 def compactor_role(settings: Settings) -> Role:
