@@ -124,6 +124,7 @@ class BacktestStarted(Event, frozen=True, tag=True):
     last_bar_ns: int
     bars: int  # on the merged time line
     equity_every: int  # bars between two equity marks
+    multipliers: tuple[float, ...] = ()  # money per point and unit, in the order of ``symbols``; empty: 1 for each
 
 
 class BacktestProgressed(Event, frozen=True, tag=True):
