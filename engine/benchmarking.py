@@ -66,7 +66,8 @@ def information_ratio(returns: Sequence[float], benchmark: Sequence[float], peri
 def treynor(returns: Sequence[float], benchmark: Sequence[float], periods: float) -> float | None:
     """Return mean(r) * N / beta; None without a beta, or where it is 0.
 
-    r = [0.02, -0.02, 0.03] with a beta of 2 and N = 252: 0.01 * 252 / 2 = 1.26. Source: Treynor (1965), Harvard Business Review 43.
+    r = [0.02, -0.02, 0.03] with a beta of 2 and N = 252: 0.01 * 252 / 2 = 1.26.
+    Source: Treynor (1965), Harvard Business Review 43.
     """
     slope, ours = beta(returns, benchmark), mean(returns)
     if not slope or ours is None:

@@ -130,9 +130,7 @@ def normal_probability(deviations: float) -> float:
         divisor += 2
         term = _EXACT.divide(_EXACT.multiply(term, square), Decimal(divisor))
         total = _EXACT.add(total, term)
-    density = _EXACT.divide(
-        _EXACT.exp(_EXACT.divide(-square, Decimal(2))), _EXACT.sqrt(_EXACT.multiply(Decimal(2), _PI))
-    )
+    density = _EXACT.divide(_EXACT.exp(_EXACT.divide(-square, Decimal(2))), _EXACT.sqrt(_EXACT.multiply(Decimal(2), _PI)))
     beyond_middle = _EXACT.multiply(density, total)
     half = Decimal("0.5")
     return float(_EXACT.add(half, beyond_middle) if deviations >= 0.0 else _EXACT.subtract(half, beyond_middle))

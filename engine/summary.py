@@ -125,9 +125,7 @@ def _months(tape: Tape, ends: NDArray[np.int64], equity: Sequence[float]) -> tup
     return tuple(str(month) for month in month_of[lasts]), tuple(equity[last] for last in lasts.tolist())
 
 
-def _benchmark(
-    benchmark: Bars | None, tape: Tape, ends: NDArray[np.int64], returns: list[float], periods: float
-) -> Statistics:
+def _benchmark(benchmark: Bars | None, tape: Tape, ends: NDArray[np.int64], returns: list[float], periods: float) -> Statistics:
     """Compare with the benchmark bought at its first open; periods before its first bar are left out on both sides."""
     ours, theirs = _beside(benchmark, tape, ends, returns) if benchmark is not None else ([], [])
     return {
@@ -141,9 +139,7 @@ def _benchmark(
     }
 
 
-def _beside(
-    benchmark: Bars, tape: Tape, ends: NDArray[np.int64], returns: list[float]
-) -> tuple[list[float], list[float]]:
+def _beside(benchmark: Bars, tape: Tape, ends: NDArray[np.int64], returns: list[float]) -> tuple[list[float], list[float]]:
     """Return our returns and the benchmark's of the periods that both have."""
     rows = np.searchsorted(benchmark.time_ns, tape.time_ns[ends], side="right") - 1
     first = int(np.searchsorted(rows, 0))  # the first period at whose end the benchmark has a bar

@@ -14,8 +14,8 @@ def select(spec: BacktestSpec, market: Market) -> Market:
     """Return the market with the spec's symbols in the spec's order, cut to its start (inclusive) and end (exclusive).
 
     Bars of the spec's benchmark go apart, cut in the same way.
-    Raises UnknownSymbolError for a symbol (or a benchmark) without bars, CurrencyError for symbols in several currencies, NoDataError if no
-    bar of any symbol is left.
+    Raises UnknownSymbolError for a symbol (or a benchmark) without bars, CurrencyError for symbols in several currencies,
+    NoDataError if no bar of any symbol is left.
     """
     by_symbol = {bars.symbol: place for place, bars in enumerate(market.bars)}
     unknown = [symbol for symbol in spec.needed_symbols if symbol not in by_symbol]
