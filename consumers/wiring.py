@@ -10,7 +10,7 @@ from adapters.clock import SystemClock
 from adapters.kafka import KafkaAppender, KafkaLogReader
 from adapters.kafka_partition import KafkaPartition
 from adapters.market_data import StoredMarketData
-from adapters.ports import BlobStore
+from adapters.ports import BlobStore, LogReader
 from adapters.postgres import PostgresRowStore
 from consumers.compactor import Compactor
 from consumers.compactor_state import CompactorRules
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 def blob_store(settings: Settings) -> BlobStore:
     return open_blob_store(settings.s3_url, endpoint=settings.s3_endpoint)
+
+
+def log_reader(settings: Settings) -> LogReader:
+    return KafkaLogReader(settings.kafka)
 
 
 def market_data(settings: Settings) -> StoredMarketData:
