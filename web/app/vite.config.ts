@@ -28,6 +28,23 @@ function notices(): Plugin {
   };
 }
 
+/** Every text file ends with a line end, as all of the repository's do. */
+function lineEnds(): Plugin {
+  return {
+    name: "line-ends",
+    enforce: "post",
+    generateBundle: {
+      order: "post",
+      handler(_, bundle) {
+        for (const file of Object.values(bundle)) {
+          if (file.type === "chunk") file.code = `${file.code.trimEnd()}\n`;
+          else file.source = `${(typeof file.source === "string" ? file.source : new TextDecoder().decode(file.source)).trimEnd()}\n`;
+        }
+      },
+    },
+  };
+}
+
 // Its licence asks for this, and for a link to https://www.tradingview.com/, which the foot of every page has.
 const CHARTS_NOTICE = `This dashboard contains other projects' code, under their licences below.
 
@@ -37,7 +54,7 @@ Copyright (c) 2025 TradingView, Inc. https://www.tradingview.com/`;
 // The built files are committed and served under a content security policy of 'self': no inline script, no data: address, no
 // preload helper. Names carry the content's hash, so that equal sources give equal bytes and browsers may keep them for ever.
 export default defineConfig({
-  plugins: [react(), notices()],
+  plugins: [react(), notices(), lineEnds()],
   build: {
     outDir: "../static",
     emptyOutDir: true,

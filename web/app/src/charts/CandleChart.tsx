@@ -6,8 +6,9 @@ import type { Candles } from "../api/client";
 import { count, format, price } from "../format/numbers";
 import { market } from "../format/times";
 import type { Palette } from "../theme";
-import { faded, nearest } from "./EquityChart";
+import { faded } from "./colours";
 import { ChartFrame, Key, useChart } from "./frame";
+import { nearest } from "./nearest";
 import { Overlay, type Piece } from "./overlay";
 import { floorOf, seconds } from "./points";
 

@@ -3,8 +3,9 @@ import { AreaSeries, LineSeries, PriceScaleMode, type MouseEventParams } from "l
 import { useEffect, useMemo, useState } from "react";
 import { format, type Kind } from "../format/numbers";
 import { market } from "../format/times";
-import { faded, nearest } from "./EquityChart";
+import { faded } from "./colours";
 import { ChartFrame, Key, useChart } from "./frame";
+import { nearest } from "./nearest";
 import { points } from "./points";
 
 export interface Curve {

@@ -4,7 +4,9 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import type { EquityChart as Columns } from "../api/client";
 import { count, format, money, percent } from "../format/numbers";
 import { market } from "../format/times";
+import { faded } from "./colours";
 import { ChartFrame, Key, useChart } from "./frame";
+import { nearest } from "./nearest";
 import { points } from "./points";
 
 interface Properties {
@@ -82,20 +84,4 @@ export function EquityChart({ data, currency, days, logarithmic, withBenchmark }
   const last = data.equity[data.equity.length - 1];
   const description = `Equity of ${count(data.marks)} marks, from ${format("money", data.equity[0])} to ${last === undefined ? "–" : money(last)} ${currency}; deepest drawdown ${percent(Math.min(0, ...data.drawdown))}`;
   return <ChartFrame element={element} description={description} size="chart-h-360" legend={legend} />;
-}
-
-export function nearest(ascending: readonly number[], value: number): number {
-  let low = 0;
-  let high = ascending.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (ascending[middle]! < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** rgb(1, 2, 3) with so much opacity. */
-export function faded(colour: string, opacity: number): string {
-  return colour.replace(/^rgb\((.*)\)$/, `rgba($1, ${opacity})`);
 }
