@@ -22,7 +22,10 @@ def replay(run: "str | Result | Iterable[bytes]", *, to: Point = None, settings:
     Raises FieldError for another ``to``, ReplayError for a point that the log does not hold, NotFoundError for an unknown id.
     """
     sequence, time_ns = point_of(to)
-    bodies: Iterable[bytes] = asyncio.run(_bodies(run, settings)) if isinstance(run, str) else getattr(run, "commits", run)
+    if isinstance(run, str):
+        bodies: Iterable[bytes] = asyncio.run(_bodies(run, settings))
+    else:
+        bodies = run.commits if hasattr(run, "commits") else run
     return replay_commits(bodies, sequence=sequence, time_ns=time_ns)
 
 
