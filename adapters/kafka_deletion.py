@@ -1,10 +1,16 @@
 """This module deletes the beginnings of partitions on Kafka, and reads how far consumer groups are with them."""
 
+import asyncio
+
 from aiokafka import TopicPartition as KafkaTopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from adapters.kafka import KafkaAddress, admin_of, translated
 from adapters.ports import TopicPartition
+
+COORDINATOR_SECONDS = 30.0
+POLL_SECONDS = 0.2
 
 
 class KafkaDeleter:
@@ -22,6 +28,15 @@ class KafkaDeleter:
 
 async def group_positions(address: KafkaAddress, group: str) -> dict[TopicPartition, int]:
     """Return the offsets that a group has committed; none where it has no such group."""
-    async with translated(f"read the positions of group {group}"), admin_of(address) as admin:
-        found = await admin.list_consumer_group_offsets(group)
+    async with (
+        translated(f"read the positions of group {group}"),
+        admin_of(address) as admin,
+        asyncio.timeout(COORDINATOR_SECONDS),
+    ):
+        while True:
+            try:
+                found = await admin.list_consumer_group_offsets(group)
+                break
+            except GroupCoordinatorNotAvailableError:  # no group was ever used: asking makes the broker prepare for groups
+                await asyncio.sleep(POLL_SECONDS)
     return {TopicPartition(key.topic, key.partition): value.offset for key, value in found.items() if value.offset >= 0}

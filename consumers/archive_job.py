@@ -66,7 +66,7 @@ async def archive_job(
 async def _limits(settings: Settings) -> dict[TopicPartition, Limits]:
     """Return how far the read model and the snapshots are with each partition of the events."""
     snapshots = await group_positions(settings.kafka, settings.compactor_group)
-    query, model = queries.positions(), PostgresReader(settings.database_url)
+    query, model = queries.positions_of_sources(), PostgresReader(settings.database_url)
     try:
         rows = await model.fetch(query.sql, query.arguments)
     finally:

@@ -6,7 +6,7 @@ nobody refers to.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -54,6 +54,23 @@ class Reach:
     bytes: int
 
 
+@dataclass(slots=True)
+class _Done:
+    """What was written of one partition."""
+
+    ranges: int = 0
+    records: int = 0
+    bytes: int = 0
+
+    def add(self, made: ArchivedRange) -> None:
+        self.ranges += 1
+        self.records += made.records
+        self.bytes += made.bytes
+
+    def reach(self, topic: str, partition: int, log_id: str, next_offset: int, end: int, oldest_ms: int | None) -> Reach:
+        return Reach(topic, partition, log_id, next_offset, end, oldest_ms, self.ranges, self.records, self.bytes)
+
+
 class Archiver:
     """Archives partitions. ``age_ms``: a range that is not full is closed when its first record is older than this."""
 
@@ -91,15 +108,18 @@ class Archiver:
         last = await asyncio.to_thread(archive.last)
         position = await self._start(source, None if last is None else last[0].next_offset)
         end, parent = await self._reader.end(source), None if last is None else last[1]
-        ranges = count = size = 0
+        done = _Done()
         while True:
-            records, next_offset, is_full = await self._gather(source, position, end)
-            if not records or not (is_full or records[0].timestamp_ms <= self._clock.now_ms() - self._age_ms):
-                oldest = records[0].timestamp_ms if records else None
-                return Reach(topic, partition, log_id, position, end, oldest, ranges, count, size)
-            made, parent = await self._write(archive, records, position, next_offset, parent)
-            position = made.next_offset
-            ranges, count, size = ranges + 1, count + made.records, size + made.bytes
+            async for records, next_offset, is_full in self._ranges(source, position, end):
+                if not is_full and records[0].timestamp_ms > self._clock.now_ms() - self._age_ms:
+                    return done.reach(topic, partition, log_id, position, end, records[0].timestamp_ms)
+                made, parent = await self._write(archive, records, position, next_offset, parent)
+                done.add(made)
+                position = made.next_offset
+                if position != next_offset:
+                    break  # another archiver's range ends elsewhere: read again from there
+            else:
+                return done.reach(topic, partition, log_id, position, end, None)
 
     async def _start(self, source: TopicPartition, archived: int | None) -> int:
         """Return where to go on. Raises IntegrityError when events are gone that were never archived."""
@@ -115,21 +135,23 @@ class Archiver:
             log.warning("archive_gap", topic=source.topic, partition=source.partition, archived=archived, beginning=beginning)
         return beginning
 
-    async def _gather(self, source: TopicPartition, start: int, end: int) -> tuple[list[Record], int, bool]:
-        """Return records from ``start`` on, the offset behind them, and whether they fill a range."""
+    async def _ranges(self, source: TopicPartition, start: int, end: int) -> AsyncIterator[tuple[list[Record], int, bool]]:
+        """Yield records from ``start`` on in portions, the offset behind each, and whether it fills a range."""
         records: list[Record] = []
         size, position = 0, start
         while position < end:
             batch = [each for each in await self._reader.read(source, position) if each.offset < end]
             if not batch:
-                return records, end, False  # only transaction markers were left
+                break  # only transaction markers were left
+            position = batch[-1].offset + 1
             for record in batch:
                 records.append(record)
                 size += len(record.key or b"") + len(record.value or b"")
                 if size >= self._range_bytes:
-                    return records, record.offset + 1, True
-            position = batch[-1].offset + 1
-        return records, position, False
+                    yield records, record.offset + 1, True
+                    records, size = [], 0
+        if records:
+            yield records, position, False
 
     async def _write(
         self, archive: Archive, records: list[Record], start: int, next_offset: int, parent: Digest | None
