@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from adapters.blob_store import open_blob_store
 from adapters.clock import SystemClock
+from adapters.copy_rows import warm_up
 from adapters.kafka import KafkaAppender, KafkaLogReader
 from adapters.kafka_partition import KafkaPartition
 from adapters.market_data import StoredMarketData
@@ -95,6 +96,7 @@ def projector_role(settings: Settings) -> Role:
     """Return the projector: the log into the read model."""
 
     async def make(membership: KafkaMembership) -> Projector:
+        warm_up()
         return Projector(
             store=PostgresRowStore(settings.database_url, FIRST.schema),
             reader=KafkaLogReader(settings.kafka),

@@ -19,7 +19,7 @@ from projections.backtests import BacktestState
 from projections.errors import FoldError
 from projections.orders import OrderState
 from projections.positions import PositionState
-from projections.rows import MARK_COLUMNS, Change, Rows, touch
+from projections.rows import MARK_COLUMNS, RowChange, Rows, mark_rows, touch
 from projections.source import Source
 from projections.tables import RUN_TABLES
 from schemas.commit import Commit, Head, decode_commit, follow
@@ -161,7 +161,7 @@ class RunTables:
     """All rows of one run, by table."""
 
     def __init__(self, rows: Rows) -> None:
-        self._changes: dict[str, Change] = {change.table.name: change for change in rows.changes()}
+        self._changes: dict[str, RowChange] = {change.table.name: change for change in rows.changes()}
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         """Return a table's rows as tuples in the order of its columns; times are int64 nanoseconds."""
@@ -254,7 +254,7 @@ def _order_changed(
 
 def _order_filled(fold: RunFold, run: BacktestState, event: OrderFilled, source: Source, rows: Rows) -> None:
     run.fills += 1
-    rows.fills.append((fold.backtest_id, event))
+    rows.fills.append(orders.fill_row(fold.backtest_id, event))
     state = fold.order(event.order_id)
     if state is not None:
         orders.filled(state, event)
@@ -289,7 +289,7 @@ def _position_closed(fold: RunFold, run: BacktestState, event: PositionClosed, s
     run.trades += 1
     touch(state, rows.positions)
     rows.position_history.append(state.history_row("closed"))
-    rows.trades.append((fold.backtest_id, event))
+    rows.trades.append(positions.trade_row(fold.backtest_id, event))
 
 
 def _position_marked(fold: RunFold, run: BacktestState, event: PositionMarked, source: Source, rows: Rows) -> None:
@@ -354,7 +354,7 @@ def _equity_marked(fold: RunFold, run: BacktestState, event: EquityMarked, sourc
         raise FoldError(f"the columns of EquityMarked differ in length: {lengths}")
     if not event.times_ns:
         return
-    rows.marks.append((fold.backtest_id, run.last_mark + 1, event))
+    rows.equity += mark_rows(fold.backtest_id, run.last_mark + 1, event)
     run.last_mark += len(event.times_ns)
     run.equity = event.equity[-1]
 

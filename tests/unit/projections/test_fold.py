@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.memory_rows import MemoryRowStore
-from adapters.ports import TableWrite
+from consumers.projector.batch import table_write
 from projections.errors import FoldError
 from projections.fold import RunFold, RunTables, fold_run
 from projections.restore import ORDER_COLUMNS, POSITION_COLUMNS, RUN_COLUMNS, restore_folds
@@ -36,7 +36,7 @@ async def _stored(store: MemoryRowStore, backtest_id: str) -> dict[str, list[tup
 
 async def _write(store: MemoryRowStore, rows: Rows) -> None:
     changes = rows.changes()
-    await store.write([], [TableWrite(each.table.name, each.kind, key_of(each.table), each.batch("sql")) for each in changes])
+    await store.write([], [table_write(each) for each in changes])
 
 
 async def _restored(store: MemoryRowStore, backtest_id: str) -> RunFold:
