@@ -90,8 +90,10 @@ class FailureReason(StrEnum):
     CRASHED = "crashed"
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type"):
-    """What every event has."""
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", gc=False
+):
+    """What every event has. The garbage collector does not follow events: they are values, and made by the million."""
 
     sequence: int
     time_ns: int
