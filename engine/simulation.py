@@ -17,6 +17,7 @@ import pydantic
 
 from engine.broker import Broker
 from engine.errors import ParametersError, StrategyError, strategy_error
+from engine.kernels.marking import mark_until
 from engine.kernels.scanning import FIRST_WINDOW, LAST_WINDOW
 from engine.kernels.stepping import finish, play, resume
 from engine.market import lay_out
@@ -201,6 +202,8 @@ class Simulation:
         recorder.bars_done = end
         self._reporter.report_marks(MARKS_PER_EVENT)
         if end % self._progress_every == 0 and end < self._steps:
+            mark_until(self._tape, broker.state, end - 2)  # the last step is marked once the strategy's orders are in
+            self._reporter.report_positions(end - 1)
             recorder.group()
             recorder.add(
                 BacktestProgressed(
@@ -224,6 +227,7 @@ class Simulation:
         finish(self._tape, state)
         self._tell()
         reporter.report_marks(1)
+        reporter.report_positions(self._steps - 1)
         recorder.group()
         recorder.add(
             BacktestCompleted(
