@@ -167,7 +167,8 @@ class ControlStore:
     async def _session_of(self, secret: str) -> Key | None:
         rows = await self._fetch(
             "SELECT k.key_id, k.name, k.scopes, k.created_at, k.revoked_at, s.expires_at"
-            " FROM backtape_control.web_sessions AS s JOIN backtape_control.api_keys AS k USING (key_id) WHERE s.secret_sha256 = $1",
+            " FROM backtape_control.web_sessions AS s JOIN backtape_control.api_keys AS k USING (key_id)"
+            " WHERE s.secret_sha256 = $1",
             _digest(secret),
         )
         return _key(rows[0]) if rows else None
@@ -183,13 +184,15 @@ class ControlStore:
             "INSERT INTO backtape_control.submissions"
             " (command_id, key_id, idempotency_key, request_digest, submitter, backtest_id, issued_at_text, issued_at)"
             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (key_id, idempotency_key) DO NOTHING",
-            command_id, key_id, idempotency_key, request_digest, submitter, backtest_id, issued_at, datetime.fromisoformat(issued_at),
+            command_id, key_id, idempotency_key, request_digest, submitter, backtest_id, issued_at,
+            datetime.fromisoformat(issued_at),
         )  # fmt: skip
         if idempotency_key is None:
-            where, arguments = "command_id = $1", (command_id,)
+            rows = await self._fetch("SELECT * FROM backtape_control.submissions WHERE command_id = $1", command_id)
         else:
-            where, arguments = "key_id = $1 AND idempotency_key = $2", (key_id, idempotency_key)
-        rows = await self._fetch(f"SELECT * FROM backtape_control.submissions WHERE {where}", *arguments)
+            rows = await self._fetch(
+                "SELECT * FROM backtape_control.submissions WHERE key_id = $1 AND idempotency_key = $2", key_id, idempotency_key
+            )
         return dict(rows[0])
 
     async def acknowledge_submission(self, command_id: str, *, partition: int, offset: int) -> None:
@@ -226,8 +229,9 @@ class ControlStore:
         """Queue an audit, unless one of this backtest waits or runs, and return it."""
         await self._fetch(
             "INSERT INTO backtape_control.audits AS a (backtest_id, requested_by, state) VALUES ($1, $2, 'queued')"
-            " ON CONFLICT (backtest_id) DO UPDATE SET requested_by = $2, state = 'queued', requested_at = now(), started_at = NULL,"
-            " finished_at = NULL, verdict = NULL, findings = '[]', detail = '' WHERE a.state NOT IN ('queued', 'running')",
+            " ON CONFLICT (backtest_id) DO UPDATE SET requested_by = $2, state = 'queued', requested_at = now(),"
+            " started_at = NULL, finished_at = NULL, verdict = NULL, findings = '[]', detail = ''"
+            " WHERE a.state NOT IN ('queued', 'running')",
             backtest_id, requested_by,
         )  # fmt: skip
         found = await self.audit(backtest_id)
@@ -288,9 +292,7 @@ _AUDIT = "backtest_id, state, verdict, findings, detail, requested_by, requested
 
 
 def _key(row: asyncpg.Record) -> Key:
-    return Key(
-        row["key_id"], row["name"], tuple(row["scopes"]), row["created_at"], row["expires_at"], row["revoked_at"]
-    )
+    return Key(row["key_id"], row["name"], tuple(row["scopes"]), row["created_at"], row["expires_at"], row["revoked_at"])
 
 
 def _audit(row: asyncpg.Record) -> dict[str, Any]:

@@ -43,9 +43,7 @@ class KafkaWatch:
         async with self._lock, translated(f"read the offsets of group {group}"):
             try:
                 if self._admin is None:
-                    admin = AIOKafkaAdminClient(
-                        bootstrap_servers=self._address.bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS
-                    )
+                    admin = AIOKafkaAdminClient(bootstrap_servers=self._address.bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
                     self._admin = admin
                     await admin.start()
                 found = await self._admin.list_consumer_group_offsets(group)

@@ -35,7 +35,9 @@ class PostgresListener:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(self._url, timeout=CONNECT_SECONDS, server_settings={"application_name": "backtape web"})
+        connection = await asyncpg.connect(
+            self._url, timeout=CONNECT_SECONDS, server_settings={"application_name": "backtape web"}
+        )
         lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def on_lost(_: object) -> None:

@@ -142,3 +142,11 @@ def snapshot_counts() -> Query:
                   AND finished_at > now() - interval '30 days') AS without_snapshot
         """
     )
+
+
+def newest_positions(backtest_id: str, limit: int) -> Query:
+    """Open positions first, then closed ones, the newest first."""
+    return Query(
+        "SELECT * FROM backtape.positions WHERE backtest_id = $1 ORDER BY is_open DESC, position_id DESC LIMIT $2",
+        (backtest_id, limit),
+    )

@@ -5,6 +5,7 @@ The rows' columns are those that the models were made from, and tests compare an
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -27,6 +28,6 @@ def statistics_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | str | 
     return {row["name"]: row["text"] if row["text"] is not None else row["value"] for row in rows}
 
 
-def milliseconds(moment: Any) -> int:
+def milliseconds(moment: datetime) -> int:
     """Return a time of the database as milliseconds since 1970 UTC."""
-    return round(moment.timestamp() * 1_000)
+    return int(moment.timestamp() * 1_000)

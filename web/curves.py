@@ -11,7 +11,7 @@ from reports.downsample import kept_places, lowest_places
 from reports.monthly import monthly_returns
 from reports.view import Curve
 from schemas.market_data import FloatArray, TimeArray
-from web.prices import bars_of
+from web.prices import bars_of, nanoseconds
 from web.services import Services
 
 NS_PER_MS = 1_000_000
@@ -22,7 +22,7 @@ class Marks:
     """A run's equity marks as columns."""
 
     def __init__(self, rows: list[dict[str, Any]]) -> None:
-        self.time_ns: TimeArray = np.array([int(row["time"].timestamp() * 1_000_000) * 1_000 for row in rows], dtype=np.int64)
+        self.time_ns: TimeArray = np.array([nanoseconds(row["time"]) for row in rows], dtype=np.int64)
         self.columns: dict[str, FloatArray] = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in NAMES}
 
     def __len__(self) -> int:

@@ -12,11 +12,13 @@ from adapters.ports import TopicPartition
 from projections import queries
 from schemas.commit import Commit, decode_commit
 from schemas.events import AnyEvent, Event
+from schemas.ids import sha256
 from schemas.times import format_time
 from schemas.topics import EVENTS
 from web.problems import ProblemError, invalid_field
 from web.services import Services
 
+FETCHED = 100  # records that are read together: commits of one run often follow each other
 KINDS = tuple(sorted(kind.__name__ for kind in get_args(AnyEvent)))
 EVENT_SCHEMA = pa.schema(
     [
@@ -36,21 +38,30 @@ def check_types(kinds: list[str]) -> None:
             raise invalid_field("query.type", kind, f"one of {', '.join(KINDS)}")
 
 
-async def commits_of(services: Services, backtest_id: str, *, first: int, last: int | None) -> AsyncIterator[Commit]:
-    """Yield the commits that hold events from one sequence to another, in order.
+async def bodies_of(services: Services, backtest_id: str, *, first: int, last: int | None) -> AsyncIterator[bytes]:
+    """Yield the commits that hold events from one sequence to another, as bytes, in order.
 
     Raises ProblemError 410 for those that the log does not hold any more.
     """
     places = await services.ask(queries.commits(backtest_id, first_sequence=first, last_sequence=last))
     topic = services.config.kafka.topic(EVENTS)
+    fetched: dict[int, bytes | None] = {}
     for place in places:
-        try:
-            records = await services.log.read(TopicPartition(topic, place["partition"]), place["offset"], max_records=1)
-        except NotFoundError as error:
-            raise ProblemError(410, "archived", f"the log does not hold commit {place['number']} any more: {error}") from error
-        if not records or records[0].offset != place["offset"] or records[0].value is None:
-            raise ProblemError(410, "archived", f"the log does not hold commit {place['number']} any more")
-        yield decode_commit(records[0].value)
+        if place["offset"] not in fetched:
+            source = TopicPartition(topic, place["partition"])
+            try:
+                records = await services.log.read(source, place["offset"], max_records=FETCHED)
+            except NotFoundError as error:
+                raise _gone(place, str(error)) from error
+            fetched = {record.offset: record.value for record in records}
+        body = fetched.get(place["offset"])
+        if body is None or sha256(body) != place["digest"]:
+            raise _gone(place, "another record lies there")
+        yield body
+
+
+def _gone(place: dict[str, Any], why: str) -> ProblemError:
+    return ProblemError(410, "not_in_the_log", f"the log does not hold commit {place['number']} where the read model says: {why}")
 
 
 async def event_page(
@@ -58,7 +69,8 @@ async def event_page(
 ) -> dict[str, Any]:
     """Return the answer ``EventPage``."""
     items: list[dict[str, Any]] = []
-    async for commit in commits_of(services, row["backtest_id"], first=first, last=last):
+    async for body in bodies_of(services, row["backtest_id"], first=first, last=last):
+        commit = decode_commit(body)
         for event in _chosen(commit, kinds=kinds, first=first, last=last):
             if len(items) == limit:
                 return {"items": items, "next_cursor": str(items[-1]["sequence"]), "last_sequence": row["last_sequence"]}
@@ -70,7 +82,8 @@ async def event_batches(
     services: Services, backtest_id: str, *, kinds: set[str], first: int, last: int | None
 ) -> AsyncIterator[pa.RecordBatch]:
     """Yield the events as columns, a batch for each commit."""
-    async for commit in commits_of(services, backtest_id, first=first, last=last):
+    async for body in bodies_of(services, backtest_id, first=first, last=last):
+        commit = decode_commit(body)
         events = [event_answer(event, commit.number) for event in _chosen(commit, kinds=kinds, first=first, last=last)]
         times = [event.time_ns or None for event in _chosen(commit, kinds=kinds, first=first, last=last)]
         columns = [

@@ -39,7 +39,9 @@ def chosen_format(accept: str | None, asked: Format | None) -> Format:
     for kind in _by_weight(accept or "*/*"):
         if kind in by_type:
             return by_type[kind]
-    raise ProblemError(406, "not_acceptable", f"Accept: {accept}: one of {', '.join(k for k in by_type if '*' not in k)} is needed")
+    raise ProblemError(
+        406, "not_acceptable", f"Accept: {accept}: one of {', '.join(k for k in by_type if '*' not in k)} is needed"
+    )
 
 
 def _by_weight(accept: str) -> list[str]:
@@ -80,7 +82,9 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Write times as RFC 3339 and lists as words: CSV has neither."""
     for place, field in enumerate(batch.schema):
         if pa.types.is_timestamp(field.type):
-            column = pa.array([None if each is None else each.isoformat() for each in batch.column(place).to_pylist()], pa.string())
+            column = pa.array(
+                [None if each is None else each.isoformat() for each in batch.column(place).to_pylist()], pa.string()
+            )
             batch = batch.set_column(place, field.name, column)
     return batch
 

@@ -5,7 +5,9 @@ the next record is looked for, and its age is the lag in seconds.
 """
 
 import asyncio
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -63,7 +65,12 @@ class LagWatch:
         lag = self._lag
         return {"lag_records": lag.records, "lag_seconds": lag.seconds, "is_stale": lag.is_stale}
 
-    async def run(self, has_streams: Any) -> None:
+    @property
+    def last_seconds(self) -> float:
+        """The lag as last seen; NaN while it can't be told."""
+        return math.nan if self._lag.seconds is None else self._lag.seconds
+
+    async def run(self, has_streams: Callable[[], bool]) -> None:
         """Look every few seconds while there are streams to tell, until cancelled."""
         while True:
             if has_streams():
@@ -85,7 +92,7 @@ class LagWatch:
     async def _look(self) -> Lag:
         at = time.monotonic()
         try:
-            rows = await self._ask(queries.positions())
+            rows = await self._ask(queries.positions_of_sources())
         except AdapterError as error:
             return Lag(database=str(error), kafka=self._lag.kafka, at=at)
         try:

@@ -60,7 +60,7 @@ async def find(services: Services, principal: Principal, backtest_id: str) -> Fo
 
 
 async def seen_row(services: Services, principal: Principal, backtest_id: str) -> dict[str, Any]:
-    """Return submitter, status, origin and last sequence of a backtest of the read model that the principal sees, or raise 404."""
+    """Return who submitted a backtest of the read model, and how far it is. Raises 404 where it is not seen."""
     rows = await services.ask(run_queries.owner(backtest_id))
     if not rows:
         raise _unknown(backtest_id)

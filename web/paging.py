@@ -1,64 +1,57 @@
-"""This module answers pages of a view."""
+"""This module answers pages of a view, and whole tables page by page."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from adapters.errors import FatalError
-from projections.pages import Condition, Order, cursor_of, page, view_of
-from projections.tables import key_of
+import pyarrow as pa
+
+from projections.queries import MAX_PAGE, After, Query
 from web import cursors
 from web.problems import invalid_field
 from web.services import Services
 
-MAX_ROWS = 5_000
+Ask = Callable[[After | None, int], Query]
 
 
-def order_of(view: str, sort: str | None, default: Order, *, without: Sequence[str] = ()) -> Order:
-    """Read a sort such as ``sharpe`` or ``-sharpe`` (descending). Raises ProblemError for a column that is not there."""
+def sort_of(sort: str | None, allowed: Sequence[str]) -> tuple[str | None, bool]:
+    """Read a sort such as ``sharpe`` or ``-sharpe``: the column, and whether it is descending.
+
+    Raises ProblemError for a column that one can't sort by.
+    """
     if sort is None:
-        return default
+        return None, False
     name = sort.removeprefix("-")
-    columns = sortable(view, without)
-    if name not in columns:
-        raise invalid_field("query.sort", sort, f"one of {', '.join(columns)}, with - before it for descending")
-    return Order(name, descending=sort.startswith("-"))
+    if name not in allowed:
+        raise invalid_field("query.sort", sort, f"one of {', '.join(allowed)}, with - before it for descending")
+    return name, sort.startswith("-")
 
 
-def sortable(view: str, without: Sequence[str] = ()) -> list[str]:
-    """Return the columns that one may sort by: those of the view's own table that hold one value."""
-    table = view_of(view).table
-    return [
-        name
-        for name in view_of(view).columns
-        if name not in without and name in table.columns and not str(table.columns[name].type).startswith(("ARRAY", "JSONB", "BYTEA"))
-    ]
+async def page_of(
+    services: Services, ask: Ask, *, view: str, columns: Sequence[str], sort: str | None, keys: Sequence[str],
+    after: str | None, limit: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Return a page: rows, and the word that asks for the next ones.
 
-
-async def rows_of(
-    services: Services,
-    view: str,
-    *,
-    columns: Sequence[str],
-    conditions: Sequence[Condition],
-    order: Order,
-    after: str | None,
-    limit: int,
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Return a page's rows, and the word that asks for the next one."""
-    key = [name for name in key_of(view_of(view).table) if name != order.column]
-    cursor = None if after is None else cursors.decode(after, order, length=1 + len(key))
-    wanted = tuple(dict.fromkeys((*columns, order.column, *key)))
-    query = page(view, columns=wanted, conditions=conditions, order=order, after=cursor, limit=limit + 1)
-    try:
-        rows = await services.ask(query)
-    except FatalError as error:
-        if cursor is None or "22" not in str(error)[:12]:  # 22: a value that is none of its type
-            raise
-        raise invalid_field("query.after", after, "a next_cursor of a page with the same sort is needed") from error
-    has_more = len(rows) > limit
+    ask : makes the query of the page behind a row
+    """
+    place = None if after is None else cursors.decode(after, view, sort, keys)
+    rows = await services.ask(ask(place, min(limit + 1, MAX_PAGE)))
+    has_more = len(rows) > limit or (limit >= MAX_PAGE and len(rows) == MAX_PAGE)
     rows = rows[:limit]
-    following = cursors.encode(order, cursor_of(view, order, rows[-1])) if has_more else None
-    extra = [name for name in wanted if name not in columns]
-    if extra:
-        rows = [{name: row[name] for name in columns} for row in rows]
-    return rows, following
+    following = cursors.encode(sort, keys, rows[-1]) if has_more else None
+    return {"items": [{name: row[name] for name in columns} for row in rows], "next_cursor": following}
+
+
+async def batches_of(
+    services: Services, ask: Ask, *, sort: str | None, keys: Sequence[str], schema: pa.Schema
+) -> AsyncIterator[pa.RecordBatch]:
+    """Yield all rows of a table, page by page, as columns of this schema."""
+    place: After | None = None
+    while True:
+        rows = await services.ask(ask(place, MAX_PAGE))
+        if rows:
+            yield pa.RecordBatch.from_pylist(rows, schema)
+        if len(rows) < MAX_PAGE:
+            return
+        last = rows[-1]
+        place = After(last[sort] if sort else None, tuple(last[name] for name in keys))

@@ -1,5 +1,6 @@
 """This module finds the bars that a run has traded on: of the very version of the data set that it recorded."""
 
+from datetime import datetime
 from typing import Any
 
 from adapters.errors import NotFoundError
@@ -19,6 +20,6 @@ def bars_of(market: MarketData, row: dict[str, Any], symbol: str) -> Bars:
     return bars.between(nanoseconds(row["first_bar"]), nanoseconds(row["last_bar"]) + 1)
 
 
-def nanoseconds(moment: Any) -> int:
+def nanoseconds(moment: datetime) -> int:
     """Return a time of the database, which has microseconds, as nanoseconds."""
-    return int(round(moment.timestamp() * 1_000_000)) * 1_000
+    return round(moment.timestamp() * 1_000_000) * 1_000

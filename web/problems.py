@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import cast
 
 import msgspec
 import structlog
@@ -105,8 +106,8 @@ def _of_validation(error: RequestValidationError) -> ProblemError:
 
 
 def _field(detail: dict[str, object]) -> FieldProblem:
-    place, *rest = detail["loc"]  # type: ignore[misc]
-    parts = [str(part) for part in (rest if place == "body" else (place, *rest))]
+    place = [str(part) for part in cast(tuple[object, ...], detail["loc"])]
+    parts = place[1:] if place[0] == "body" else place
     path, kind = ".".join(parts) or "body", detail["type"]
     value = "nothing" if kind == "missing" else shown(detail.get("input"))
     if kind == "extra_forbidden":

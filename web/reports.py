@@ -1,4 +1,4 @@
-"""This module answers the HTML report of a backtest: made by the command line in a process of its own, kept while it is current."""
+"""This module answers the HTML report of a backtest: made by the command line, kept while it is current."""
 
 import asyncio
 import base64
@@ -64,6 +64,6 @@ def policy_of(body: bytes) -> str:
     digests = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _SCRIPT.findall(body)]
     scripts = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
     return (
-        f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'self'; sandbox allow-scripts allow-downloads allow-popups"
+        f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'self'; sandbox allow-scripts allow-downloads allow-popups"
     )

@@ -54,9 +54,7 @@ async def queue_position(services: Services, row: dict[str, Any]) -> int | None:
     """Return a queued backtest's place among those of its partition."""
     if row.get("status") != "queued":
         return None
-    query = run_queries.queue_position(
-        partition=row["partition"], priority=row["priority"], first_offset=row["first_offset"]
-    )
+    query = run_queries.queue_position(partition=row["partition"], priority=row["priority"], first_offset=row["first_offset"])
     (answer,) = await services.ask(query)
     return int(answer["position"])
 

@@ -1,37 +1,16 @@
 """This module tells how the system does: lag of every consumer, counts, throughput."""
 
-import time
-from collections import deque
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 from adapters.errors import AdapterError
 from adapters.ports import TopicPartition
-from projections import queries, run_queries
-from projections.tables import PROJECTION_VERSION
+from projections import run_queries
 from web.lag import Lag
 from web.services import Services
 
 STATES = ("queued", "running", "completed", "cancelled", "failed")
-KEPT_SECONDS = 120.0
-SUMS_SECONDS = 10.0  # sums over all backtests: a second of work for a million of them
-
-
-class Throughput:
-    """Events per second into the read model, from what was counted at different times."""
-
-    def __init__(self) -> None:
-        self._counted: deque[tuple[float, int]] = deque()
-
-    def rate(self, events: int) -> float | None:
-        """Count once more, and return the mean rate since the oldest count that is kept; None at the first one."""
-        now = time.monotonic()
-        self._counted.append((now, events))
-        while len(self._counted) > 2 and now - self._counted[0][0] > KEPT_SECONDS:
-            self._counted.popleft()
-        (began, before), seconds = self._counted[0], now - self._counted[0][0]
-        return None if seconds < 1.0 else max(0.0, (events - before) / seconds)
 
 
 async def overview(services: Services) -> dict[str, Any]:
@@ -43,7 +22,6 @@ async def overview(services: Services) -> dict[str, Any]:
     return {
         "now": datetime.now(UTC),
         "version": version("backtape"),
-        "projection_version": PROJECTION_VERSION,
         "is_stale": lag.is_stale,
         "lag_records": lag.records,
         "lag_seconds": lag.seconds,

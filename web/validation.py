@@ -37,7 +37,9 @@ async def _strategy(services: Services, spec: BacktestSpec) -> dict[str, Any]:
     name = spec.strategy.name
     card = catalogue.get(name)
     if card is None:
-        raise FieldError([FieldProblem("strategy.name", shown(name), f"there is no such strategy; there are {', '.join(catalogue)}")])
+        raise FieldError(
+            [FieldProblem("strategy.name", shown(name), f"there is no such strategy; there are {', '.join(catalogue)}")]
+        )
     return {"name": name, "parameters": complete_parameters(card, spec.strategy.parameters)}
 
 

@@ -67,6 +67,11 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX audits_waiting ON backtape_control.audits (requested_at) WHERE state IN ('queued', 'running')",
+    "GRANT USAGE ON SCHEMA backtape_control TO backtape_web",
+    """
+    GRANT SELECT, INSERT, UPDATE, DELETE ON backtape_control.api_keys, backtape_control.login_links,
+        backtape_control.web_sessions, backtape_control.submissions, backtape_control.audits TO backtape_web
+    """,
     "COMMENT ON TABLE backtape_control.api_keys IS 'One row per API key; its secret is kept as SHA-256 only.'",
     "COMMENT ON TABLE backtape_control.login_links IS 'One row per login link: each logs one browser in, once.'",
     "COMMENT ON TABLE backtape_control.web_sessions IS 'One row per session of a browser.'",

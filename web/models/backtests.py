@@ -121,12 +121,14 @@ class TaskStatus(Answer):
 
 
 # What a list leaves out: it is in the result.
-UNLISTED = ("spec", "submitted_digest", "spec_digest", "data_digest", "chain_head", "command_id", "cancel_command_id")
+UNLISTED = ("words", "spec", "submitted_digest", "spec_digest", "data_digest", "chain_head", "command_id", "cancel_command_id")
 
 BacktestRow = row_model(
     "BacktestRow", "backtests", without=UNLISTED, doc="One backtest in a list, as the view backtape.backtests has it."
 )
-_BacktestColumns = row_model("BacktestColumns", "backtests", doc="One backtest, as the view backtape.backtests has it.")
+_BacktestColumns = row_model(
+    "BacktestColumns", "backtests", without=("words",), doc="One backtest, as the view backtape.backtests has it."
+)
 
 
 class BacktestPage(Answer):

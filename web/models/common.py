@@ -4,20 +4,26 @@ Answers are JSON in UTF-8. Times are RFC 3339 in UTC; columns of a chart hold th
 (``time_ms``). Money is in the account's currency. What is undefined is null.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import pydantic
 from fastapi import Path
 from pydantic import ConfigDict, Field
-from sqlalchemy import ARRAY, Boolean, DateTime, Double, Integer, LargeBinary, Text
-from sqlalchemy.dialects.postgresql import JSONB
 
+from projections.computed_views import Computed
 from projections.views import VIEWS, View
 from schemas.ids import ID_PATTERN
 
 BacktestIdPath = Annotated[str, Path(pattern=ID_PATTERN, description="the backtest's id", examples=["goog-sma"])]
 DataSetPath = Annotated[str, Path(pattern=ID_PATTERN, description="the name of the data set", examples=["daily"])]
+
+# What a view's column is in JSON, by its SQL type.
+_TYPES: dict[str, Any] = {
+    "text": str, "text[]": list[str], "bigint": int, "integer": int, "double precision": float, "boolean": bool,
+    "timestamptz": datetime, "date": date, "jsonb": dict[str, Any], "bytea": str,
+}  # fmt: skip
+
 
 class Answer(pydantic.BaseModel):
     """What all answers have in common."""
@@ -57,28 +63,8 @@ def row_model(name: str, view_name: str, *, without: tuple[str, ...] = (), doc: 
     return pydantic.create_model(name, __base__=Answer, __doc__=doc, __module__=__name__, **fields)
 
 
-def _field(view: View, name: str, comment: str) -> Any:
-    column = view.table.columns.get(name)
-    if column is None:  # joined from another table
-        return (str | None, Field(description=comment))
-    kind = _type(column.type)
-    return (kind | None if column.nullable else kind, Field(description=comment))
-
-
-def _type(kind: Any) -> Any:
-    match kind:
-        case ARRAY():
-            return list[_type(kind.item_type)]  # type: ignore[misc]
-        case DateTime():
-            return datetime
-        case JSONB():
-            return dict[str, Any]
-        case Boolean():
-            return bool
-        case Integer():
-            return int
-        case Double():
-            return float
-        case Text() | LargeBinary():
-            return str
-    raise AssertionError(f"no column of a view has the type {kind!r}")
+def _field(view: View | Computed, name: str, comment: str) -> Any:
+    kind = _TYPES[view.type_of(name)]
+    column = view.table.columns.get(name) if isinstance(view, View) else None
+    is_always_there = column is not None and not column.nullable  # what is joined or computed may be missing
+    return (kind if is_always_there else kind | None, Field(description=comment))

@@ -33,15 +33,19 @@ class SnapshotAnswer(Answer):
 
 
 class ReplayPosition(Answer):
-    """A position as it was."""
+    """A position that was open. Values are null where no event names a price."""
 
     position_id: int
     symbol: str
-    quantity: float
+    quantity: float = Field(description="negative for short")
     average_price: float
+    realized_pnl: float = Field(description="since its opening, commissions inside")
     commission: float
-    realized_pnl: float
-    gross_pnl: float
+    opened_at: datetime
+    last_price: float | None = Field(description="the last one that the log names for the symbol")
+    last_price_at: datetime | None
+    value: float | None = Field(description="quantity * multiplier * last price")
+    unrealized_pnl: float | None = Field(description="quantity * multiplier * (last price - average price)")
 
 
 class ReplayOrder(Answer):
@@ -51,24 +55,57 @@ class ReplayOrder(Answer):
     symbol: str
     side: str
     order_type: str
+    time_in_force: str
     status: str
     quantity: float | None
     filled_quantity: float
+    leaves_quantity: float | None
     limit_price: float | None
     stop_price: float | None
+    trail_amount: float | None
+    trail_percent: float | None
+    trigger_price: float | None
+    submitted_at: datetime
+    expires_at: datetime | None
+    oco_group: str | None
+    parent_order_id: int | None
     tag: str | None
 
 
+class ReplayMark(Answer):
+    """The newest recorded equity mark."""
+
+    time: datetime
+    equity: float
+    cash: float
+    exposure: float
+    drawdown: float
+
+
 class ReplayAnswer(Answer):
-    """A backtest as it stood after one of its events."""
+    """A backtest as it stood after one of its events. Money in account currency."""
 
     backtest_id: str
+    status: str
     sequence: int = Field(description="of the last event that is inside")
     last_sequence: int = Field(description="of the backtest's last event")
-    time: datetime | None = Field(description="market time of that event")
-    status: str
-    cash: float | None
-    equity: float | None = Field(description="as last marked; null before the first mark")
+    commit: int = Field(description="number of the commit that holds it")
+    time: datetime | None = Field(description="market time of that event, or the time that was asked for")
+    chain_head: str = Field(description="SHA-256 of the last commit that is inside as a whole")
+    currency: str
+    initial_cash: float
+    cash: float
+    equity: float | None = Field(description="null where a position's price is not known")
+    equity_at: datetime | None
+    realized_pnl: float
+    commission: float
+    funding: float
+    dividends: float
+    borrow: float
+    orders: int
+    fills: int
+    trades: int
+    working_orders: list[ReplayOrder]
     positions: list[ReplayPosition]
-    orders: list[ReplayOrder]
+    mark: ReplayMark | None
     event: dict[str, Any] | None = Field(description="that event itself")

@@ -1,13 +1,12 @@
 """This module defines the rows of a backtest's tables: orders, fills, positions, trades, equity, events."""
 
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
+import pydantic
 from pydantic import Field
 
 from web.models.common import Answer, row_model
-
-Row = TypeVar("Row", bound=Answer)
 
 _ID = ("backtest_id",)  # it is in the path
 
@@ -54,11 +53,17 @@ class Event(Answer):
     data: dict[str, Any] = Field(description="its other fields: docs/events.md")
 
 
-class Page(Answer, Generic[Row]):
-    """Some rows, in order."""
+def _page_model(name: str, row: type[Answer]) -> type[Answer]:
+    following = Field(description="give it as `after` for the following ones; null: there are no more")
+    fields: dict[str, Any] = {"items": (list[row], ...), "next_cursor": (str | None, following)}  # type: ignore[valid-type]
+    return pydantic.create_model(name, __base__=Answer, __doc__="Some rows, in order.", __module__=__name__, **fields)
 
-    items: list[Row]
-    next_cursor: str | None = Field(description="give it as `after` for the following ones; null: there are no more")
+
+OrderPage = _page_model("OrderPage", Order)
+FillPage = _page_model("FillPage", Fill)
+PositionPage = _page_model("PositionPage", Position)
+TradePage = _page_model("TradePage", Trade)
+EquityPage = _page_model("EquityPage", EquityMark)
 
 
 class EventPage(Answer):

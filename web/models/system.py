@@ -58,7 +58,6 @@ class SystemAnswer(Answer):
 
     now: datetime
     version: str
-    projection_version: int
     is_stale: bool = Field(description="whether the read model has been behind the log for more than 10 seconds")
     lag_records: int | None
     lag_seconds: float | None

@@ -52,7 +52,10 @@ async def candles(
 async def compare(
     principal: Anyone,
     services: Wired,
-    ids: Annotated[list[str], Query(min_length=1, max_length=20, description="backtests, repeated: ids=a&ids=b", examples=[["goog-sma", "goog-hold"]])],
+    ids: Annotated[
+        list[str],
+        Query(min_length=1, max_length=20, description="backtests, repeated: ids=a&ids=b", examples=[["goog-sma", "goog-hold"]]),
+    ],
     points: Points = 500,
 ) -> Json:
     """Growth curves from 1, statistics, and the fields of their specs that differ."""

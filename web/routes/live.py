@@ -1,6 +1,6 @@
 """This module holds the routes of the event streams."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from starlette.responses import StreamingResponse
@@ -15,15 +15,19 @@ from web.stream.serving import event_stream
 router = APIRouter(prefix="/api", tags=["live"])
 
 LastEventId = Annotated[
-    str | None, Header(alias="Last-Event-ID", max_length=16_384, description="where an earlier stream ended; it goes on from there")
+    str | None,
+    Header(alias="Last-Event-ID", max_length=16_384, description="where an earlier stream ended; it goes on from there"),
 ]
-STREAM = {200: {"description": "events without end", "content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "events without end", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
 MAX_FOLLOWED = 100
+Followed = Annotated[
+    list[str], Query(max_length=MAX_FOLLOWED, description="backtests to follow closely: ID, or ID@SEQUENCE to go on after it")
+]
 
 
-@router.get(
-    "/backtests/{backtest_id}/stream", response_class=StreamingResponse, responses=STREAM, summary="Follow one backtest"
-)
+@router.get("/backtests/{backtest_id}/stream", response_class=StreamingResponse, responses=STREAM, summary="Follow one backtest")
 async def follow(
     backtest_id: BacktestIdPath, principal: Anyone, services: Wired, last_event_id: LastEventId = None,
     after: Annotated[int | None, Query(ge=0, description="as Last-Event-ID, where a client can't set headers")] = None,
@@ -44,13 +48,13 @@ async def follow(
 @router.get("/stream", response_class=StreamingResponse, responses=STREAM, summary="Follow many backtests by one stream")
 async def follow_many(
     principal: Anyone, services: Wired, last_event_id: LastEventId = None,
-    ids: Annotated[list[str], Query(max_length=MAX_FOLLOWED, description="backtests to follow closely: ID, or ID@SEQUENCE to go on after it; may be repeated")] = [],  # noqa: B006, E501
+    ids: Followed = [],  # noqa: B006
     changes: Annotated[bool, Query(description="whether the rows of all backtests that change are told as well")] = True,
 ) -> StreamingResponse:  # fmt: skip
     """One stream for all that a browser shows, since it may have only six connections to a server.
 
-    `rows` (rows of the list that changed: `items`), `reload` (more changed than is told: read the list again), `lag`; and for each
-    followed backtest the events of its own stream, with its id in them. The id of an event holds the sequence of each followed one.
+    `rows` (rows of the list that changed: `items`), `reload` (more changed than is told: read the list again), `lag`; and for
+    each followed backtest the events of its own stream, with its id in them. An event's id holds the sequence of each of them.
     """
     followed: dict[str, RunCursor | None] = {}
     for each in ids:

@@ -16,9 +16,8 @@ from web.models.backtests import AuditAnswer
 from web.models.common import BacktestIdPath
 from web.models.proofs import ReplayAnswer, SnapshotAnswer
 from web.models.rows import EventPage
-from web.paging import MAX_ROWS
 from web.problems import ProblemError
-from web.routes.tables import FILES
+from web.routes.tables import FILES, MAX_ROWS
 from web.services import Wired
 
 router = APIRouter(prefix="/api/backtests/{backtest_id}", tags=["proof"])
@@ -49,7 +48,7 @@ async def events(
 @router.get("/replay", response_model=ReplayAnswer, summary="As it stood after an event")
 async def replay(
     backtest_id: BacktestIdPath, principal: Anyone, services: Wired,
-    to: Annotated[str, Query(max_length=40, description="a sequence, or an RFC 3339 market time", examples=["1200", "2012-03-01T00:00:00Z"])],
+    to: Annotated[str, Query(max_length=40, description="a sequence, or an RFC 3339 market time", examples=["1200"])],
 ) -> Json:  # fmt: skip
     """Working orders, positions and cash after one event, folded from the log up to there."""
     row = await seen_row(services, principal, backtest_id)

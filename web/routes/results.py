@@ -6,21 +6,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from projections import queries, run_queries
-from projections.pages import Condition, Order
+from projections.queries import After
+from projections.queries import Query as SqlQuery
 from web.access import Anyone
 from web.answers import Json, statistics_of
 from web.lookup import seen_row
 from web.models.backtests import BacktestCounts, BacktestPage, BacktestResult, BacktestRow, Status
 from web.models.common import BacktestIdPath
-from web.paging import order_of, rows_of
-from web.positions import positions_page
+from web.paging import page_of, sort_of
 from web.services import Services, Wired
 from web.status import links, progress, queue_position
+from web.tables import POSITIONS
 
 router = APIRouter(prefix="/api/backtests", tags=["backtests"])
 
 COLUMNS = tuple(BacktestRow.model_fields)
-NEWEST_FIRST = Order("accepted_at", descending=True)
+NEWEST_FIRST = "accepted_at"
 SHOWN_POSITIONS = 200
 
 Text = Annotated[str | None, Query(max_length=200)]
@@ -41,46 +42,30 @@ async def list_backtests(
     ] = None,
     accepted_after: Annotated[datetime | None, Query(description="accepted at this time or later")] = None,
     accepted_before: Annotated[datetime | None, Query(description="accepted before this time")] = None,
-    sort: Annotated[str | None, Query(max_length=64, description="a column; with - before it: descending", examples=["-sharpe"])] = None,
+    sort: Annotated[
+        str | None, Query(max_length=64, description="a column; with - before it: descending", examples=["-sharpe"])
+    ] = None,
     after: Annotated[str | None, Query(max_length=2_000, description="next_cursor of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> Json:
     """List the backtests that one sees, the newest first unless `sort` says otherwise."""
-    conditions = _conditions(
-        principal.only_of,
-        status=list(status) or None, strategy=strategy, symbol=symbol, dataset=dataset, submitter=submitter, tag=tag,
-        accepted_after=accepted_after, accepted_before=accepted_before,
+    column, descending = (NEWEST_FIRST, True) if sort is None else sort_of(sort, queries.SORTS)
+    wanted = queries.BacktestFilter(
+        statuses=tuple(status), strategy=strategy, dataset=dataset, symbol=symbol, tag=tag, text=q,
+        submitter=submitter if principal.only_of is None else principal.only_of,
+        accepted_from=accepted_after, accepted_before=accepted_before,
     )  # fmt: skip
-    conditions += [_word_condition(word) for word in (q or "").split()]
-    order = order_of("backtests", sort, NEWEST_FIRST)
-    rows, following = await rows_of(
-        services, "backtests", columns=COLUMNS, conditions=conditions, order=order, after=after, limit=limit
+    if principal.only_of is not None and submitter not in (None, principal.only_of):
+        return Json({"items": [], "next_cursor": None})
+
+    def page(place: After | None, size: int) -> SqlQuery:
+        return queries.backtest_page(wanted, sort=column or NEWEST_FIRST, descending=descending, after=place, limit=size)
+
+    by = None if column == "backtest_id" else column
+    answer = await page_of(
+        services, page, view="backtests", columns=COLUMNS, sort=by, keys=("backtest_id",), after=after, limit=limit
     )
-    return Json({"items": rows, "next_cursor": following})
-
-
-_FILTERS = {
-    "status": "status = ANY({}::text[])",
-    "strategy": "strategy = {}",
-    "symbol": "{} = ANY(symbols)",
-    "dataset": "dataset = {}",
-    "submitter": "submitter = {}",
-    "tag": "{} = ANY(tags)",
-    "accepted_after": "accepted_at >= {}",
-    "accepted_before": "accepted_at < {}",
-}
-
-
-def _conditions(only_of: str | None, **filters: Any) -> list[Condition]:
-    chosen = [Condition(_FILTERS[name], value) for name, value in filters.items() if value is not None]
-    return chosen if only_of is None else [Condition(_FILTERS["submitter"], only_of), *chosen]
-
-
-def _word_condition(word: str) -> Condition:
-    """Return the condition that a word begins a word of what names a backtest."""
-    pattern = "".join(rf"\{each}" if not each.isalnum() else each for each in word)
-    text = "lower(array_to_string(tags || symbols, ' ') || ' ' || backtest_id || ' ' || coalesce(strategy, ''))"
-    return Condition(f"{text} ~ {{}}", rf"(^|[\s._-]){pattern.lower()}")
+    return Json(answer)
 
 
 @router.get("/counts", response_model=BacktestCounts, summary="How many backtests there are")
@@ -103,7 +88,7 @@ async def result(backtest_id: BacktestIdPath, principal: Anyone, services: Wired
         "positions": positions,
         "positions_total": total,
         "audit": await services.audits.last(backtest_id),
-        "code": await services.provenance(row),
+        "code": await services.provenance.of(row),
         "links": links(backtest_id),
     }
     return Json(document)
@@ -111,15 +96,6 @@ async def result(backtest_id: BacktestIdPath, principal: Anyone, services: Wired
 
 async def _positions(services: Services, backtest_id: str) -> tuple[list[dict[str, Any]], int]:
     """Return the open positions, then the newest closed ones, and how many there are."""
-    shown: list[dict[str, Any]] = []
-    for is_open in (True, False):
-        if len(shown) < SHOWN_POSITIONS:
-            some, _ = await positions_page(
-                services, backtest_id, is_open=is_open, order=Order("position_id", descending=True),
-                limit=SHOWN_POSITIONS - len(shown),
-            )  # fmt: skip
-            shown += some
     (totals,) = await services.ask(run_queries.position_totals(backtest_id))
-    return shown, totals["positions"]
-
-
+    rows = await services.ask(run_queries.newest_positions(backtest_id, SHOWN_POSITIONS))
+    return [{name: row[name] for name in POSITIONS.columns} for row in rows], totals["positions"]

@@ -13,6 +13,11 @@ from web.models.common import DataSetPath
 from web.services import Wired
 from web.uploads import ImportOptions, take_upload
 
+Zone = Annotated[
+    str | None,
+    Query(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$", description="of times that name none", examples=["UTC"]),
+]
+
 router = APIRouter(prefix="/api", tags=["catalogue"])
 
 BODY = {
@@ -20,7 +25,10 @@ BODY = {
         "required": True,
         "description": "one symbol's bars: CSV, or Parquet, with the columns timestamp, open, high, low, close, volume",
         "content": {
-            "text/csv": {"schema": {"type": "string"}, "example": "timestamp,open,high,low,close,volume\n2024-01-02T00:00:00Z,1,2,1,2,10\n"},
+            "text/csv": {
+                "schema": {"type": "string"},
+                "example": "timestamp,open,high,low,close,volume\n2024-01-02T00:00:00Z,1,2,1,2,10\n",
+            },
             "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
         },
     }
@@ -34,7 +42,7 @@ async def upload(
     request: Request, dataset: DataSetPath, principal: Submitter, services: Wired,
     symbol: Annotated[Symbol, Query(examples=["AAPL"])],
     timeframe: Annotated[TimeframeField, Query(examples=["1d"])],
-    timezone: Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$", description="of times that name none", examples=["UTC"])] = None,
+    timezone: Zone = None,
     tick: Annotated[float, Query(ge=0, description="smallest price step; 0: none")] = 0.0,
     lot: Annotated[float, Query(ge=1e-8, description="smallest quantity step")] = 1e-8,
     calendar: Annotated[Literal["exchange", "always"], Query(description="252 or 365 periods a year")] = "exchange",
@@ -43,7 +51,7 @@ async def upload(
 ) -> Json:  # fmt: skip
     """Check bars as `backtape data import` does, in a process of its own, and store them as a version of a data set.
 
-    What is wrong is told by row and column. A version holds what is uploaded: for several symbols import them by the command line.
+    What is wrong is told by row and column. A version holds what is uploaded; several symbols are imported by the command line.
     """
     options = ImportOptions(
         dataset=dataset, symbol=symbol, timeframe=timeframe, timezone=timezone, tick=tick, lot=lot, calendar=calendar,

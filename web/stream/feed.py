@@ -16,8 +16,7 @@ from projections.queries import Query
 from schemas.run_state import RunStatus
 from web.answers import milliseconds
 from web.models.backtests import BacktestRow
-from web.models.rows import Fill
-from web.positions import COLUMNS as POSITION_COLUMNS
+from web.models.rows import Fill, Position
 from web.stream.cursor import RunCursor
 
 KEPT_MESSAGES = 64  # of one run: a client may be so many changes behind before the read model is asked for it
@@ -27,6 +26,7 @@ POSITIONS = 500
 
 ROW_COLUMNS = tuple(BacktestRow.model_fields)
 FILL_COLUMNS = tuple(Fill.model_fields)
+POSITION_COLUMNS = tuple(Position.model_fields)
 
 Ask = Callable[[Query], Awaitable[list[dict[str, Any]]]]
 

@@ -166,7 +166,11 @@ class Hub:
         if not self._sequences and self._number == 0:
             changed &= self._feeds.keys()  # the first look: whoever has just come has read the list
         self._sequences = present
-        return changed | gone | {row["backtest_id"] for row in heads if row["last_sequence"] > self._feeds[row["backtest_id"]].head.sequence}
+        return (
+            changed
+            | gone
+            | {row["backtest_id"] for row in heads if row["last_sequence"] > self._feeds[row["backtest_id"]].head.sequence}
+        )
 
     async def _tell_rows(self, names: set[str]) -> None:
         if not names:

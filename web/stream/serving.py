@@ -25,7 +25,9 @@ async def event_stream(
 ) -> StreamingResponse:
     """Answer a stream. Raises ProblemError 404 for a run that is not seen, 503 when there are too many streams."""
     if services.hub.streams >= services.config.max_streams:
-        raise ProblemError(503, "too_many_streams", f"{services.config.max_streams} streams are open", headers={"Retry-After": "10"})
+        raise ProblemError(
+            503, "too_many_streams", f"{services.config.max_streams} streams are open", headers={"Retry-After": "10"}
+        )
     for name in followed:
         await seen_row(services, principal, name)
     stream = _Stream(services, principal, dict(followed), is_list_wanted=is_list_wanted, is_single=is_single)
@@ -36,7 +38,13 @@ class _Stream:
     """What one client has been told."""
 
     def __init__(
-        self, services: Services, principal: Principal, followed: dict[str, RunCursor | None], *, is_list_wanted: bool, is_single: bool
+        self,
+        services: Services,
+        principal: Principal,
+        followed: dict[str, RunCursor | None],
+        *,
+        is_list_wanted: bool,
+        is_single: bool,
     ) -> None:
         self._services = services
         self._principal = principal
