@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import structlog
 from fastapi import Depends, Request
 
+from adapters.archived_log import ArchivedLogReader
 from adapters.blob_store import open_blob_store
 from adapters.command_publisher import CommandPublisher
-from adapters.control_store import ControlStore
+from adapters.control.audits import AuditBook
+from adapters.control.keys import Keys
+from adapters.control.pool import ControlPool
+from adapters.control.submissions import Submissions
+from adapters.errors import AdapterError
 from adapters.kafka import KafkaLogReader
 from adapters.kafka_watch import KafkaWatch
 from adapters.market_data import StoredMarketData
@@ -49,7 +54,9 @@ class Services:
 
     config: WebConfig
     model: PostgresReader
-    control: ControlStore
+    control: ControlPool
+    keys: Keys
+    submissions: Submissions
     commands: CommandPublisher
     log: LogReader
     watch: KafkaWatch
@@ -94,8 +101,9 @@ class Services:
     async def _forget(self) -> None:
         while True:
             try:
-                await self.control.forget_old()
-            except Exception as error:
+                await self.keys.forget_old()
+                await self.submissions.forget_old()
+            except AdapterError as error:
                 log.warning("forgetting_waits", error=str(error))
             await asyncio.sleep(FORGET_SECONDS)
 
@@ -128,7 +136,7 @@ def make_services(config: WebConfig) -> Services:
     reader, watch, control, hub = (
         KafkaLogReader(config.kafka),
         KafkaWatch(config.kafka),
-        ControlStore(config.database_url),
+        ControlPool(config.database_url),
         Hub(ask),
     )
     lag, metrics = LagWatch(ask, watch, reader), Metrics()
@@ -138,14 +146,16 @@ def make_services(config: WebConfig) -> Services:
         config=config,
         model=model,
         control=control,
+        keys=Keys(control),
+        submissions=Submissions(control),
         commands=CommandPublisher(config.kafka, partitions=config.partitions),
-        log=reader,
+        log=ArchivedLogReader(KafkaLogReader(config.kafka), lambda: blobs, config.kafka.prefix),
         watch=watch,
         blobs=blobs,
         market=StoredMarketData(blobs, config.cache_dir / "bars"),
         hub=hub,
         lag=lag,
-        audits=Audits(config, control),
+        audits=Audits(config, AuditBook(control)),
         reports=Reports(config),
         strategies=Strategies(config),
         data_sets=DataSets(blobs),

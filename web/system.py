@@ -33,7 +33,7 @@ async def overview(services: Services) -> dict[str, Any]:
         **snapshots,
         "events_per_second": services.throughput.rate(totals["events"]),
         "streams": services.hub.streams,
-        "audits_queued": await services.control.count_of_audits(),
+        "audits_queued": await services.audits.count_open(),
     }
 
 

@@ -155,7 +155,9 @@ class BacktestResult(_BacktestColumns):  # type: ignore[misc, valid-type]
     progress: float | None = Field(description="bars done / bars, 0 to 1; null before the start")
     queue_position: int | None = Field(description="1: the next one of its partition; null unless queued")
     statistics: dict[str, StatisticValue] = Field(description="by name; docs/statistics.md explains each. Empty unless completed")
-    positions: list[Position] = Field(description="the open ones, then the closed ones, newest first; at most 200")
+    positions: list[Position] = Field(  # type: ignore[valid-type]
+        description="the open ones, then the closed ones, newest first; at most 200"
+    )
     positions_total: int
     audit: "AuditAnswer | None" = Field(description="the last audit of it; null without one")
     code: dict[str, str] = Field(description="what ran it: code digest, versions of Backtape, Python, numpy; empty if not known")

@@ -129,6 +129,6 @@ class _Stream:
 
     async def _is_still_known(self) -> bool:
         try:
-            return await self._services.control.is_active(self._principal.key_id)
+            return await self._services.keys.is_active(self._principal.key_id)
         except AdapterError:
             return True  # the database does not answer just now: that is no reason to cut anyone off
