@@ -3,7 +3,7 @@
 
 PACKAGES = schemas engine projections snapshots reports adapters consumers web backtape migrations
 
-.PHONY: setup demo test bench lint up down doctor clean
+.PHONY: setup browser demo test web bench lint up down doctor clean
 
 setup:
 	@deploy/bootstrap.sh
@@ -11,8 +11,15 @@ setup:
 demo: setup
 	@.venv/bin/backtape demo $(ARGS)
 
-test: setup
+browser:
+	@deploy/bootstrap.sh browser
+
+test: setup browser
 	@.venv/bin/python -m pytest $(ARGS)
+
+# The dashboard, made anew from its sources: needs Node 20 or newer and npm. What it makes is committed.
+web:
+	@cd web/app && npm ci --no-audit --no-fund --omit-lockfile-registry-resolved && npm run types && npm run check && npm test && npm run build
 
 bench: setup
 	@.venv/bin/python -m benchmarks $(ARGS)
@@ -35,4 +42,5 @@ doctor: setup
 clean:
 	@if [ -x .venv/bin/python ] && [ -d .backtape ]; then .venv/bin/python -m backtape.stack clean .backtape || true; fi
 	rm -rf .venv .backtape build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf web/app/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

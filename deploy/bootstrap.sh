@@ -1,7 +1,7 @@
 #!/bin/sh
 # All set-up on one machine: prerequisites, the virtual environment, the jars. Run it as often as you like: what is done is skipped.
 # Prerequisites come first. What is missing is installed by apt when we are root on Debian or Ubuntu; otherwise the command is printed
-# and nothing else happens.
+# and nothing else happens. With the argument "browser": only what the tests of the dashboard need besides.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -152,6 +152,23 @@ warm_up() {
     printf '%s\n' "$stamp" > .venv/backtape-warm
 }
 
+# The tests of the dashboard need a browser; nothing else does. Where there is none they skip and say so, so this never fails.
+install_browser() {
+    if command -v chromium >/dev/null 2>&1 || [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+        return 0
+    fi
+    # Ubuntu's package of this name is a stub for snap.
+    [ "$(. /etc/os-release 2>/dev/null; echo "${ID:-}")" = debian ] || return 0
+    say "setup: installing chromium, for the tests of the dashboard"
+    if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium fonts-dejavu-core; } >&2; then
+        say "setup: chromium could not be installed; the tests of the dashboard will skip"
+    fi
+}
+
+if [ "${1:-}" = browser ]; then
+    install_browser
+    exit 0
+fi
 check_prerequisites
 install_environment
 fetch_jars

@@ -3,7 +3,865 @@
  * Do not make direct changes to the file.
  */
 
-export type paths = Record<string, never>;
+export interface paths {
+    "/api/backtests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List backtests
+         * @description List the backtests that one sees, the newest first unless `sort` says otherwise.
+         */
+        get: operations["list_backtests"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many backtests there are
+         * @description Count the backtests that one sees, by state.
+         */
+        get: operations["count_backtests"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/run-async": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run a backtest
+         * @description Publish a SubmitBacktest command and answer when Kafka has acknowledged it. A worker decides about it a moment later.
+         */
+        post: operations["run_async"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/status/{task_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far a backtest is
+         * @description Tell the state of a backtest, its progress, its place in the queue, and its result's numbers once it is done.
+         */
+        get: operations["status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/tasks/{task_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Cancel a backtest
+         * @description Publish a CancelBacktest command. 409 when the backtest is already over.
+         */
+        delete: operations["cancel"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/validate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check a spec
+         * @description Say whether a spec follows its schema and its strategy's, and what it is with every default. Nothing is run.
+         */
+        post: operations["check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A backtest's result
+         * @description Show one backtest: what was asked for, how far it is, its numbers, positions, provenance, and where the rest is.
+         */
+        get: operations["result"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a backtest
+         * @description Publish a DeleteBacktest command: rows and snapshot go, the log keeps what it recorded. 409 while it runs.
+         */
+        delete: operations["delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its last audit
+         * @description The last audit's state, verdict and findings.
+         */
+        get: operations["audit"];
+        put?: never;
+        /**
+         * Audit it
+         * @description Run the simulation again and compare log, SQL rows and Parquet files with it. One audit runs at a time; others wait.
+         */
+        post: operations["start_audit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/candles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Bars of a symbol with what the run did
+         * @description The very bars that the run used, joined to longer ones where there are more than points, with its fills, trades, stops.
+         */
+        get: operations["candles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/chart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its equity, to draw
+         * @description Equity, cash, exposure and drawdown in columns; peaks and troughs are kept. With buy-and-hold of the first symbol.
+         */
+        get: operations["chart"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/equity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its equity marks
+         * @description Equity, cash, exposure and drawdown by market time. For a picture take `chart`.
+         */
+        get: operations["equity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its events
+         * @description The log itself, event by event.
+         */
+        get: operations["events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/fills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its fills
+         * @description Executions, in order.
+         */
+        get: operations["fills"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/monthly": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its returns by month
+         * @description Returns by month and year, from the equity marks.
+         */
+        get: operations["monthly"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its orders
+         * @description Orders in their last state. Empty for a run that does not record orders.
+         */
+        get: operations["orders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/positions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its positions
+         * @description Positions in their current or, once closed, last state.
+         */
+        get: operations["positions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/positions/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its positions in numbers
+         * @description Sums over all positions, and wins and losses of the closed ones, by side and by symbol, counted by the database.
+         */
+        get: operations["summary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * As it stood after an event
+         * @description Working orders, positions and cash after one event, folded from the log up to there.
+         */
+        get: operations["replay"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its report
+         * @description One HTML page that needs nothing else.
+         */
+        get: operations["report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/snapshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its Parquet files
+         * @description The manifest of its snapshot, with an address for each file. 404 until it has one.
+         */
+        get: operations["snapshot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow one backtest
+         * @description Server-sent events of one backtest; ids are sequences of its log.
+         *
+         *     `state` (the row of the list), `fills`, `positions` (those that changed), `equity` (columns of new marks; `first_mark` tells
+         *     their place), `lag` (how far the read model is behind, every few seconds), `end` (nothing more will come: close it).
+         *     It begins with `state`; then, without a Last-Event-ID, with what comes from now on, and with one, with what came after it.
+         */
+        get: operations["follow"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/backtests/{backtest_id}/trades": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its trades
+         * @description Closed positions, flat to flat, in the order in which they were opened.
+         */
+        get: operations["trades"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Backtests side by side
+         * @description Growth curves from 1, statistics, and the fields of their specs that differ.
+         */
+        get: operations["compare"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/datasets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Data sets
+         * @description Every data set in its newest version.
+         */
+        get: operations["datasets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/datasets/{dataset}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A data set
+         * @description One version of a data set: symbols, time frames, spans, digests.
+         */
+        get: operations["dataset"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/datasets/{dataset}/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload bars
+         * @description Check bars as `backtape data import` does, in a process of its own, and store them as a version of a data set.
+         *
+         *     What is wrong is told by row and column. A version holds what is uploaded; several symbols are imported by the command line.
+         */
+        post: operations["upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End the session
+         * @description End the browser's session. Nothing happens for a key.
+         */
+        post: operations["logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who asks
+         * @description The key, or the session's key, and what it may do. Writes by a session carry `csrf_token` in the header X-CSRF-Token.
+         */
+        get: operations["me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/presets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Execution presets
+         * @description The policies that give users of another engine the fills they know.
+         */
+        get: operations["presets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/spec/schema": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The spec's JSON Schema
+         * @description What a spec may hold.
+         */
+        get: operations["spec_schema"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/strategies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Strategies
+         * @description Every strategy that this service knows, with its parameters as JSON Schema. The workers' own list decides.
+         */
+        get: operations["strategies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow many backtests by one stream
+         * @description One stream for all that a browser shows, since it may have only six connections to a server.
+         *
+         *     `rows` (rows of the list that changed: `items`), `reload` (more changed than is told: read the list again), `lag`; and for
+         *     each followed backtest the events of its own stream, with its id in them. An event's id holds the sequence of each of them.
+         */
+        get: operations["follow_many"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the system does
+         * @description Lag of every consumer, counts, throughput.
+         */
+        get: operations["overview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What came in
+         * @description Commands and what became of them, the newest first.
+         */
+        get: operations["commands"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What could not be read
+         * @description Messages that could not be read as commands, the newest first.
+         */
+        get: operations["list_dead_letters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system/dead-letters/{partition}/{offset}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One dead letter
+         * @description All that was kept of it.
+         */
+        get: operations["dead_letter"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system/dead-letters/{partition}/{offset}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send it again
+         * @description Publish the kept bytes as a command again, or a corrected text. 409 when not all of its bytes were kept.
+         */
+        post: operations["retry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system/quarantine": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What could not be projected
+         * @description Records that the projector set aside, and why. The rows of their backtests stand still.
+         */
+        get: operations["quarantine"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Is it alive
+         * @description The process answers.
+         */
+        get: operations["healthz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Log a browser in
+         * @description Take a one-time login link, as `backtape keys login` prints it: the browser gets a session and is sent to the dashboard.
+         */
+        get: operations["login"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Figures for Prometheus
+         * @description Requests, streams, lag, in Prometheus' text format.
+         */
+        get: operations["metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Can it work
+         * @description Whether database and Kafka answer, and how far the read model is behind the log.
+         */
+        get: operations["readyz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
@@ -12,6 +870,11 @@ export interface components {
          * @description The account that trades.
          */
         AccountSpec: {
+            /**
+             * Allow Short
+             * @default true
+             */
+            allow_short: boolean;
             /**
              * Cash
              * @default 100000
@@ -23,26 +886,18 @@ export interface components {
              */
             currency: string;
             /**
+             * Leverage
+             * @default 1
+             */
+            leverage: number;
+            /** Maintenance Margin */
+            maintenance_margin?: number | null;
+            /**
              * Type
              * @default margin
              * @enum {string}
              */
             type: "cash" | "margin";
-            /**
-             * Leverage
-             * @default 1
-             */
-            leverage: number;
-            /**
-             * Maintenance Margin
-             * @default null
-             */
-            maintenance_margin: number | null;
-            /**
-             * Allow Short
-             * @default true
-             */
-            allow_short: boolean;
         };
         /**
          * Alive
@@ -56,17 +911,24 @@ export interface components {
             status: "ok";
         };
         /**
-         * Answer
-         * @description What all answers have in common.
-         */
-        Answer: Record<string, never>;
-        /**
          * AuditAnswer
          * @description The last audit of a backtest.
          */
         AuditAnswer: {
             /** Backtest Id */
             backtest_id: string;
+            /** Detail */
+            detail: string;
+            /** Findings */
+            findings: components["schemas"]["FindingAnswer"][];
+            /** Finished At */
+            finished_at: string | null;
+            /** Requested At */
+            requested_at: string | null;
+            /** Requested By */
+            requested_by: string | null;
+            /** Started At */
+            started_at: string | null;
             /**
              * State
              * @description none: there was no audit yet; failed: the audit itself came to no answer, detail says why
@@ -78,36 +940,24 @@ export interface components {
              * @description null until it is done
              */
             verdict: ("proven" | "different" | "not_tried") | null;
-            /** Findings */
-            findings: components["schemas"]["FindingAnswer"][];
-            /** Detail */
-            detail: string;
-            /** Requested By */
-            requested_by: string | null;
-            /** Requested At */
-            requested_at: string | null;
-            /** Started At */
-            started_at: string | null;
-            /** Finished At */
-            finished_at: string | null;
         };
         /**
          * BacktestCounts
          * @description How many backtests one can see are in each state; at most a few seconds old.
          */
         BacktestCounts: {
-            /** Total */
-            total: number;
+            /** Cancelled */
+            cancelled: number;
+            /** Completed */
+            completed: number;
+            /** Failed */
+            failed: number;
             /** Queued */
             queued: number;
             /** Running */
             running: number;
-            /** Completed */
-            completed: number;
-            /** Cancelled */
-            cancelled: number;
-            /** Failed */
-            failed: number;
+            /** Total */
+            total: number;
         };
         /**
          * BacktestPage
@@ -128,70 +978,236 @@ export interface components {
          */
         BacktestResult: {
             /**
+             * Accepted At
+             * Format: date-time
+             * @description when it was accepted: the broker record's time, wall clock
+             */
+            accepted_at: string;
+            /** @description the last audit of it; null without one */
+            audit: components["schemas"]["AuditAnswer"] | null;
+            /**
              * Backtest Id
              * @description the backtest's id, chosen by whoever submitted it
              */
             backtest_id: string;
             /**
-             * Origin
-             * @description run: recorded by a worker, provable; imported: brought in from another system, not provable
+             * Bars
+             * @description number of bars on the merged time line; null before the start
              */
-            origin: string;
+            bars: number | null;
+            /**
+             * Bars Done
+             * @description bars simulated so far, as last reported
+             */
+            bars_done: number;
+            /**
+             * Cagr
+             * @description compound annual growth rate over actual days / 365.25; null if undefined
+             */
+            cagr: number | null;
+            /**
+             * Calmar
+             * @description CAGR / |max drawdown|; null if undefined
+             */
+            calmar: number | null;
+            /**
+             * Cancel Command Id
+             * @description the cancel command; null unless cancelled
+             */
+            cancel_command_id: string | null;
+            /**
+             * Cancel Reason
+             * @description the cancel command's reason; null unless cancelled
+             */
+            cancel_reason: string | null;
+            /**
+             * Chain Head
+             * @description SHA-256 of the last commit: the head of the hash chain
+             */
+            chain_head: string;
+            /**
+             * Code
+             * @description what ran it: code digest, versions of Backtape, Python, numpy; empty if not known
+             */
+            code: {
+                [key: string]: string;
+            };
             /**
              * Command Id
              * @description the command that asked for it
              */
             command_id: string;
             /**
-             * Issued At
-             * @description when that command was issued, as it says; null for an imported one
+             * Currency
+             * @description the account's currency, unit of all money in this row; null for an imported one
              */
-            issued_at: string | null;
+            currency: string | null;
             /**
-             * Submitter
-             * @description who submitted it, as the command says; null if it does not
+             * Data Digest
+             * @description SHA-256 of the data set's manifest; null before the start
              */
-            submitter: string | null;
-            /**
-             * Priority
-             * @description its place in the queue, -100 to 100: higher runs first
-             */
-            priority: number;
-            /**
-             * Tags
-             * @description free words from the spec
-             */
-            tags: string[];
-            /**
-             * Strategy
-             * @description name of the strategy; null for an imported one
-             */
-            strategy: string | null;
+            data_digest: string | null;
             /**
              * Dataset
              * @description name of the data set; null for an imported one
              */
             dataset: string | null;
             /**
-             * Symbols
-             * @description the symbols that the spec names
+             * Dataset Version
+             * @description version of the data set that it reads; null before the start
              */
-            symbols: string[];
+            dataset_version: number | null;
             /**
-             * Timeframe
-             * @description length of a bar, such as 1m, 1h, 1d; null for an imported one
+             * Equity
+             * @description equity as last reported, account currency; null before the first report
              */
-            timeframe: string | null;
+            equity: number | null;
             /**
-             * Currency
-             * @description the account's currency, unit of all money in this row; null for an imported one
+             * Failure Detail
+             * @description what exactly happened; null unless failed
              */
-            currency: string | null;
+            failure_detail: string | null;
+            /**
+             * Failure Reason
+             * @description why it failed, one word; null unless failed
+             */
+            failure_reason: string | null;
+            /**
+             * Fills
+             * @description fills so far
+             */
+            fills: number;
+            /**
+             * Final Equity
+             * @description equity at the end, account currency; null unless completed
+             */
+            final_equity: number | null;
+            /**
+             * Finished At
+             * @description when the end was recorded, wall clock; null while it is open
+             */
+            finished_at: string | null;
+            /**
+             * First Bar
+             * @description start of the first bar; null before the start
+             */
+            first_bar: string | null;
+            /**
+             * First Offset
+             * @description offset of its first commit in that partition
+             */
+            first_offset: number;
+            /**
+             * Import Manifest
+             * @description key of an imported result's manifest in the blob store; null for a run
+             */
+            import_manifest: string | null;
             /**
              * Initial Cash
              * @description cash at the start, account currency; null for an imported one
              */
             initial_cash: number | null;
+            /**
+             * Issued At
+             * @description when that command was issued, as it says; null for an imported one
+             */
+            issued_at: string | null;
+            /**
+             * Last Bar
+             * @description start of the last bar; null before the start
+             */
+            last_bar: string | null;
+            /**
+             * Last Number
+             * @description number of the last commit in this row
+             */
+            last_number: number;
+            /**
+             * Last Sequence
+             * @description sequence of the last event in this row
+             */
+            last_sequence: number;
+            /** Links */
+            links: {
+                [key: string]: string;
+            };
+            /**
+             * Log Id
+             * @description the log that holds its events; null for results in process
+             */
+            log_id: string | null;
+            /**
+             * Manifest Key
+             * @description key of its snapshot's manifest in the blob store; null before it has one
+             */
+            manifest_key: string | null;
+            /**
+             * Max Drawdown
+             * @description largest fall of equity from its peak, a fraction <= 0; null if undefined
+             */
+            max_drawdown: number | null;
+            /**
+             * Orders
+             * @description orders submitted so far; 0 while running if orders are not recorded
+             */
+            orders: number;
+            /**
+             * Origin
+             * @description run: recorded by a worker, provable; imported: brought in from another system, not provable
+             */
+            origin: string;
+            /**
+             * Partition
+             * @description the log's partition that holds its events
+             */
+            partition: number;
+            /**
+             * Positions
+             * @description the open ones, then the closed ones, newest first; at most 200
+             */
+            positions: components["schemas"]["Position"][];
+            /** Positions Total */
+            positions_total: number;
+            /**
+             * Priority
+             * @description its place in the queue, -100 to 100: higher runs first
+             */
+            priority: number;
+            /**
+             * Profit Factor
+             * @description sum of profits / |sum of losses|; null without losses
+             */
+            profit_factor: number | null;
+            /**
+             * Progress
+             * @description bars done / bars, 0 to 1; null before the start
+             */
+            progress: number | null;
+            /**
+             * Quarantine Reason
+             * @description why its rows stand still at last_sequence; null while they do not
+             */
+            quarantine_reason: string | null;
+            /**
+             * Queue Position
+             * @description 1: the next one of its partition; null unless queued
+             */
+            queue_position: number | null;
+            /**
+             * Records Orders
+             * @description whether the log holds the orders, and not only fills and positions
+             */
+            records_orders: boolean;
+            /**
+             * Sharpe
+             * @description Sharpe ratio, annualised; null if undefined
+             */
+            sharpe: number | null;
+            /**
+             * Sortino
+             * @description Sortino ratio, annualised; null if undefined
+             */
+            sortino: number | null;
             /**
              * Spec
              * @description the recorded spec with every default explicit; null for an imported one
@@ -205,216 +1221,15 @@ export interface components {
              */
             spec_digest: string | null;
             /**
-             * Submitted Digest
-             * @description SHA-256 of the spec as it was submitted; null for an imported one
-             */
-            submitted_digest: string | null;
-            /**
-             * Records Orders
-             * @description whether the log holds the orders, and not only fills and positions
-             */
-            records_orders: boolean;
-            /**
-             * Accepted At
-             * Format: date-time
-             * @description when it was accepted: the broker record's time, wall clock
-             */
-            accepted_at: string;
-            /**
-             * Log Id
-             * @description the log that holds its events; null for results in process
-             */
-            log_id: string | null;
-            /**
-             * Partition
-             * @description the log's partition that holds its events
-             */
-            partition: number;
-            /**
-             * First Offset
-             * @description offset of its first commit in that partition
-             */
-            first_offset: number;
-            /**
-             * Status
-             * @description queued, running, completed, cancelled or failed
-             */
-            status: string;
-            /**
-             * Dataset Version
-             * @description version of the data set that it reads; null before the start
-             */
-            dataset_version: number | null;
-            /**
-             * Data Digest
-             * @description SHA-256 of the data set's manifest; null before the start
-             */
-            data_digest: string | null;
-            /**
-             * First Bar
-             * @description start of the first bar; null before the start
-             */
-            first_bar: string | null;
-            /**
-             * Last Bar
-             * @description start of the last bar; null before the start
-             */
-            last_bar: string | null;
-            /**
-             * Bars
-             * @description number of bars on the merged time line; null before the start
-             */
-            bars: number | null;
-            /**
-             * Bars Done
-             * @description bars simulated so far, as last reported
-             */
-            bars_done: number;
-            /**
-             * Equity
-             * @description equity as last reported, account currency; null before the first report
-             */
-            equity: number | null;
-            /**
-             * Orders
-             * @description orders submitted so far; 0 while running if orders are not recorded
-             */
-            orders: number;
-            /**
-             * Fills
-             * @description fills so far
-             */
-            fills: number;
-            /**
-             * Trades
-             * @description closed positions so far
-             */
-            trades: number;
-            /**
-             * Started At
-             * @description when the simulation's start was recorded, wall clock
-             */
-            started_at: string | null;
-            /**
-             * Finished At
-             * @description when the end was recorded, wall clock; null while it is open
-             */
-            finished_at: string | null;
-            /**
-             * Final Equity
-             * @description equity at the end, account currency; null unless completed
-             */
-            final_equity: number | null;
-            /**
-             * Total Return
-             * @description final equity / initial cash - 1; null if undefined
-             */
-            total_return: number | null;
-            /**
-             * Cagr
-             * @description compound annual growth rate over actual days / 365.25; null if undefined
-             */
-            cagr: number | null;
-            /**
-             * Volatility
-             * @description standard deviation of returns, annualised; null if undefined
-             */
-            volatility: number | null;
-            /**
-             * Sharpe
-             * @description Sharpe ratio, annualised; null if undefined
-             */
-            sharpe: number | null;
-            /**
-             * Sortino
-             * @description Sortino ratio, annualised; null if undefined
-             */
-            sortino: number | null;
-            /**
-             * Max Drawdown
-             * @description largest fall of equity from its peak, a fraction <= 0; null if undefined
-             */
-            max_drawdown: number | null;
-            /**
-             * Calmar
-             * @description CAGR / |max drawdown|; null if undefined
-             */
-            calmar: number | null;
-            /**
-             * Win Rate
-             * @description closed positions with profit / all closed positions; null without any
-             */
-            win_rate: number | null;
-            /**
-             * Profit Factor
-             * @description sum of profits / |sum of losses|; null without losses
-             */
-            profit_factor: number | null;
-            /**
              * Sqn
              * @description system quality: sqrt(n) * mean / standard deviation of PnL; null if undefined
              */
             sqn: number | null;
             /**
-             * Failure Reason
-             * @description why it failed, one word; null unless failed
+             * Started At
+             * @description when the simulation's start was recorded, wall clock
              */
-            failure_reason: string | null;
-            /**
-             * Failure Detail
-             * @description what exactly happened; null unless failed
-             */
-            failure_detail: string | null;
-            /**
-             * Cancel Reason
-             * @description the cancel command's reason; null unless cancelled
-             */
-            cancel_reason: string | null;
-            /**
-             * Cancel Command Id
-             * @description the cancel command; null unless cancelled
-             */
-            cancel_command_id: string | null;
-            /**
-             * Import Manifest
-             * @description key of an imported result's manifest in the blob store; null for a run
-             */
-            import_manifest: string | null;
-            /**
-             * Last Number
-             * @description number of the last commit in this row
-             */
-            last_number: number;
-            /**
-             * Last Sequence
-             * @description sequence of the last event in this row
-             */
-            last_sequence: number;
-            /**
-             * Chain Head
-             * @description SHA-256 of the last commit: the head of the hash chain
-             */
-            chain_head: string;
-            /**
-             * Manifest Key
-             * @description key of its snapshot's manifest in the blob store; null before it has one
-             */
-            manifest_key: string | null;
-            /**
-             * Quarantine Reason
-             * @description why its rows stand still at last_sequence; null while they do not
-             */
-            quarantine_reason: string | null;
-            /**
-             * Progress
-             * @description bars done / bars, 0 to 1; null before the start
-             */
-            progress: number | null;
-            /**
-             * Queue Position
-             * @description 1: the next one of its partition; null unless queued
-             */
-            queue_position: number | null;
+            started_at: string | null;
             /**
              * Statistics
              * @description by name; docs/statistics.md explains each. Empty unless completed
@@ -423,25 +1238,60 @@ export interface components {
                 [key: string]: number | string | null;
             };
             /**
-             * Positions
-             * @description the open ones, then the closed ones, newest first; at most 200
+             * Status
+             * @description queued, running, completed, cancelled or failed
              */
-            positions: components["schemas"]["Position"][];
-            /** Positions Total */
-            positions_total: number;
-            /** @description the last audit of it; null without one */
-            audit: components["schemas"]["AuditAnswer"] | null;
+            status: string;
             /**
-             * Code
-             * @description what ran it: code digest, versions of Backtape, Python, numpy; empty if not known
+             * Strategy
+             * @description name of the strategy; null for an imported one
              */
-            code: {
-                [key: string]: string;
-            };
-            /** Links */
-            links: {
-                [key: string]: string;
-            };
+            strategy: string | null;
+            /**
+             * Submitted Digest
+             * @description SHA-256 of the spec as it was submitted; null for an imported one
+             */
+            submitted_digest: string | null;
+            /**
+             * Submitter
+             * @description who submitted it, as the command says; null if it does not
+             */
+            submitter: string | null;
+            /**
+             * Symbols
+             * @description the symbols that the spec names
+             */
+            symbols: string[];
+            /**
+             * Tags
+             * @description free words from the spec
+             */
+            tags: string[];
+            /**
+             * Timeframe
+             * @description length of a bar, such as 1m, 1h, 1d; null for an imported one
+             */
+            timeframe: string | null;
+            /**
+             * Total Return
+             * @description final equity / initial cash - 1; null if undefined
+             */
+            total_return: number | null;
+            /**
+             * Trades
+             * @description closed positions so far
+             */
+            trades: number;
+            /**
+             * Volatility
+             * @description standard deviation of returns, annualised; null if undefined
+             */
+            volatility: number | null;
+            /**
+             * Win Rate
+             * @description closed positions with profit / all closed positions; null without any
+             */
+            win_rate: number | null;
         };
         /**
          * BacktestRow
@@ -449,111 +1299,16 @@ export interface components {
          */
         BacktestRow: {
             /**
-             * Backtest Id
-             * @description the backtest's id, chosen by whoever submitted it
-             */
-            backtest_id: string;
-            /**
-             * Origin
-             * @description run: recorded by a worker, provable; imported: brought in from another system, not provable
-             */
-            origin: string;
-            /**
-             * Issued At
-             * @description when that command was issued, as it says; null for an imported one
-             */
-            issued_at: string | null;
-            /**
-             * Submitter
-             * @description who submitted it, as the command says; null if it does not
-             */
-            submitter: string | null;
-            /**
-             * Priority
-             * @description its place in the queue, -100 to 100: higher runs first
-             */
-            priority: number;
-            /**
-             * Tags
-             * @description free words from the spec
-             */
-            tags: string[];
-            /**
-             * Strategy
-             * @description name of the strategy; null for an imported one
-             */
-            strategy: string | null;
-            /**
-             * Dataset
-             * @description name of the data set; null for an imported one
-             */
-            dataset: string | null;
-            /**
-             * Symbols
-             * @description the symbols that the spec names
-             */
-            symbols: string[];
-            /**
-             * Timeframe
-             * @description length of a bar, such as 1m, 1h, 1d; null for an imported one
-             */
-            timeframe: string | null;
-            /**
-             * Currency
-             * @description the account's currency, unit of all money in this row; null for an imported one
-             */
-            currency: string | null;
-            /**
-             * Initial Cash
-             * @description cash at the start, account currency; null for an imported one
-             */
-            initial_cash: number | null;
-            /**
-             * Records Orders
-             * @description whether the log holds the orders, and not only fills and positions
-             */
-            records_orders: boolean;
-            /**
              * Accepted At
              * Format: date-time
              * @description when it was accepted: the broker record's time, wall clock
              */
             accepted_at: string;
             /**
-             * Log Id
-             * @description the log that holds its events; null for results in process
+             * Backtest Id
+             * @description the backtest's id, chosen by whoever submitted it
              */
-            log_id: string | null;
-            /**
-             * Partition
-             * @description the log's partition that holds its events
-             */
-            partition: number;
-            /**
-             * First Offset
-             * @description offset of its first commit in that partition
-             */
-            first_offset: number;
-            /**
-             * Status
-             * @description queued, running, completed, cancelled or failed
-             */
-            status: string;
-            /**
-             * Dataset Version
-             * @description version of the data set that it reads; null before the start
-             */
-            dataset_version: number | null;
-            /**
-             * First Bar
-             * @description start of the first bar; null before the start
-             */
-            first_bar: string | null;
-            /**
-             * Last Bar
-             * @description start of the last bar; null before the start
-             */
-            last_bar: string | null;
+            backtest_id: string;
             /**
              * Bars
              * @description number of bars on the merged time line; null before the start
@@ -565,110 +1320,95 @@ export interface components {
              */
             bars_done: number;
             /**
-             * Equity
-             * @description equity as last reported, account currency; null before the first report
-             */
-            equity: number | null;
-            /**
-             * Orders
-             * @description orders submitted so far; 0 while running if orders are not recorded
-             */
-            orders: number;
-            /**
-             * Fills
-             * @description fills so far
-             */
-            fills: number;
-            /**
-             * Trades
-             * @description closed positions so far
-             */
-            trades: number;
-            /**
-             * Started At
-             * @description when the simulation's start was recorded, wall clock
-             */
-            started_at: string | null;
-            /**
-             * Finished At
-             * @description when the end was recorded, wall clock; null while it is open
-             */
-            finished_at: string | null;
-            /**
-             * Final Equity
-             * @description equity at the end, account currency; null unless completed
-             */
-            final_equity: number | null;
-            /**
-             * Total Return
-             * @description final equity / initial cash - 1; null if undefined
-             */
-            total_return: number | null;
-            /**
              * Cagr
              * @description compound annual growth rate over actual days / 365.25; null if undefined
              */
             cagr: number | null;
-            /**
-             * Volatility
-             * @description standard deviation of returns, annualised; null if undefined
-             */
-            volatility: number | null;
-            /**
-             * Sharpe
-             * @description Sharpe ratio, annualised; null if undefined
-             */
-            sharpe: number | null;
-            /**
-             * Sortino
-             * @description Sortino ratio, annualised; null if undefined
-             */
-            sortino: number | null;
-            /**
-             * Max Drawdown
-             * @description largest fall of equity from its peak, a fraction <= 0; null if undefined
-             */
-            max_drawdown: number | null;
             /**
              * Calmar
              * @description CAGR / |max drawdown|; null if undefined
              */
             calmar: number | null;
             /**
-             * Win Rate
-             * @description closed positions with profit / all closed positions; null without any
+             * Cancel Reason
+             * @description the cancel command's reason; null unless cancelled
              */
-            win_rate: number | null;
+            cancel_reason: string | null;
             /**
-             * Profit Factor
-             * @description sum of profits / |sum of losses|; null without losses
+             * Currency
+             * @description the account's currency, unit of all money in this row; null for an imported one
              */
-            profit_factor: number | null;
+            currency: string | null;
             /**
-             * Sqn
-             * @description system quality: sqrt(n) * mean / standard deviation of PnL; null if undefined
+             * Dataset
+             * @description name of the data set; null for an imported one
              */
-            sqn: number | null;
+            dataset: string | null;
             /**
-             * Failure Reason
-             * @description why it failed, one word; null unless failed
+             * Dataset Version
+             * @description version of the data set that it reads; null before the start
              */
-            failure_reason: string | null;
+            dataset_version: number | null;
+            /**
+             * Equity
+             * @description equity as last reported, account currency; null before the first report
+             */
+            equity: number | null;
             /**
              * Failure Detail
              * @description what exactly happened; null unless failed
              */
             failure_detail: string | null;
             /**
-             * Cancel Reason
-             * @description the cancel command's reason; null unless cancelled
+             * Failure Reason
+             * @description why it failed, one word; null unless failed
              */
-            cancel_reason: string | null;
+            failure_reason: string | null;
+            /**
+             * Fills
+             * @description fills so far
+             */
+            fills: number;
+            /**
+             * Final Equity
+             * @description equity at the end, account currency; null unless completed
+             */
+            final_equity: number | null;
+            /**
+             * Finished At
+             * @description when the end was recorded, wall clock; null while it is open
+             */
+            finished_at: string | null;
+            /**
+             * First Bar
+             * @description start of the first bar; null before the start
+             */
+            first_bar: string | null;
+            /**
+             * First Offset
+             * @description offset of its first commit in that partition
+             */
+            first_offset: number;
             /**
              * Import Manifest
              * @description key of an imported result's manifest in the blob store; null for a run
              */
             import_manifest: string | null;
+            /**
+             * Initial Cash
+             * @description cash at the start, account currency; null for an imported one
+             */
+            initial_cash: number | null;
+            /**
+             * Issued At
+             * @description when that command was issued, as it says; null for an imported one
+             */
+            issued_at: string | null;
+            /**
+             * Last Bar
+             * @description start of the last bar; null before the start
+             */
+            last_bar: string | null;
             /**
              * Last Number
              * @description number of the last commit in this row
@@ -680,33 +1420,143 @@ export interface components {
              */
             last_sequence: number;
             /**
+             * Log Id
+             * @description the log that holds its events; null for results in process
+             */
+            log_id: string | null;
+            /**
              * Manifest Key
              * @description key of its snapshot's manifest in the blob store; null before it has one
              */
             manifest_key: string | null;
             /**
+             * Max Drawdown
+             * @description largest fall of equity from its peak, a fraction <= 0; null if undefined
+             */
+            max_drawdown: number | null;
+            /**
+             * Orders
+             * @description orders submitted so far; 0 while running if orders are not recorded
+             */
+            orders: number;
+            /**
+             * Origin
+             * @description run: recorded by a worker, provable; imported: brought in from another system, not provable
+             */
+            origin: string;
+            /**
+             * Partition
+             * @description the log's partition that holds its events
+             */
+            partition: number;
+            /**
+             * Priority
+             * @description its place in the queue, -100 to 100: higher runs first
+             */
+            priority: number;
+            /**
+             * Profit Factor
+             * @description sum of profits / |sum of losses|; null without losses
+             */
+            profit_factor: number | null;
+            /**
              * Quarantine Reason
              * @description why its rows stand still at last_sequence; null while they do not
              */
             quarantine_reason: string | null;
+            /**
+             * Records Orders
+             * @description whether the log holds the orders, and not only fills and positions
+             */
+            records_orders: boolean;
+            /**
+             * Sharpe
+             * @description Sharpe ratio, annualised; null if undefined
+             */
+            sharpe: number | null;
+            /**
+             * Sortino
+             * @description Sortino ratio, annualised; null if undefined
+             */
+            sortino: number | null;
+            /**
+             * Sqn
+             * @description system quality: sqrt(n) * mean / standard deviation of PnL; null if undefined
+             */
+            sqn: number | null;
+            /**
+             * Started At
+             * @description when the simulation's start was recorded, wall clock
+             */
+            started_at: string | null;
+            /**
+             * Status
+             * @description queued, running, completed, cancelled or failed
+             */
+            status: string;
+            /**
+             * Strategy
+             * @description name of the strategy; null for an imported one
+             */
+            strategy: string | null;
+            /**
+             * Submitter
+             * @description who submitted it, as the command says; null if it does not
+             */
+            submitter: string | null;
+            /**
+             * Symbols
+             * @description the symbols that the spec names
+             */
+            symbols: string[];
+            /**
+             * Tags
+             * @description free words from the spec
+             */
+            tags: string[];
+            /**
+             * Timeframe
+             * @description length of a bar, such as 1m, 1h, 1d; null for an imported one
+             */
+            timeframe: string | null;
+            /**
+             * Total Return
+             * @description final equity / initial cash - 1; null if undefined
+             */
+            total_return: number | null;
+            /**
+             * Trades
+             * @description closed positions so far
+             */
+            trades: number;
+            /**
+             * Volatility
+             * @description standard deviation of returns, annualised; null if undefined
+             */
+            volatility: number | null;
+            /**
+             * Win Rate
+             * @description closed positions with profit / all closed positions; null without any
+             */
+            win_rate: number | null;
         };
         /**
          * BacktestSpec
          * @description One backtest.
          */
         BacktestSpec: {
-            data: components["schemas"]["DataSpec"];
-            strategy: components["schemas"]["StrategySpec"];
             account?: components["schemas"]["AccountSpec"];
+            data: components["schemas"]["DataSpec"];
             execution?: components["schemas"]["ExecutionSpec"];
-            statistics?: components["schemas"]["StatisticsSpec"];
-            recording?: components["schemas"]["RecordingSpec"];
             limits?: components["schemas"]["LimitsSpec"];
+            recording?: components["schemas"]["RecordingSpec"];
             /**
              * Seed
              * @default 0
              */
             seed: number;
+            statistics?: components["schemas"]["StatisticsSpec"];
+            strategy: components["schemas"]["StrategySpec"];
             /** Tags */
             tags?: string[];
         };
@@ -715,13 +1565,8 @@ export interface components {
          * @description A fraction of the price in basis points (1e-4), against the order.
          */
         BasisPointsSlippage: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "basis_points";
-            /** Value */
-            value: number;
+            /** Limit */
+            limit?: number | null;
             /**
              * Scope
              * @default aggressive
@@ -729,24 +1574,26 @@ export interface components {
              */
             scope: "aggressive" | "market" | "all";
             /**
-             * Limit
-             * @default null
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
              */
-            limit: number | null;
+            type: "basis_points";
+            /** Value */
+            value: number;
         };
         /**
          * CancelAccepted
          * @description Kafka has acknowledged the cancel command. Cancel wins until the run's end has been committed.
          */
         CancelAccepted: {
-            /** Task Id */
-            task_id: string;
             /** Backtest Id */
             backtest_id: string;
             /** Command Id */
             command_id: string;
             /** Status Url */
             status_url: string;
+            /** Task Id */
+            task_id: string;
         };
         /**
          * CandleFill
@@ -755,96 +1602,70 @@ export interface components {
         CandleFill: {
             /** Fill Id */
             fill_id: number;
-            /** Time Ms */
-            time_ms: number;
-            /** Side */
-            side: string;
-            /** Quantity */
-            quantity: number;
-            /** Price */
-            price: number;
             /** Order Id */
             order_id: number;
+            /** Price */
+            price: number;
+            /** Quantity */
+            quantity: number;
+            /** Side */
+            side: string;
             /**
              * Tag
              * @description the order's tag
              */
             tag: string | null;
+            /** Time Ms */
+            time_ms: number;
         };
         /**
          * CandleStop
          * @description A stop or limit price of an order while it was there, in the span of a chart.
          */
         CandleStop: {
+            /** From Ms */
+            from_ms: number;
+            /** Limit Price */
+            limit_price: number | null;
             /** Order Id */
             order_id: number;
             /** Order Type */
             order_type: string;
             /** Side */
             side: string;
-            /** From Ms */
-            from_ms: number;
+            /** Stop Price */
+            stop_price: number | null;
             /**
              * To Ms
              * @description null while it is open
              */
             to_ms: number | null;
-            /** Stop Price */
-            stop_price: number | null;
-            /** Limit Price */
-            limit_price: number | null;
         };
         /**
          * CandleTrade
          * @description A closed position in the span of a chart.
          */
         CandleTrade: {
-            /** Trade Id */
-            trade_id: number;
-            /** Side */
-            side: string;
-            /** Opened Ms */
-            opened_ms: number;
-            /** Closed Ms */
-            closed_ms: number;
-            /** Average Price */
-            average_price: number;
             /** Average Close */
             average_close: number;
+            /** Average Price */
+            average_price: number;
+            /** Closed Ms */
+            closed_ms: number;
+            /** Opened Ms */
+            opened_ms: number;
             /** Realized Pnl */
             realized_pnl: number;
+            /** Side */
+            side: string;
+            /** Trade Id */
+            trade_id: number;
         };
         /**
          * Candles
          * @description Bars of one symbol of a backtest; joined to longer ones where there are more than points. Volume is summed.
          */
         Candles: {
-            /** Symbol */
-            symbol: string;
-            /**
-             * Timeframe
-             * @description of the bars before they were joined
-             */
-            timeframe: string;
-            /** Dataset */
-            dataset: string;
-            /** Dataset Version */
-            dataset_version: number;
-            /**
-             * Time Ms
-             * @description start of each bar, ascending
-             */
-            time_ms: number[];
-            /** Open */
-            open: number[];
-            /** High */
-            high: number[];
-            /** Low */
-            low: number[];
-            /** Close */
-            close: number[];
-            /** Volume */
-            volume: number[];
             /**
              * Bars
              * @description how many bars the span has
@@ -855,13 +1676,12 @@ export interface components {
              * @description at most so many bars were joined to one; 1: none
              */
             bars_per_candle: number;
-            /**
-             * First Ms
-             * @description start of the first bar of the whole run; null: it has none
-             */
-            first_ms: number | null;
-            /** Last Ms */
-            last_ms: number | null;
+            /** Close */
+            close: number[];
+            /** Dataset */
+            dataset: string;
+            /** Dataset Version */
+            dataset_version: number;
             /**
              * Fills
              * @description in the span, the first 5,000
@@ -870,15 +1690,42 @@ export interface components {
             /** Fills Total */
             fills_total: number;
             /**
-             * Trades
-             * @description that touch the span, the first 5,000
+             * First Ms
+             * @description start of the first bar of the whole run; null: it has none
              */
-            trades: components["schemas"]["CandleTrade"][];
+            first_ms: number | null;
+            /** High */
+            high: number[];
+            /** Last Ms */
+            last_ms: number | null;
+            /** Low */
+            low: number[];
+            /** Open */
+            open: number[];
             /**
              * Stops
              * @description orders with a stop or limit price that touch the span, the first 5,000
              */
             stops: components["schemas"]["CandleStop"][];
+            /** Symbol */
+            symbol: string;
+            /**
+             * Time Ms
+             * @description start of each bar, ascending
+             */
+            time_ms: number[];
+            /**
+             * Timeframe
+             * @description of the bars before they were joined
+             */
+            timeframe: string;
+            /**
+             * Trades
+             * @description that touch the span, the first 5,000
+             */
+            trades: components["schemas"]["CandleTrade"][];
+            /** Volume */
+            volume: number[];
         };
         /**
          * CommandPage
@@ -894,20 +1741,55 @@ export interface components {
          */
         CommandRow: {
             /**
-             * Partition
-             * @description partition of the command and of its receipt
+             * Backtest Id
+             * @description the backtest it speaks of; null if it could not be read
              */
-            partition: number;
+            backtest_id: string | null;
             /**
-             * Receipt Offset
-             * @description offset of the receipt
+             * Command Id
+             * @description the command's id; null if it could not be read
              */
-            receipt_offset: number;
+            command_id: string | null;
             /**
              * Command Offset
              * @description offset of the command on the commands topic
              */
             command_offset: number;
+            /**
+             * Command Type
+             * @description SubmitBacktest, CancelBacktest, ...; null if it could not be read
+             */
+            command_type: string | null;
+            /**
+             * Detail
+             * @description the same in a sentence
+             */
+            detail: string | null;
+            /**
+             * Issued At
+             * @description when it was issued, as it says
+             */
+            issued_at: string | null;
+            /**
+             * Outcome
+             * @description accepted, duplicate, rejected, expired, queue_full, forwarded or dead
+             */
+            outcome: string;
+            /**
+             * Partition
+             * @description partition of the command and of its receipt
+             */
+            partition: number;
+            /**
+             * Reason
+             * @description why it was not simply carried out, one word
+             */
+            reason: string | null;
+            /**
+             * Receipt Offset
+             * @description offset of the receipt
+             */
+            receipt_offset: number;
             /**
              * Recorded At
              * Format: date-time
@@ -915,57 +1797,22 @@ export interface components {
              */
             recorded_at: string;
             /**
-             * Outcome
-             * @description accepted, duplicate, rejected, expired, queue_full, forwarded or dead
-             */
-            outcome: string;
-            /**
-             * Command Type
-             * @description SubmitBacktest, CancelBacktest, ...; null if it could not be read
-             */
-            command_type: string | null;
-            /**
-             * Command Id
-             * @description the command's id; null if it could not be read
-             */
-            command_id: string | null;
-            /**
-             * Backtest Id
-             * @description the backtest it speaks of; null if it could not be read
-             */
-            backtest_id: string | null;
-            /**
              * Submitter
              * @description who sent it, as it says
              */
             submitter: string | null;
-            /**
-             * Issued At
-             * @description when it was issued, as it says
-             */
-            issued_at: string | null;
-            /**
-             * Reason
-             * @description why it was not simply carried out, one word
-             */
-            reason: string | null;
-            /**
-             * Detail
-             * @description the same in a sentence
-             */
-            detail: string | null;
         };
         /**
          * CommissionTier
          * @description The rates from a traded value on, counted over all fills of the run before this one.
          */
         CommissionTier: {
+            /** From Value */
+            from_value: number;
             /** Maker */
             maker: number;
             /** Taker */
             taker: number;
-            /** From Value */
-            from_value: number;
         };
         /**
          * ComparedRun
@@ -974,66 +1821,86 @@ export interface components {
         ComparedRun: {
             /** Backtest Id */
             backtest_id: string;
-            /** Strategy */
-            strategy: string | null;
-            /** Symbols */
-            symbols: string[];
-            /**
-             * Status
-             * @enum {string}
-             */
-            status: "queued" | "running" | "completed" | "cancelled" | "failed";
-            /** Time Ms */
-            time_ms: number[];
+            /** Drawdown */
+            drawdown: number[];
             /**
              * Growth
              * @description equity / initial cash
              */
             growth: number[];
-            /** Drawdown */
-            drawdown: number[];
             /** Statistics */
             statistics: {
                 [key: string]: number | string | null;
             };
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "queued" | "running" | "completed" | "cancelled" | "failed";
+            /** Strategy */
+            strategy: string | null;
+            /** Symbols */
+            symbols: string[];
+            /** Time Ms */
+            time_ms: number[];
         };
         /**
          * Comparison
          * @description Backtests side by side.
          */
         Comparison: {
-            /** Runs */
-            runs: components["schemas"]["ComparedRun"][];
             /** Differences */
             differences: components["schemas"]["Difference"][];
+            /** Runs */
+            runs: components["schemas"]["ComparedRun"][];
         };
         /**
          * DataFileAnswer
          * @description One symbol in one timeframe.
          */
         DataFileAnswer: {
-            /** Symbol */
-            symbol: string;
-            /** Timeframe */
-            timeframe: string;
             /** Bars */
             bars: number;
+            /** Bytes */
+            bytes: number;
             /** First Ms */
             first_ms: number;
             /** Last Ms */
             last_ms: number;
-            /** Bytes */
-            bytes: number;
             /** Sha256 */
             sha256: string;
+            /** Symbol */
+            symbol: string;
+            /** Timeframe */
+            timeframe: string;
         };
         /**
          * DataSetAnswer
          * @description One version of a data set.
          */
         DataSetAnswer: {
+            /** Adjusted */
+            adjusted: boolean;
             /** Dataset */
             dataset: string;
+            /**
+             * Digest
+             * @description what a run records
+             */
+            digest: string;
+            /** Files */
+            files: components["schemas"]["DataFileAnswer"][];
+            /** Instruments */
+            instruments: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Repairs
+             * @description what was mended when it was imported
+             */
+            repairs: string[];
+            /** Source */
+            source: string;
             /** Version */
             version: number;
             /**
@@ -1041,53 +1908,33 @@ export interface components {
              * @description all versions that there are
              */
             versions: number[];
-            /** Adjusted */
-            adjusted: boolean;
-            /**
-             * Digest
-             * @description what a run records
-             */
-            digest: string;
-            /** Source */
-            source: string;
-            /**
-             * Repairs
-             * @description what was mended when it was imported
-             */
-            repairs: string[];
-            /** Files */
-            files: components["schemas"]["DataFileAnswer"][];
-            /** Instruments */
-            instruments: {
-                [key: string]: unknown;
-            }[];
         };
         /**
          * DataSetSummary
          * @description A data set in its newest version.
          */
         DataSetSummary: {
-            /** Dataset */
-            dataset: string;
-            /** Version */
-            version: number;
             /**
              * Adjusted
              * @description whether splits and dividends are already in the prices
              */
             adjusted: boolean;
-            /** Symbols */
-            symbols: string[];
-            /** Timeframes */
-            timeframes: string[];
             /** Bars */
             bars: number;
+            /** Dataset */
+            dataset: string;
             /** First Ms */
             first_ms: number;
             /** Last Ms */
             last_ms: number;
             /** Source */
             source: string;
+            /** Symbols */
+            symbols: string[];
+            /** Timeframes */
+            timeframes: string[];
+            /** Version */
+            version: number;
         };
         /**
          * DataSets
@@ -1104,60 +1951,51 @@ export interface components {
         DataSpec: {
             /** Dataset */
             dataset: string;
-            /**
-             * Version
-             * @default null
-             */
-            version: number | null;
+            /** End */
+            end?: string | null;
+            /** Start */
+            start?: string | null;
             /** Symbols */
             symbols: string[];
             /** Timeframe */
             timeframe: string;
-            /**
-             * Start
-             * @default null
-             */
-            start: string | null;
-            /**
-             * End
-             * @default null
-             */
-            end: string | null;
+            /** Version */
+            version?: number | null;
         };
         /**
          * DeadLetter
          * @description A message that could not be read as a command.
          */
         DeadLetter: {
-            /** Partition */
-            partition: number;
-            /** Letter Offset */
-            letter_offset: number;
-            /** Command Offset */
-            command_offset: number | null;
-            /**
-             * Recorded At
-             * Format: date-time
-             */
-            recorded_at: string;
-            /** Reason */
-            reason: string;
-            /** Detail */
-            detail: string;
-            /** Length */
-            length: number | null;
-            /** Sha256 */
-            sha256: string | null;
             /**
              * Beginning
              * @description its first 4 KiB as text; bytes that are not UTF-8 are shown as �
              */
             beginning: string;
+            /** Command Offset */
+            command_offset: number | null;
+            /** Detail */
+            detail: string;
             /**
              * Is Whole
              * @description whether the dead letter has all of its bytes, so that it can be sent again as it was
              */
             is_whole: boolean;
+            /** Length */
+            length: number | null;
+            /** Letter Offset */
+            letter_offset: number;
+            /** Partition */
+            partition: number;
+            /** Reason */
+            reason: string;
+            /**
+             * Recorded At
+             * Format: date-time
+             */
+            recorded_at: string;
+            /** Sha256 */
+            sha256: string | null;
         };
         /**
          * DeadLetterPage
@@ -1172,25 +2010,8 @@ export interface components {
          * @description A dead letter with all that was kept of it.
          */
         DeadLetterText: {
-            /** Partition */
-            partition: number;
-            /** Letter Offset */
-            letter_offset: number;
-            /** Key */
-            key: string | null;
-            /** Reason */
-            reason: string;
             /** Detail */
             detail: string;
-            /** Length */
-            length: number;
-            /** Sha256 */
-            sha256: string;
-            /**
-             * Text
-             * @description what was kept, as text
-             */
-            text: string;
             /**
              * Is Text
              * @description whether it is UTF-8, so that text says all
@@ -1198,6 +2019,23 @@ export interface components {
             is_text: boolean;
             /** Is Whole */
             is_whole: boolean;
+            /** Key */
+            key: string | null;
+            /** Length */
+            length: number;
+            /** Letter Offset */
+            letter_offset: number;
+            /** Partition */
+            partition: number;
+            /** Reason */
+            reason: string;
+            /** Sha256 */
+            sha256: string;
+            /**
+             * Text
+             * @description what was kept, as text
+             */
+            text: string;
         };
         /**
          * DeleteAccepted
@@ -1231,41 +2069,61 @@ export interface components {
          */
         EquityChart: {
             /**
-             * Time Ms
-             * @description market time, ascending
-             */
-            time_ms: number[];
-            /** Equity */
-            equity: number[];
-            /** Cash */
-            cash: number[];
-            /** Exposure */
-            exposure: number[];
-            /**
-             * Drawdown
-             * @description equity / highest equity so far - 1, over all bars
-             */
-            drawdown: number[];
-            /**
              * Benchmark
              * @description initial cash held in the first symbol from the first mark on; null where its prices are out of reach
              */
             benchmark: (number | null)[] | null;
             /** Benchmark Symbol */
             benchmark_symbol: string | null;
+            /** Cash */
+            cash: number[];
+            /**
+             * Drawdown
+             * @description equity / highest equity so far - 1, over all bars
+             */
+            drawdown: number[];
+            /** Equity */
+            equity: number[];
+            /** Exposure */
+            exposure: number[];
+            /** Is Thinned */
+            is_thinned: boolean;
             /**
              * Marks
              * @description how many marks there are
              */
             marks: number;
-            /** Is Thinned */
-            is_thinned: boolean;
+            /**
+             * Time Ms
+             * @description market time, ascending
+             */
+            time_ms: number[];
         };
         /**
          * EquityMark
          * @description An equity mark, as the view backtape.equity has it.
          */
         EquityMark: {
+            /**
+             * Cash
+             * @description account currency
+             */
+            cash: number;
+            /**
+             * Drawdown
+             * @description equity / highest equity so far - 1, over all bars, <= 0
+             */
+            drawdown: number;
+            /**
+             * Equity
+             * @description cash and positions at their marks, account currency
+             */
+            equity: number;
+            /**
+             * Exposure
+             * @description sum of |quantity * multiplier * mark|, account currency
+             */
+            exposure: number;
             /**
              * Mark
              * @description counts 1, 2, 3 ... per backtest
@@ -1277,41 +2135,25 @@ export interface components {
              * @description market time
              */
             time: string;
+        };
+        /**
+         * EquityPage
+         * @description Some rows, in order.
+         */
+        EquityPage: {
+            /** Items */
+            items: components["schemas"]["EquityMark"][];
             /**
-             * Equity
-             * @description cash and positions at their marks, account currency
+             * Next Cursor
+             * @description give it as `after` for the following ones; null: there are no more
              */
-            equity: number;
-            /**
-             * Cash
-             * @description account currency
-             */
-            cash: number;
-            /**
-             * Exposure
-             * @description sum of |quantity * multiplier * mark|, account currency
-             */
-            exposure: number;
-            /**
-             * Drawdown
-             * @description equity / highest equity so far - 1, over all bars, <= 0
-             */
-            drawdown: number;
+            next_cursor: string | null;
         };
         /**
          * Event
          * @description One event of the log.
          */
         Event: {
-            /** Sequence */
-            sequence: number;
-            /**
-             * Time
-             * @description market time; null before the first bar
-             */
-            time: string | null;
-            /** Type */
-            type: string;
             /**
              * Commit
              * @description number of the commit that holds it
@@ -1324,6 +2166,15 @@ export interface components {
             data: {
                 [key: string]: unknown;
             };
+            /** Sequence */
+            sequence: number;
+            /**
+             * Time
+             * @description market time; null before the first bar
+             */
+            time: string | null;
+            /** Type */
+            type: string;
         };
         /**
          * EventPage
@@ -1333,15 +2184,15 @@ export interface components {
             /** Items */
             items: components["schemas"]["Event"][];
             /**
-             * Next Cursor
-             * @description give it as `after` for the following ones; null: there are no more
-             */
-            next_cursor: string | null;
-            /**
              * Last Sequence
              * @description sequence of the backtest's last event that the read model knows
              */
             last_sequence: number;
+            /**
+             * Next Cursor
+             * @description give it as `after` for the following ones; null: there are no more
+             */
+            next_cursor: string | null;
         };
         /**
          * ExecutionSpec
@@ -1349,58 +2200,13 @@ export interface components {
          */
         ExecutionSpec: {
             /**
-             * Preset
-             * @default null
-             */
-            preset: ("backtesting.py" | "backtrader" | "lean" | "nautilus" | "zipline" | "vectorbt" | "freqtrade") | null;
-            /**
-             * Market Fill
-             * @default next_open
+             * Cash Short
+             * @default refuse
              * @enum {string}
              */
-            market_fill: "next_open" | "same_close" | "next_close";
-            /**
-             * Limit Touch
-             * @default inclusive
-             * @enum {string}
-             */
-            limit_touch: "inclusive" | "strict" | "close" | "range";
-            /**
-             * Gap Limit
-             * @default open
-             * @enum {string}
-             */
-            gap_limit: "open" | "limit" | "close" | "within";
-            /**
-             * Stop Touch
-             * @default inclusive
-             * @enum {string}
-             */
-            stop_touch: "inclusive" | "range" | "close";
-            /**
-             * Gap Stop
-             * @default open
-             * @enum {string}
-             */
-            gap_stop: "open" | "stop" | "close" | "within";
-            /**
-             * Stop Limit
-             * @default from_open
-             * @enum {string}
-             */
-            stop_limit: "from_open" | "at_stop" | "same_bar" | "on_close" | "path";
-            /**
-             * Trail
-             * @default after_bar
-             * @enum {string}
-             */
-            trail: "after_bar" | "before_test";
-            /**
-             * Same Bar
-             * @default stop_first
-             * @enum {string}
-             */
-            same_bar: "stop_first" | "submission" | "independent" | "path" | "adaptive_path";
+            cash_short: "refuse" | "cancel" | "partial" | "allow";
+            /** Commission */
+            commission?: components["schemas"]["NoCommission"] | components["schemas"]["RateCommission"] | components["schemas"]["MakerTakerCommission"] | components["schemas"]["TieredCommission"];
             /**
              * Entry Bar
              * @default live
@@ -1408,25 +2214,17 @@ export interface components {
              */
             entry_bar: "live" | "wait" | "by_entry";
             /**
-             * Cash Short
-             * @default refuse
+             * Gap Limit
+             * @default open
              * @enum {string}
              */
-            cash_short: "refuse" | "cancel" | "partial" | "allow";
-            /** Slippage */
-            slippage?: components["schemas"]["NoSlippage"] | components["schemas"]["FixedSlippage"] | components["schemas"]["BasisPointsSlippage"] | components["schemas"]["PercentSlippage"] | components["schemas"]["SpreadSlippage"] | components["schemas"]["TicksSlippage"] | components["schemas"]["VolumeShareSlippage"];
-            /** Commission */
-            commission?: components["schemas"]["NoCommission"] | components["schemas"]["RateCommission"] | components["schemas"]["MakerTakerCommission"] | components["schemas"]["TieredCommission"];
+            gap_limit: "open" | "limit" | "close" | "within";
             /**
-             * Volume Limit
-             * @default null
+             * Gap Stop
+             * @default open
+             * @enum {string}
              */
-            volume_limit: number | null;
-            /**
-             * Limit Fill Probability
-             * @default 1
-             */
-            limit_fill_probability: number;
+            gap_stop: "open" | "stop" | "close" | "within";
             /**
              * Latency Bars
              * @default 0
@@ -1437,12 +2235,64 @@ export interface components {
              * @default 0
              */
             latency_seconds: number;
+            /**
+             * Limit Fill Probability
+             * @default 1
+             */
+            limit_fill_probability: number;
+            /**
+             * Limit Touch
+             * @default inclusive
+             * @enum {string}
+             */
+            limit_touch: "inclusive" | "strict" | "close" | "range";
+            /**
+             * Market Fill
+             * @default next_open
+             * @enum {string}
+             */
+            market_fill: "next_open" | "same_close" | "next_close";
+            /** Preset */
+            preset?: ("backtesting.py" | "backtrader" | "lean" | "nautilus" | "zipline" | "vectorbt" | "freqtrade") | null;
+            /**
+             * Same Bar
+             * @default stop_first
+             * @enum {string}
+             */
+            same_bar: "stop_first" | "submission" | "independent" | "path" | "adaptive_path";
+            /** Slippage */
+            slippage?: components["schemas"]["NoSlippage"] | components["schemas"]["FixedSlippage"] | components["schemas"]["BasisPointsSlippage"] | components["schemas"]["PercentSlippage"] | components["schemas"]["SpreadSlippage"] | components["schemas"]["TicksSlippage"] | components["schemas"]["VolumeShareSlippage"];
+            /**
+             * Stop Limit
+             * @default from_open
+             * @enum {string}
+             */
+            stop_limit: "from_open" | "at_stop" | "same_bar" | "on_close" | "path";
+            /**
+             * Stop Touch
+             * @default inclusive
+             * @enum {string}
+             */
+            stop_touch: "inclusive" | "range" | "close";
+            /**
+             * Trail
+             * @default after_bar
+             * @enum {string}
+             */
+            trail: "after_bar" | "before_test";
+            /** Volume Limit */
+            volume_limit?: number | null;
         };
         /**
          * FieldProblemAnswer
          * @description One wrong field of what was sent.
          */
         FieldProblemAnswer: {
+            /**
+             * Allowed
+             * @description what would be right
+             */
+            allowed: string;
             /**
              * Path
              * @description where it is, such as spec.account.cash
@@ -1453,11 +2303,6 @@ export interface components {
              * @description what it held, cut to 80 characters
              */
             value: string;
-            /**
-             * Allowed
-             * @description what would be right
-             */
-            allowed: string;
         };
         /**
          * Fill
@@ -1465,61 +2310,84 @@ export interface components {
          */
         Fill: {
             /**
+             * Commission
+             * @description account currency; negative is a rebate
+             */
+            commission: number;
+            /**
+             * Conversion
+             * @description account currency per unit of the currency that the price is in
+             */
+            conversion: number;
+            /**
              * Fill Id
              * @description counts 1, 2, 3 ... per backtest
              */
             fill_id: number;
             /**
-             * Sequence
-             * @description sequence of the event
+             * Is Maker
+             * @description whether it added liquidity
              */
-            sequence: number;
-            /**
-             * Time
-             * Format: date-time
-             * @description when it was filled, market time (the bar's start)
-             */
-            time: string;
-            /**
-             * Order Id
-             * @description the order
-             */
-            order_id: number;
-            /**
-             * Symbol
-             * @description what was traded
-             */
-            symbol: string;
-            /**
-             * Side
-             * @description buy or sell
-             */
-            side: string;
-            /**
-             * Quantity
-             * @description units, > 0
-             */
-            quantity: number;
-            /**
-             * Price
-             * @description price of a unit, slippage inside
-             */
-            price: number;
-            /**
-             * Commission
-             * @description account currency; negative is a rebate
-             */
-            commission: number;
+            is_maker: boolean;
             /**
              * Leaves Quantity
              * @description what the order had open afterwards, units
              */
             leaves_quantity: number;
             /**
-             * Is Maker
-             * @description whether it added liquidity
+             * Order Id
+             * @description the order
              */
-            is_maker: boolean;
+            order_id: number;
+            /**
+             * Position Id
+             * @description hedging: the position that it opened or reduced; null otherwise
+             */
+            position_id: number | null;
+            /**
+             * Price
+             * @description price of a unit, slippage inside
+             */
+            price: number;
+            /**
+             * Quantity
+             * @description units, > 0
+             */
+            quantity: number;
+            /**
+             * Sequence
+             * @description sequence of the event
+             */
+            sequence: number;
+            /**
+             * Side
+             * @description buy or sell
+             */
+            side: string;
+            /**
+             * Symbol
+             * @description what was traded
+             */
+            symbol: string;
+            /**
+             * Time
+             * Format: date-time
+             * @description when it was filled, market time (the bar's start)
+             */
+            time: string;
+        };
+        /**
+         * FillPage
+         * @description Some rows, in order.
+         */
+        FillPage: {
+            /** Items */
+            items: components["schemas"]["Fill"][];
+            /**
+             * Next Cursor
+             * @description give it as `after` for the following ones; null: there are no more
+             */
+            next_cursor: string | null;
         };
         /**
          * FindingAnswer
@@ -1531,24 +2399,19 @@ export interface components {
              * @description chain, owner, re-run, SQL, Parquet, or what was out of reach
              */
             check: string;
+            /** Detail */
+            detail: string;
             /**
              * Verdict
              * @enum {string}
              */
             verdict: "proven" | "different" | "not_tried";
-            /** Detail */
-            detail: string;
         };
         /**
          * FixedSlippage
          * @description A fixed amount per unit, against the order.
          */
         FixedSlippage: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "fixed";
             /** Amount */
             amount: number;
             /**
@@ -1557,24 +2420,29 @@ export interface components {
              * @enum {string}
              */
             scope: "aggressive" | "market" | "all";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "fixed";
         };
         /**
          * GroupLag
          * @description How far a consumer group has committed one partition of a topic.
          */
         GroupLag: {
-            /** Group */
-            group: string;
-            /** Topic */
-            topic: string;
-            /** Partition */
-            partition: number;
             /** Committed Offset */
             committed_offset: number | null;
             /** End Offset */
             end_offset: number | null;
+            /** Group */
+            group: string;
             /** Lag Records */
             lag_records: number | null;
+            /** Partition */
+            partition: number;
+            /** Topic */
+            topic: string;
         };
         /**
          * LimitsSpec
@@ -1582,15 +2450,15 @@ export interface components {
          */
         LimitsSpec: {
             /**
-             * Seconds
-             * @default 3600
-             */
-            seconds: number;
-            /**
              * Memory Mb
              * @default 2048
              */
             memory_mb: number;
+            /**
+             * Seconds
+             * @default 3600
+             */
+            seconds: number;
         };
         /**
          * MakerTakerCommission
@@ -1613,25 +2481,6 @@ export interface components {
          */
         Me: {
             /**
-             * Name
-             * @description the key's name: also the submitter of what it submits
-             */
-            name: string;
-            /** Key Id */
-            key_id: string;
-            /** Scopes */
-            scopes: ("read" | "submit" | "cancel" | "admin")[];
-            /**
-             * Sees All
-             * @description whether all backtests are visible, and not only this submitter's own
-             */
-            sees_all: boolean;
-            /**
-             * Is Session
-             * @description whether a browser's session answers for the key
-             */
-            is_session: boolean;
-            /**
              * Csrf Token
              * @description of a session: writes carry it in the header X-CSRF-Token; null for a key
              */
@@ -1641,14 +2490,31 @@ export interface components {
              * @description when the key, or the session, ends; null: never
              */
             expires_at: string | null;
+            /**
+             * Is Session
+             * @description whether a browser's session answers for the key
+             */
+            is_session: boolean;
+            /** Key Id */
+            key_id: string;
+            /**
+             * Name
+             * @description the key's name: also the submitter of what it submits
+             */
+            name: string;
+            /** Scopes */
+            scopes: ("read" | "submit" | "cancel" | "admin")[];
+            /**
+             * Sees All
+             * @description whether all backtests are visible, and not only this submitter's own
+             */
+            sees_all: boolean;
         };
         /**
          * MonthlyTable
          * @description Returns by month and year of the UTC calendar, as fractions; null where the run has no mark.
          */
         MonthlyTable: {
-            /** Years */
-            years: number[];
             /**
              * Months
              * @description twelve for each year
@@ -1656,6 +2522,8 @@ export interface components {
             months: (number | null)[][];
             /** Totals */
             totals: (number | null)[];
+            /** Years */
+            years: number[];
         };
         /** NoCommission */
         NoCommission: {
@@ -1679,15 +2547,125 @@ export interface components {
          */
         Order: {
             /**
+             * Average Fill Price
+             * @description mean price of its fills, weighted by quantity; null without fills
+             */
+            average_fill_price: number | null;
+            /**
+             * Commission
+             * @description commissions of its fills, account currency
+             */
+            commission: number;
+            /**
+             * Detail
+             * @description more about a rejection
+             */
+            detail: string | null;
+            /**
+             * Ended At
+             * @description when it was filled, rejected, cancelled or expired, market time
+             */
+            ended_at: string | null;
+            /**
+             * Expires At
+             * @description when a gtd order ends, market time
+             */
+            expires_at: string | null;
+            /**
+             * Filled Quantity
+             * @description filled so far, units
+             */
+            filled_quantity: number;
+            /**
+             * Fills
+             * @description number of its fills
+             */
+            fills: number;
+            /**
+             * Is Open
+             * @description whether it may still fill
+             */
+            is_open: boolean;
+            /**
+             * Last Sequence
+             * @description sequence of the last event that changed it
+             */
+            last_sequence: number;
+            /**
+             * Leaves Quantity
+             * @description still open, units; 0 once ended
+             */
+            leaves_quantity: number | null;
+            /**
+             * Limit Price
+             * @description limit price
+             */
+            limit_price: number | null;
+            /**
+             * Oco Group
+             * @description orders of one group: the first to fill cancels the others
+             */
+            oco_group: string | null;
+            /**
              * Order Id
              * @description counts 1, 2, 3 ... per backtest
              */
             order_id: number;
             /**
+             * Order Type
+             * @description market, limit, stop, stop_limit, ...
+             */
+            order_type: string;
+            /**
+             * Parent Order Id
+             * @description the order that activates this one
+             */
+            parent_order_id: number | null;
+            /**
+             * Position Id
+             * @description hedging: the one position that it closes; null otherwise
+             */
+            position_id: number | null;
+            /**
+             * Post Only
+             * @description whether it may only add liquidity
+             */
+            post_only: boolean;
+            /**
+             * Quantity
+             * @description what was asked for, units; null where that was no finite number
+             */
+            quantity: number | null;
+            /**
+             * Reason
+             * @description why it was rejected or cancelled, one word
+             */
+            reason: string | null;
+            /**
+             * Reduce Only
+             * @description whether it may only reduce a position
+             */
+            reduce_only: boolean;
+            /**
              * Sequence
              * @description sequence of the event that submitted it
              */
             sequence: number;
+            /**
+             * Side
+             * @description buy or sell
+             */
+            side: string;
+            /**
+             * Status
+             * @description working, triggered, partially_filled, filled, rejected, cancelled or expired
+             */
+            status: string;
+            /**
+             * Stop Price
+             * @description stop price
+             */
+            stop_price: number | null;
             /**
              * Submitted At
              * Format: date-time
@@ -1696,79 +2674,19 @@ export interface components {
             submitted_at: string;
             /**
              * Symbol
-             * @description what is traded
+             * @description what is traded; its present symbol, while the order is open
              */
             symbol: string;
-            /**
-             * Side
-             * @description buy or sell
-             */
-            side: string;
-            /**
-             * Order Type
-             * @description market, limit, stop, stop_limit, ...
-             */
-            order_type: string;
-            /**
-             * Time In Force
-             * @description gtc, day, gtd, ioc or fok
-             */
-            time_in_force: string;
-            /**
-             * Expires At
-             * @description when a gtd order ends, market time
-             */
-            expires_at: string | null;
-            /**
-             * Post Only
-             * @description whether it may only add liquidity
-             */
-            post_only: boolean;
-            /**
-             * Reduce Only
-             * @description whether it may only reduce a position
-             */
-            reduce_only: boolean;
-            /**
-             * Oco Group
-             * @description orders of one group: the first to fill cancels the others
-             */
-            oco_group: string | null;
-            /**
-             * Parent Order Id
-             * @description the order that activates this one
-             */
-            parent_order_id: number | null;
             /**
              * Tag
              * @description the strategy's own word for it
              */
             tag: string | null;
             /**
-             * Status
-             * @description working, triggered, partially_filled, filled, rejected, cancelled or expired
+             * Time In Force
+             * @description gtc, day, gtd, ioc or fok
              */
-            status: string;
-            /**
-             * Is Open
-             * @description whether it may still fill
-             */
-            is_open: boolean;
-            /**
-             * Quantity
-             * @description what was asked for, units; null where that was no finite number
-             */
-            quantity: number | null;
-            /**
-             * Limit Price
-             * @description limit price
-             */
-            limit_price: number | null;
-            /**
-             * Stop Price
-             * @description stop price
-             */
-            stop_price: number | null;
+            time_in_force: string;
             /**
              * Trail Amount
              * @description distance of a trailing stop, price
@@ -1780,95 +2698,23 @@ export interface components {
              */
             trail_percent: number | null;
             /**
-             * Filled Quantity
-             * @description filled so far, units
-             */
-            filled_quantity: number;
-            /**
-             * Leaves Quantity
-             * @description still open, units; 0 once ended
-             */
-            leaves_quantity: number | null;
-            /**
-             * Average Fill Price
-             * @description mean price of its fills, weighted by quantity; null without fills
-             */
-            average_fill_price: number | null;
-            /**
-             * Commission
-             * @description commissions of its fills, account currency
-             */
-            commission: number;
-            /**
-             * Fills
-             * @description number of its fills
-             */
-            fills: number;
-            /**
-             * Triggered At
-             * @description when a stop became live, market time
-             */
-            triggered_at: string | null;
-            /**
              * Trigger Price
              * @description price at which it became live
              */
             trigger_price: number | null;
             /**
-             * Ended At
-             * @description when it was filled, rejected, cancelled or expired, market time
+             * Triggered At
+             * @description when a stop became live, market time
              */
-            ended_at: string | null;
-            /**
-             * Reason
-             * @description why it was rejected or cancelled, one word
-             */
-            reason: string | null;
-            /**
-             * Detail
-             * @description more about a rejection
-             */
-            detail: string | null;
-            /**
-             * Last Sequence
-             * @description sequence of the last event that changed it
-             */
-            last_sequence: number;
+            triggered_at: string | null;
         };
-        /** Page[Fill] */
-        Page_Fill_: {
-            /** Items */
-            items: components["schemas"]["Fill"][];
-            /**
-             * Next Cursor
-             * @description give it as `after` for the following ones; null: there are no more
-             */
-            next_cursor: string | null;
-        };
-        /** Page[Order] */
-        Page_Order_: {
+        /**
+         * OrderPage
+         * @description Some rows, in order.
+         */
+        OrderPage: {
             /** Items */
             items: components["schemas"]["Order"][];
-            /**
-             * Next Cursor
-             * @description give it as `after` for the following ones; null: there are no more
-             */
-            next_cursor: string | null;
-        };
-        /** Page[Position] */
-        Page_Position_: {
-            /** Items */
-            items: components["schemas"]["Position"][];
-            /**
-             * Next Cursor
-             * @description give it as `after` for the following ones; null: there are no more
-             */
-            next_cursor: string | null;
-        };
-        /** Page[Trade] */
-        Page_Trade_: {
-            /** Items */
-            items: components["schemas"]["Trade"][];
             /**
              * Next Cursor
              * @description give it as `after` for the following ones; null: there are no more
@@ -1880,11 +2726,6 @@ export interface components {
          * @description A fraction of the price, against the order.
          */
         PercentSlippage: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "percent";
             /** Rate */
             rate: number;
             /**
@@ -1893,6 +2734,11 @@ export interface components {
              * @enum {string}
              */
             scope: "aggressive" | "market" | "all";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "percent";
         };
         /**
          * Position
@@ -1900,95 +2746,20 @@ export interface components {
          */
         Position: {
             /**
-             * Position Id
-             * @description counts 1, 2, 3 ... per backtest
-             */
-            position_id: number;
-            /** Symbol */
-            symbol: string;
-            /**
-             * Side
-             * @enum {string}
-             */
-            side: "long" | "short";
-            /** Is Open */
-            is_open: boolean;
-            /**
-             * Quantity
-             * @description units held now, negative for short, 0 once closed
-             */
-            quantity: number;
-            /**
              * Average Price
              * @description average price of what opened it
              */
             average_price: number;
-            /**
-             * Mark
-             * @description price that it was last valued at; null before the first valuation
-             */
-            mark: number | null;
-            /**
-             * Unrealized Pnl
-             * @description at the mark; 0 once closed; null before the first valuation
-             */
-            unrealized_pnl: number | null;
-            /**
-             * Realized Pnl
-             * @description since its opening, commissions inside
-             */
-            realized_pnl: number;
-            /**
-             * Gross Pnl
-             * @description since its opening, without commissions
-             */
-            gross_pnl: number;
-            /**
-             * Commission
-             * @description since its opening
-             */
-            commission: number;
-            /**
-             * Funding
-             * @description added to cash since its opening; negative was paid
-             */
-            funding: number;
-            /**
-             * Borrow
-             * @description borrow cost since its opening, taken from cash
-             */
-            borrow: number;
-            /**
-             * Dividends
-             * @description added to cash since its opening; negative was paid
-             */
-            dividends: number;
-            /**
-             * Return Fraction
-             * @description side * (average close, or mark, / average price - 1)
-             */
-            return_fraction: number | null;
-            /**
-             * Mae
-             * @description maximum adverse excursion, <= 0
-             */
-            mae: number | null;
-            /**
-             * Mfe
-             * @description maximum favourable excursion, >= 0
-             */
-            mfe: number | null;
             /**
              * Bars Held
              * @description bars since its opening, or from opening to close
              */
             bars_held: number | null;
             /**
-             * Opened At
-             * Format: date-time
-             * @description market time
+             * Borrow
+             * @description borrow cost since its opening, taken from cash
              */
-            opened_at: string;
+            borrow: number;
             /**
              * Changed At
              * Format: date-time
@@ -2001,45 +2772,133 @@ export interface components {
              */
             closed_at: string | null;
             /**
+             * Commission
+             * @description since its opening
+             */
+            commission: number;
+            /**
+             * Dividends
+             * @description added to cash since its opening; negative was paid
+             */
+            dividends: number;
+            /**
+             * Funding
+             * @description added to cash since its opening; negative was paid
+             */
+            funding: number;
+            /**
+             * Gross Pnl
+             * @description since its opening, without commissions
+             */
+            gross_pnl: number;
+            /** Is Open */
+            is_open: boolean;
+            /**
              * Last Sequence
              * @description sequence of the last event that changed it
              */
             last_sequence: number;
+            /**
+             * Mae
+             * @description maximum adverse excursion, <= 0
+             */
+            mae: number | null;
+            /**
+             * Mark
+             * @description price that it was last valued at; null before the first valuation
+             */
+            mark: number | null;
+            /**
+             * Mfe
+             * @description maximum favourable excursion, >= 0
+             */
+            mfe: number | null;
+            /**
+             * Opened At
+             * Format: date-time
+             * @description market time
+             */
+            opened_at: string;
+            /**
+             * Position Id
+             * @description counts 1, 2, 3 ... per backtest
+             */
+            position_id: number;
+            /**
+             * Quantity
+             * @description units held now, negative for short, 0 once closed
+             */
+            quantity: number;
+            /**
+             * Realized Pnl
+             * @description since its opening, commissions inside
+             */
+            realized_pnl: number;
+            /**
+             * Return Fraction
+             * @description side * (average close, or mark, / average price - 1)
+             */
+            return_fraction: number | null;
+            /**
+             * Side
+             * @enum {string}
+             */
+            side: "long" | "short";
+            /** Symbol */
+            symbol: string;
+            /**
+             * Unrealized Pnl
+             * @description at the mark; 0 once closed; null before the first valuation
+             */
+            unrealized_pnl: number | null;
+        };
+        /**
+         * PositionPage
+         * @description Some rows, in order.
+         */
+        PositionPage: {
+            /** Items */
+            items: components["schemas"]["Position"][];
+            /**
+             * Next Cursor
+             * @description give it as `after` for the following ones; null: there are no more
+             */
+            next_cursor: string | null;
         };
         /**
          * PositionSummary
          * @description All positions of a backtest in numbers, counted by the database.
          */
         PositionSummary: {
-            /** Positions */
-            positions: number;
+            all: components["schemas"]["SideSummary"];
+            /** Borrow */
+            borrow: number;
+            /** Commission */
+            commission: number;
+            /** Dividends */
+            dividends: number;
+            /** Funding */
+            funding: number;
+            /** Gross Pnl */
+            gross_pnl: number;
+            long: components["schemas"]["SideSummary"];
             /** Open */
             open: number;
+            /** Positions */
+            positions: number;
             /**
              * Realized Pnl
              * @description of open and closed positions, commissions inside
              */
             realized_pnl: number;
+            short: components["schemas"]["SideSummary"];
+            /** Symbols */
+            symbols: components["schemas"]["SymbolSummary"][];
             /**
              * Unrealized Pnl
              * @description of open positions at their marks; null where one was never valued
              */
             unrealized_pnl: number | null;
-            /** Gross Pnl */
-            gross_pnl: number;
-            /** Commission */
-            commission: number;
-            /** Funding */
-            funding: number;
-            /** Borrow */
-            borrow: number;
-            /** Dividends */
-            dividends: number;
-            all: components["schemas"]["SideSummary"];
-            long: components["schemas"]["SideSummary"];
-            short: components["schemas"]["SideSummary"];
-            /** Symbols */
-            symbols: components["schemas"]["SymbolSummary"][];
         };
         /**
          * PresetAnswer
@@ -2067,25 +2926,15 @@ export interface components {
          */
         Problem: {
             /**
-             * Type
-             * @description names the kind of problem: urn:backtape:problem:<kind>
-             */
-            type: string;
-            /**
-             * Title
-             * @description the kind in words
-             */
-            title: string;
-            /**
-             * Status
-             * @description the HTTP status
-             */
-            status: number;
-            /**
              * Detail
              * @description what exactly happened
              */
             detail: string;
+            /**
+             * Errors
+             * @description each wrong field, where fields are wrong
+             */
+            errors: components["schemas"]["FieldProblemAnswer"][];
             /**
              * Instance
              * @description the path that was asked for
@@ -2093,10 +2942,20 @@ export interface components {
              */
             instance: string | null;
             /**
-             * Errors
-             * @description each wrong field, where fields are wrong
+             * Status
+             * @description the HTTP status
              */
-            errors: components["schemas"]["FieldProblemAnswer"][];
+            status: number;
+            /**
+             * Title
+             * @description the kind in words
+             */
+            title: string;
+            /**
+             * Type
+             * @description names the kind of problem: urn:backtape:problem:<kind>
+             */
+            type: string;
         };
         /**
          * QuarantinePage
@@ -2112,25 +2971,25 @@ export interface components {
          */
         QuarantineRow: {
             /**
-             * Topic
-             * @description topic of what could not be projected
+             * Backtest Id
+             * @description the backtest whose rows stand still since; null if it names none
              */
-            topic: string;
-            /**
-             * Partition
-             * @description its partition
-             */
-            partition: number;
+            backtest_id: string | null;
             /**
              * Offset
              * @description its offset
              */
             offset: number;
             /**
-             * Backtest Id
-             * @description the backtest whose rows stand still since; null if it names none
+             * Partition
+             * @description its partition
              */
-            backtest_id: string | null;
+            partition: number;
+            /**
+             * Reason
+             * @description what is wrong with it
+             */
+            reason: string;
             /**
              * Recorded At
              * Format: date-time
@@ -2138,10 +2997,10 @@ export interface components {
              */
             recorded_at: string;
             /**
-             * Reason
-             * @description what is wrong with it
+             * Topic
+             * @description topic of what could not be projected
              */
-            reason: string;
+            topic: string;
         };
         /**
          * RateCommission
@@ -2149,46 +3008,38 @@ export interface components {
          */
         RateCommission: {
             /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "rate";
-            /**
              * Fixed
              * @default 0
              */
             fixed: number;
-            /**
-             * Rate
-             * @default 0
-             */
-            rate: number;
-            /**
-             * Per Unit
-             * @default 0
-             */
-            per_unit: number;
+            /** Maximum */
+            maximum?: number | null;
             /**
              * Minimum
              * @default 0
              */
             minimum: number;
             /**
-             * Maximum
-             * @default null
+             * Per Unit
+             * @default 0
              */
-            maximum: number | null;
+            per_unit: number;
+            /**
+             * Rate
+             * @default 0
+             */
+            rate: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "rate";
         };
         /**
          * Ready
          * @description Whether the service can do its work.
          */
         Ready: {
-            /**
-             * Status
-             * @enum {string}
-             */
-            status: "ready" | "not_ready";
             /**
              * Checks
              * @description ok, or what is wrong, by what was looked at
@@ -2206,6 +3057,11 @@ export interface components {
              * @description age of the oldest of them as far as it can be told; 0 without any
              */
             lag_seconds: number | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "ready" | "not_ready";
         };
         /**
          * ReceiptAnswer
@@ -2216,6 +3072,8 @@ export interface components {
             command_id: string | null;
             /** Command Type */
             command_type: string | null;
+            /** Detail */
+            detail: string | null;
             /**
              * Outcome
              * @description accepted, duplicate, rejected, expired, queue_full, forwarded or dead
@@ -2223,8 +3081,6 @@ export interface components {
             outcome: string;
             /** Reason */
             reason: string | null;
-            /** Detail */
-            detail: string | null;
             /**
              * Recorded At
              * Format: date-time
@@ -2236,52 +3092,48 @@ export interface components {
          * @description What goes into the log. Statistics always use every bar.
          */
         RecordingSpec: {
+            /** Equity Every */
+            equity_every?: number | null;
             /**
              * Orders
              * @default true
              */
             orders: boolean;
-            /**
-             * Equity Every
-             * @default null
-             */
-            equity_every: number | null;
         };
         /**
          * ReplayAnswer
-         * @description A backtest as it stood after one of its events.
+         * @description A backtest as it stood after one of its events. Money in account currency.
          */
         ReplayAnswer: {
             /** Backtest Id */
             backtest_id: string;
-            /**
-             * Sequence
-             * @description of the last event that is inside
-             */
-            sequence: number;
-            /**
-             * Last Sequence
-             * @description of the backtest's last event
-             */
-            last_sequence: number;
-            /**
-             * Time
-             * @description market time of that event
-             */
-            time: string | null;
-            /** Status */
-            status: string;
+            /** Borrow */
+            borrow: number;
             /** Cash */
-            cash: number | null;
+            cash: number;
+            /**
+             * Chain Head
+             * @description SHA-256 of the last commit that is inside as a whole
+             */
+            chain_head: string;
+            /** Commission */
+            commission: number;
+            /**
+             * Commit
+             * @description number of the commit that holds it
+             */
+            commit: number;
+            /** Currency */
+            currency: string;
+            /** Dividends */
+            dividends: number;
             /**
              * Equity
-             * @description as last marked; null before the first mark
+             * @description null where a position's price is not known
              */
             equity: number | null;
-            /** Positions */
-            positions: components["schemas"]["ReplayPosition"][];
-            /** Orders */
-            orders: components["schemas"]["ReplayOrder"][];
+            /** Equity At */
+            equity_at: string | null;
             /**
              * Event
              * @description that event itself
@@ -2289,177 +3141,287 @@ export interface components {
             event: {
                 [key: string]: unknown;
             } | null;
+            /** Fills */
+            fills: number;
+            /** Funding */
+            funding: number;
+            /** Initial Cash */
+            initial_cash: number;
+            /**
+             * Last Sequence
+             * @description of the backtest's last event
+             */
+            last_sequence: number;
+            mark: components["schemas"]["ReplayMark"] | null;
+            /** Orders */
+            orders: number;
+            /** Positions */
+            positions: components["schemas"]["ReplayPosition"][];
+            /** Realized Pnl */
+            realized_pnl: number;
+            /**
+             * Sequence
+             * @description of the last event that is inside
+             */
+            sequence: number;
+            /** Status */
+            status: string;
+            /**
+             * Time
+             * @description market time of that event, or the time that was asked for
+             */
+            time: string | null;
+            /** Trades */
+            trades: number;
+            /** Working Orders */
+            working_orders: components["schemas"]["ReplayOrder"][];
+        };
+        /**
+         * ReplayMark
+         * @description The newest recorded equity mark.
+         */
+        ReplayMark: {
+            /** Cash */
+            cash: number;
+            /** Drawdown */
+            drawdown: number;
+            /** Equity */
+            equity: number;
+            /** Exposure */
+            exposure: number;
+            /**
+             * Time
+             * Format: date-time
+             */
+            time: string;
         };
         /**
          * ReplayOrder
          * @description An order that was working.
          */
         ReplayOrder: {
-            /** Order Id */
-            order_id: number;
-            /** Symbol */
-            symbol: string;
-            /** Side */
-            side: string;
-            /** Order Type */
-            order_type: string;
-            /** Status */
-            status: string;
-            /** Quantity */
-            quantity: number | null;
+            /** Expires At */
+            expires_at: string | null;
             /** Filled Quantity */
             filled_quantity: number;
+            /** Leaves Quantity */
+            leaves_quantity: number | null;
             /** Limit Price */
             limit_price: number | null;
+            /** Oco Group */
+            oco_group: string | null;
+            /** Order Id */
+            order_id: number;
+            /** Order Type */
+            order_type: string;
+            /** Parent Order Id */
+            parent_order_id: number | null;
+            /** Quantity */
+            quantity: number | null;
+            /** Side */
+            side: string;
+            /** Status */
+            status: string;
             /** Stop Price */
             stop_price: number | null;
+            /**
+             * Submitted At
+             * Format: date-time
+             */
+            submitted_at: string;
+            /** Symbol */
+            symbol: string;
             /** Tag */
             tag: string | null;
+            /** Time In Force */
+            time_in_force: string;
+            /** Trail Amount */
+            trail_amount: number | null;
+            /** Trail Percent */
+            trail_percent: number | null;
+            /** Trigger Price */
+            trigger_price: number | null;
         };
         /**
          * ReplayPosition
-         * @description A position as it was.
+         * @description A position that was open. Values are null where no event names a price.
          */
         ReplayPosition: {
-            /** Position Id */
-            position_id: number;
-            /** Symbol */
-            symbol: string;
-            /** Quantity */
-            quantity: number;
             /** Average Price */
             average_price: number;
             /** Commission */
             commission: number;
-            /** Realized Pnl */
+            /**
+             * Last Price
+             * @description the last one that the log names for the symbol
+             */
+            last_price: number | null;
+            /** Last Price At */
+            last_price_at: string | null;
+            /**
+             * Opened At
+             * Format: date-time
+             */
+            opened_at: string;
+            /** Position Id */
+            position_id: number;
+            /**
+             * Quantity
+             * @description negative for short
+             */
+            quantity: number;
+            /**
+             * Realized Pnl
+             * @description since its opening, commissions inside
+             */
             realized_pnl: number;
-            /** Gross Pnl */
-            gross_pnl: number;
+            /** Symbol */
+            symbol: string;
+            /**
+             * Unrealized Pnl
+             * @description quantity * multiplier * (last price - average price)
+             */
+            unrealized_pnl: number | null;
+            /**
+             * Value
+             * @description quantity * multiplier * last price
+             */
+            value: number | null;
         };
         /**
          * ResultNumbers
          * @description The numbers of a completed backtest that are asked for most.
          */
         ResultNumbers: {
-            /** Initial Cash */
-            initial_cash: number | null;
-            /** Final Equity */
-            final_equity: number | null;
-            /** Total Return */
-            total_return: number | null;
             /** Cagr */
             cagr: number | null;
+            /** Currency */
+            currency: string | null;
+            /** Fills */
+            fills: number;
+            /** Final Equity */
+            final_equity: number | null;
+            /** Initial Cash */
+            initial_cash: number | null;
+            /** Max Drawdown */
+            max_drawdown: number | null;
+            /** Profit Factor */
+            profit_factor: number | null;
             /** Sharpe */
             sharpe: number | null;
             /** Sortino */
             sortino: number | null;
-            /** Max Drawdown */
-            max_drawdown: number | null;
-            /** Win Rate */
-            win_rate: number | null;
-            /** Profit Factor */
-            profit_factor: number | null;
+            /** Total Return */
+            total_return: number | null;
             /** Trades */
             trades: number;
-            /** Fills */
-            fills: number;
-            /** Currency */
-            currency: string | null;
+            /** Win Rate */
+            win_rate: number | null;
         };
         /**
          * Retried
          * @description A dead letter was published as a command again.
          */
         Retried: {
-            /** Partition */
-            partition: number;
             /** Offset */
             offset: number;
+            /** Partition */
+            partition: number;
+        };
+        /**
+         * RetryRequest
+         * @description A corrected command. Without it the kept bytes are sent as they were.
+         */
+        RetryRequest: {
+            /**
+             * Text
+             * @example {"type": "CancelBacktest"}
+             */
+            text: string;
         };
         /**
          * RunAccepted
          * @description Kafka has acknowledged the command. What became of it, the status says.
          */
         RunAccepted: {
-            /**
-             * Task Id
-             * @description the backtest's id
-             */
-            task_id: string;
             /** Backtest Id */
             backtest_id: string;
             /** Command Id */
             command_id: string;
-            /** Status Url */
-            status_url: string;
+            /** Offset */
+            offset: number;
             /**
              * Partition
              * @description where the command lies on the commands topic
              */
             partition: number;
-            /** Offset */
-            offset: number;
+            /** Status Url */
+            status_url: string;
+            /**
+             * Task Id
+             * @description the backtest's id
+             */
+            task_id: string;
         };
         /**
          * RunRequest
          * @description A backtest to run.
          */
         RunRequest: {
-            spec: components["schemas"]["BacktestSpec"];
             /**
              * Backtest Id
              * @description its id; a new one is made where there is none
-             * @default null
              */
-            backtest_id: string | null;
+            backtest_id?: string | null;
             /**
              * Priority
              * @description higher runs first
              * @default 0
              */
             priority: number;
+            spec: components["schemas"]["BacktestSpec"];
         };
         /**
          * SideSummary
          * @description Closed positions of one side, or of both.
          */
         SideSummary: {
-            /** Trades */
-            trades: number;
-            /** Wins */
-            wins: number;
-            /** Losses */
-            losses: number;
-            /**
-             * Win Rate
-             * @description wins / trades; null without any
-             */
-            win_rate: number | null;
+            /** Average Bars Held */
+            average_bars_held: number | null;
+            /** Average Loss */
+            average_loss: number | null;
+            /** Average Win */
+            average_win: number | null;
+            /** Commission */
+            commission: number;
             /**
              * Expectancy
              * @description mean realized PnL of a trade; null without any
              */
             expectancy: number | null;
-            /** Average Win */
-            average_win: number | null;
-            /** Average Loss */
-            average_loss: number | null;
-            /**
-             * Realized Pnl
-             * @description of closed positions
-             */
-            realized_pnl: number;
             /** Gross Pnl */
             gross_pnl: number;
-            /** Commission */
-            commission: number;
+            /** Losses */
+            losses: number;
             /**
              * Profit Factor
              * @description sum of profits / |sum of losses|; null without losses
              */
             profit_factor: number | null;
-            /** Average Bars Held */
-            average_bars_held: number | null;
+            /**
+             * Realized Pnl
+             * @description of closed positions
+             */
+            realized_pnl: number;
+            /** Trades */
+            trades: number;
+            /**
+             * Win Rate
+             * @description wins / trades; null without any
+             */
+            win_rate: number | null;
+            /** Wins */
+            wins: number;
         };
         /**
          * SnapshotAnswer
@@ -2468,11 +3430,10 @@ export interface components {
         SnapshotAnswer: {
             /** Backtest Id */
             backtest_id: string;
-            /**
-             * Store
-             * @description such as s3://bucket/prefix
-             */
-            store: string;
+            /** Expires At */
+            expires_at: string | null;
+            /** Files */
+            files: components["schemas"]["SnapshotPart"][];
             /**
              * Kind
              * @description folder: the files lie on the server's disk, so there are no addresses
@@ -2483,50 +3444,43 @@ export interface components {
             manifest_key: string;
             /** Manifest Url */
             manifest_url: string | null;
-            /** Expires At */
-            expires_at: string | null;
-            /** Files */
-            files: components["schemas"]["SnapshotPart"][];
+            /**
+             * Store
+             * @description such as s3://bucket/prefix
+             */
+            store: string;
         };
         /**
          * SnapshotPart
          * @description One Parquet file of a snapshot, or some row groups of a file that several backtests share.
          */
         SnapshotPart: {
-            /** Table */
-            table: string;
-            /** Key */
-            key: string;
-            /**
-             * Url
-             * @description where it can be read without further authority until expires_at; null for a folder
-             */
-            url: string | null;
-            /** Sha256 */
-            sha256: string;
             /** Bytes */
             bytes: number;
-            /** Rows */
-            rows: number;
+            /** Key */
+            key: string;
             /**
              * Row Groups
              * @description null: the whole file
              */
             row_groups: number[] | null;
+            /** Rows */
+            rows: number;
+            /** Sha256 */
+            sha256: string;
+            /** Table */
+            table: string;
+            /**
+             * Url
+             * @description where it can be read without further authority until expires_at; null for a folder
+             */
+            url: string | null;
         };
         /**
          * SourceLag
          * @description How far the read model has read one partition of a topic.
          */
         SourceLag: {
-            /** Topic */
-            topic: string;
-            /** Partition */
-            partition: number;
-            /** Log Id */
-            log_id: string | null;
-            /** Next Offset */
-            next_offset: number;
             /**
              * End Offset
              * @description the end of the topic's partition; null where Kafka does not answer
@@ -2534,11 +3488,19 @@ export interface components {
             end_offset: number | null;
             /** Lag Records */
             lag_records: number | null;
+            /** Log Id */
+            log_id: string | null;
+            /** Next Offset */
+            next_offset: number;
+            /** Partition */
+            partition: number;
             /**
              * Recorded At
              * @description time of the newest record in the read model
              */
             recorded_at: string | null;
+            /** Topic */
+            topic: string;
             /** Updated At */
             updated_at: string | null;
         };
@@ -2557,30 +3519,29 @@ export interface components {
          * @description A fraction of the price, paid once: by what a fill opens, of whatever order; what it closes pays nothing.
          */
         SpreadSlippage: {
+            /** Rate */
+            rate: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             type: "spread";
-            /** Rate */
-            rate: number;
         };
         /**
          * StatisticsSpec
          * @description What the statistics are computed from.
          */
         StatisticsSpec: {
+            /** Benchmark */
+            benchmark?: string | null;
             /**
              * Period
              * @default day
              * @enum {string}
              */
             period: "day" | "bar";
-            /**
-             * Periods Per Year
-             * @default null
-             */
-            periods_per_year: number | null;
+            /** Periods Per Year */
+            periods_per_year?: number | null;
         };
         /**
          * Strategies
@@ -2595,17 +3556,11 @@ export interface components {
          * @description A strategy that a spec can name.
          */
         StrategyAnswer: {
-            /** Name */
-            name: string;
-            /** Summary */
-            summary: string;
             /**
-             * Parameters
-             * @description JSON Schema of the parameters
+             * Code Digest
+             * @description SHA-256 of its module's source
              */
-            parameters: {
-                [key: string]: unknown;
-            };
+            code_digest: string;
             /**
              * Defaults
              * @description every parameter that has a default
@@ -2613,11 +3568,17 @@ export interface components {
             defaults: {
                 [key: string]: unknown;
             };
+            /** Name */
+            name: string;
             /**
-             * Code Digest
-             * @description SHA-256 of its module's source
+             * Parameters
+             * @description JSON Schema of the parameters
              */
-            code_digest: string;
+            parameters: {
+                [key: string]: unknown;
+            };
+            /** Summary */
+            summary: string;
         };
         /**
          * StrategySpec
@@ -2636,33 +3597,51 @@ export interface components {
          * @description Positions of one symbol.
          */
         SymbolSummary: {
-            /** Symbol */
-            symbol: string;
-            /** Positions */
-            positions: number;
-            /** Open */
-            open: number;
-            /** Realized Pnl */
-            realized_pnl: number;
-            /** Gross Pnl */
-            gross_pnl: number;
             /** Commission */
             commission: number;
+            /** Gross Pnl */
+            gross_pnl: number;
+            /** Open */
+            open: number;
+            /** Positions */
+            positions: number;
+            /** Realized Pnl */
+            realized_pnl: number;
+            /** Symbol */
+            symbol: string;
         };
         /**
          * SystemAnswer
          * @description How the system does.
          */
         SystemAnswer: {
+            /** Audits Queued */
+            audits_queued: number;
             /**
-             * Now
-             * Format: date-time
+             * Backtests
+             * @description by status; with total
              */
-            now: string;
-            /** Version */
-            version: string;
-            /** Projection Version */
-            projection_version: number;
+            backtests: {
+                [key: string]: number;
+            };
+            /** Commits */
+            commits: number;
+            /** Dead Letters */
+            dead_letters: number;
+            /** Events */
+            events: number;
+            /**
+             * Events Per Second
+             * @description into the read model, over the last minute or so; null until known
+             */
+            events_per_second: number | null;
+            /** Fills */
+            fills: number;
+            /**
+             * Groups
+             * @description the worker's and the compactor's
+             */
+            groups: components["schemas"]["GroupLag"][];
             /**
              * Is Stale
              * @description whether the read model has been behind the log for more than 10 seconds
@@ -2673,28 +3652,10 @@ export interface components {
             /** Lag Seconds */
             lag_seconds: number | null;
             /**
-             * Sources
-             * @description the projector's
+             * Now
+             * Format: date-time
              */
-            sources: components["schemas"]["SourceLag"][];
-            /**
-             * Groups
-             * @description the worker's and the compactor's
-             */
-            groups: components["schemas"]["GroupLag"][];
-            /**
-             * Backtests
-             * @description by status; with total
-             */
-            backtests: {
-                [key: string]: number;
-            };
-            /** Events */
-            events: number;
-            /** Commits */
-            commits: number;
-            /** Fills */
-            fills: number;
+            now: string;
             /**
              * Outcomes
              * @description commands by outcome
@@ -2702,93 +3663,91 @@ export interface components {
             outcomes: {
                 [key: string]: number;
             };
-            /** Dead Letters */
-            dead_letters: number;
             /** Quarantined */
             quarantined: number;
             /** Snapshots */
             snapshots: number;
             /**
-             * Without Snapshot
-             * @description finished runs that have no snapshot yet
+             * Sources
+             * @description the projector's
              */
-            without_snapshot: number;
-            /**
-             * Events Per Second
-             * @description into the read model, over the last minute or so; null until known
-             */
-            events_per_second: number | null;
+            sources: components["schemas"]["SourceLag"][];
             /**
              * Streams
              * @description event streams that this process serves
              */
             streams: number;
-            /** Audits Queued */
-            audits_queued: number;
+            /** Version */
+            version: string;
+            /**
+             * Without Snapshot
+             * @description finished runs that have no snapshot yet
+             */
+            without_snapshot: number;
         };
         /**
          * TaskStatus
          * @description How far a backtest is.
          */
         TaskStatus: {
-            /** Task Id */
-            task_id: string;
+            /** Accepted At */
+            accepted_at: string | null;
             /** Backtest Id */
             backtest_id: string;
+            /** Bars */
+            bars: number | null;
+            /** Bars Done */
+            bars_done: number;
+            /** Cancel Reason */
+            cancel_reason: string | null;
+            /**
+             * Equity
+             * @description as last reported
+             */
+            equity: number | null;
+            /** Failure Detail */
+            failure_detail: string | null;
+            /** Failure Reason */
+            failure_reason: string | null;
+            /** Finished At */
+            finished_at: string | null;
+            /** Is Finished */
+            is_finished: boolean;
+            /**
+             * Last Sequence
+             * @description sequence of the last event in the read model
+             */
+            last_sequence: number;
+            /** Links */
+            links: {
+                [key: string]: string;
+            };
+            /**
+             * Progress
+             * @description bars done / bars, 0 to 1; null before the start
+             */
+            progress: number | null;
+            /**
+             * Queue Position
+             * @description 1: the next one of its partition; null unless queued
+             */
+            queue_position: number | null;
+            /** @description what became of the newest command about it; null until one was read */
+            receipt: components["schemas"]["ReceiptAnswer"] | null;
+            /** @description null unless completed */
+            result: components["schemas"]["ResultNumbers"] | null;
+            /** Started At */
+            started_at: string | null;
             /**
              * Status
              * @description submitted: Kafka has the command, and no worker has answered yet; rejected: its receipt says why
              * @enum {string}
              */
             status: "submitted" | "rejected" | "queued" | "running" | "completed" | "cancelled" | "failed";
-            /** Is Finished */
-            is_finished: boolean;
-            /**
-             * Progress
-             * @description bars done / bars, 0 to 1; null before the start
-             */
-            progress: number | null;
-            /** Bars Done */
-            bars_done: number;
-            /** Bars */
-            bars: number | null;
-            /**
-             * Queue Position
-             * @description 1: the next one of its partition; null unless queued
-             */
-            queue_position: number | null;
-            /**
-             * Equity
-             * @description as last reported
-             */
-            equity: number | null;
             /** Submitted At */
             submitted_at: string | null;
-            /** Accepted At */
-            accepted_at: string | null;
-            /** Started At */
-            started_at: string | null;
-            /** Finished At */
-            finished_at: string | null;
-            /**
-             * Last Sequence
-             * @description sequence of the last event in the read model
-             */
-            last_sequence: number;
-            /** Failure Reason */
-            failure_reason: string | null;
-            /** Failure Detail */
-            failure_detail: string | null;
-            /** Cancel Reason */
-            cancel_reason: string | null;
-            /** @description what became of the newest command about it; null until one was read */
-            receipt: components["schemas"]["ReceiptAnswer"] | null;
-            /** @description null unless completed */
-            result: components["schemas"]["ResultNumbers"] | null;
-            /** Links */
-            links: {
-                [key: string]: string;
-            };
+            /** Task Id */
+            task_id: string;
         };
         /**
          * TicksSlippage
@@ -2796,31 +3755,31 @@ export interface components {
          */
         TicksSlippage: {
             /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "ticks";
-            /** Ticks */
-            ticks: number;
-            /**
              * Scope
              * @default aggressive
              * @enum {string}
              */
             scope: "aggressive" | "market" | "all";
+            /** Ticks */
+            ticks: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "ticks";
         };
         /**
          * TieredCommission
          * @description Per fill, by the value that the run has traded before it.
          */
         TieredCommission: {
+            /** Tiers */
+            tiers: components["schemas"]["CommissionTier"][];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             type: "tiered";
-            /** Tiers */
-            tiers: components["schemas"]["CommissionTier"][];
         };
         /**
          * Trade
@@ -2828,36 +3787,25 @@ export interface components {
          */
         Trade: {
             /**
-             * Trade Id
-             * @description id of the position that was closed
+             * Average Close
+             * @description average price of what closed it
              */
-            trade_id: number;
+            average_close: number;
             /**
-             * Sequence
-             * @description sequence of the event that closed it
+             * Average Price
+             * @description average price of what opened it
              */
-            sequence: number;
+            average_price: number;
             /**
-             * Symbol
-             * @description what was traded
+             * Bars Held
+             * @description bars from opening to close
              */
-            symbol: string;
+            bars_held: number;
             /**
-             * Side
-             * @description buy: it was long; sell: it was short
+             * Borrow
+             * @description borrow costs taken from cash while it was open, account currency
              */
-            side: string;
-            /**
-             * Quantity
-             * @description largest absolute size it had, units
-             */
-            quantity: number;
-            /**
-             * Opened At
-             * Format: date-time
-             * @description market time
-             */
-            opened_at: string;
+            borrow: number;
             /**
              * Closed At
              * Format: date-time
@@ -2865,40 +3813,25 @@ export interface components {
              */
             closed_at: string;
             /**
-             * Bars Held
-             * @description bars from opening to close
-             */
-            bars_held: number;
-            /**
-             * Average Price
-             * @description average price of what opened it
-             */
-            average_price: number;
-            /**
-             * Average Close
-             * @description average price of what closed it
-             */
-            average_close: number;
-            /**
              * Commission
              * @description account currency
              */
             commission: number;
             /**
-             * Realized Pnl
-             * @description profit, commissions inside, account currency
+             * Dividends
+             * @description dividends added to cash while it was open, account currency; negative was paid
              */
-            realized_pnl: number;
+            dividends: number;
+            /**
+             * Funding
+             * @description funding added to cash while it was open, account currency; negative was paid
+             */
+            funding: number;
             /**
              * Gross Pnl
              * @description profit without commissions, account currency
              */
             gross_pnl: number;
-            /**
-             * Return Fraction
-             * @description side * (average close / average price - 1); null if the average price is 0
-             */
-            return_fraction: number | null;
             /**
              * Mae
              * @description maximum adverse excursion, account currency, <= 0
@@ -2909,6 +3842,60 @@ export interface components {
              * @description maximum favourable excursion, account currency, >= 0
              */
             mfe: number;
+            /**
+             * Opened At
+             * Format: date-time
+             * @description market time
+             */
+            opened_at: string;
+            /**
+             * Quantity
+             * @description largest absolute size it had, units
+             */
+            quantity: number;
+            /**
+             * Realized Pnl
+             * @description profit, commissions inside, account currency
+             */
+            realized_pnl: number;
+            /**
+             * Return Fraction
+             * @description side * (average close / average price - 1); null if the average price is 0
+             */
+            return_fraction: number | null;
+            /**
+             * Sequence
+             * @description sequence of the event that closed it
+             */
+            sequence: number;
+            /**
+             * Side
+             * @description buy: it was long; sell: it was short
+             */
+            side: string;
+            /**
+             * Symbol
+             * @description what was traded
+             */
+            symbol: string;
+            /**
+             * Trade Id
+             * @description id of the position that was closed
+             */
+            trade_id: number;
+        };
+        /**
+         * TradePage
+         * @description Some rows, in order.
+         */
+        TradePage: {
+            /** Items */
+            items: components["schemas"]["Trade"][];
+            /**
+             * Next Cursor
+             * @description give it as `after` for the following ones; null: there are no more
+             */
+            next_cursor: string | null;
         };
         /**
          * UploadAnswer
@@ -2917,19 +3904,19 @@ export interface components {
         UploadAnswer: {
             /** Dataset */
             dataset: string;
-            /** Version */
-            version: number;
+            /** Digest */
+            digest: string;
+            /** Files */
+            files: components["schemas"]["DataFileAnswer"][];
             /**
              * Is New
              * @description false: the newest version says the same already
              */
             is_new: boolean;
-            /** Digest */
-            digest: string;
-            /** Files */
-            files: components["schemas"]["DataFileAnswer"][];
             /** Repairs */
             repairs: string[];
+            /** Version */
+            version: number;
         };
         /**
          * Validation
@@ -2938,6 +3925,13 @@ export interface components {
         Validation: {
             /** Is Valid */
             is_valid: boolean;
+            /**
+             * Kafka Command
+             * @description the command's JSON for the commands topic; null unless valid
+             */
+            kafka_command: {
+                [key: string]: unknown;
+            } | null;
             /** Problems */
             problems: components["schemas"]["FieldProblemAnswer"][];
             /**
@@ -2947,13 +3941,6 @@ export interface components {
             spec: {
                 [key: string]: unknown;
             } | null;
-            /**
-             * Kafka Command
-             * @description the command's JSON for the commands topic; null unless valid
-             */
-            kafka_command: {
-                [key: string]: unknown;
-            } | null;
         };
         /**
          * VolumeShareSlippage
@@ -2961,20 +3948,57 @@ export interface components {
          */
         VolumeShareSlippage: {
             /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
+             * Impact
+             * @default 0.1
              */
-            type: "volume_share";
+            impact: number;
             /**
              * Limit
              * @default 0.025
              */
             limit: number;
             /**
-             * Impact
-             * @default 0.1
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
              */
-            impact: number;
+            type: "volume_share";
+        };
+        /**
+         * Problem
+         * @description A problem document (RFC 9457), content type application/problem+json.
+         */
+        HTTPValidationError: {
+            /**
+             * Detail
+             * @description what exactly happened
+             */
+            detail: string;
+            /**
+             * Errors
+             * @description each wrong field, where fields are wrong
+             */
+            errors: components["schemas"]["FieldProblemAnswer"][];
+            /**
+             * Instance
+             * @description the path that was asked for
+             * @default null
+             */
+            instance: string | null;
+            /**
+             * Status
+             * @description the HTTP status
+             */
+            status: number;
+            /**
+             * Title
+             * @description the kind in words
+             */
+            title: string;
+            /**
+             * Type
+             * @description names the kind of problem: urn:backtape:problem:<kind>
+             */
+            type: string;
         };
     };
     responses: never;
@@ -2984,4 +4008,1449 @@ export interface components {
     pathItems: never;
 }
 export type $defs = Record<string, never>;
-export type operations = Record<string, never>;
+export interface operations {
+    list_backtests: {
+        parameters: {
+            query?: {
+                /** @description only in these states; may be repeated */
+                status?: ("queued" | "running" | "completed" | "cancelled" | "failed")[];
+                strategy?: string | null;
+                symbol?: string | null;
+                dataset?: string | null;
+                submitter?: string | null;
+                /** @description only with this very tag */
+                tag?: string | null;
+                /** @description words: each begins a word of the tags, the id, the strategy or a symbol */
+                q?: string | null;
+                /** @description accepted at this time or later */
+                accepted_after?: string | null;
+                /** @description accepted before this time */
+                accepted_before?: string | null;
+                /** @description a column; with - before it: descending */
+                sort?: string | null;
+                /** @description next_cursor of the page before */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestPage"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    count_backtests: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestCounts"];
+                };
+            };
+        };
+    };
+    run_async: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description a repeat with the same key and body gets the first answer and runs nothing twice */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunAccepted"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskStatus"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    cancel: {
+        parameters: {
+            query?: {
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CancelAccepted"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    check: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SpecRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Validation"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    result: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestResult"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete: {
+        parameters: {
+            query?: {
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeleteAccepted"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    audit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    start_audit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    candles: {
+        parameters: {
+            query?: {
+                /** @description default: the spec's first */
+                symbol?: string | null;
+                /** @description inclusive; default: the run's first bar */
+                start?: string | null;
+                /** @description inclusive; default: the run's last bar */
+                end?: string | null;
+                /** @description at most about so many points are answered */
+                points?: number;
+            };
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Candles"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    chart: {
+        parameters: {
+            query?: {
+                /** @description at most about so many points are answered */
+                points?: number;
+            };
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EquityChart"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    equity: {
+        parameters: {
+            query?: {
+                /** @description next_cursor of the page before */
+                after?: string | null;
+                /** @description rows of a JSON page; the other formats hold all rows */
+                limit?: number;
+                /** @description as Accept would say; for links */
+                format?: ("json" | "csv" | "arrow" | "parquet") | null;
+            };
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page of rows as JSON, or all rows as a file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EquityPage"];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    events: {
+        parameters: {
+            query?: {
+                /** @description only of these types, such as OrderFilled */
+                type?: string[];
+                /** @description first sequence */
+                from?: number;
+                /** @description last sequence */
+                to?: number | null;
+                /** @description next_cursor of the page before: the sequence that it ended with */
+                after?: number;
+                limit?: number;
+                /** @description as Accept would say; for links */
+                format?: ("json" | "csv" | "arrow" | "parquet") | null;
+            };
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page of rows as JSON, or all rows as a file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventPage"];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    fills: {
+        parameters: {
+            query?: {
+                /** @description only of this symbol */
+                symbol?: string | null;
+                /** @description a column; with - before it: descending */
+                sort?: string | null;
+                /** @description next_cursor of the page before */
+                after?: string | null;
+                /** @description rows of a JSON page; the other formats hold all rows */
+                limit?: number;
+                /** @description as Accept would say; for links */
+                format?: ("json" | "csv" | "arrow" | "parquet") | null;
+            };
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page of rows as JSON, or all rows as a file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FillPage"];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    monthly: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MonthlyTable"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    orders: {
+        parameters: {
+            query?: {
+                /** @description only of this symbol */
+                symbol?: string | null;
+                /** @description only those that are open */
+                open_only?: boolean;
+                /** @description a column; with - before it: descending */
+                sort?: string | null;
+                /** @description next_cursor of the page before */
+                after?: string | null;
+                /** @description rows of a JSON page; the other formats hold all rows */
+                limit?: number;
+                /** @description as Accept would say; for links */
+                format?: ("json" | "csv" | "arrow" | "parquet") | null;
+            };
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page of rows as JSON, or all rows as a file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderPage"];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    positions: {
+        parameters: {
+            query?: {
+                /** @description only of this symbol */
+                symbol?: string | null;
+                /** @description only those that are open */
+                open_only?: boolean;
+                /** @description a column; with - before it: descending */
+                sort?: string | null;
+                /** @description next_cursor of the page before */
+                after?: string | null;
+                /** @description rows of a JSON page; the other formats hold all rows */
+                limit?: number;
+                /** @description as Accept would say; for links */
+                format?: ("json" | "csv" | "arrow" | "parquet") | null;
+            };
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page of rows as JSON, or all rows as a file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PositionPage"];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    summary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PositionSummary"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    replay: {
+        parameters: {
+            query: {
+                /** @description a sequence, or an RFC 3339 market time */
+                to: string;
+            };
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplayAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    report: {
+        parameters: {
+            query?: {
+                /** @description whether a browser keeps it as a file */
+                download?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    follow: {
+        parameters: {
+            query?: {
+                /** @description as Last-Event-ID, where a client can't set headers */
+                after?: number | null;
+            };
+            header?: {
+                /** @description where an earlier stream ended; it goes on from there */
+                "Last-Event-ID"?: string | null;
+            };
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description events without end */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    trades: {
+        parameters: {
+            query?: {
+                /** @description only of this symbol */
+                symbol?: string | null;
+                /** @description a column; with - before it: descending */
+                sort?: string | null;
+                /** @description next_cursor of the page before */
+                after?: string | null;
+                /** @description rows of a JSON page; the other formats hold all rows */
+                limit?: number;
+                /** @description as Accept would say; for links */
+                format?: ("json" | "csv" | "arrow" | "parquet") | null;
+            };
+            header?: never;
+            path: {
+                /** @description the backtest's id */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page of rows as JSON, or all rows as a file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TradePage"];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    compare: {
+        parameters: {
+            query: {
+                /** @description backtests, repeated: ids=a&ids=b */
+                ids: string[];
+                /** @description at most about so many points are answered */
+                points?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    datasets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DataSets"];
+                };
+            };
+        };
+    };
+    dataset: {
+        parameters: {
+            query?: {
+                /** @description default: the newest */
+                version?: number | null;
+            };
+            header?: never;
+            path: {
+                /** @description the name of the data set */
+                dataset: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DataSetAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    upload: {
+        parameters: {
+            query: {
+                symbol: string;
+                timeframe: string;
+                /** @description of times that name none */
+                timezone?: string | null;
+                /** @description smallest price step; 0: none */
+                tick?: number;
+                /** @description smallest quantity step */
+                lot?: number;
+                /** @description 252 or 365 periods a year */
+                calendar?: "exchange" | "always";
+                /** @description splits and dividends are already in the prices */
+                adjusted?: boolean;
+                /** @description mend what can be mended, and list what was done */
+                repair?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description the name of the data set */
+                dataset: string;
+            };
+            cookie?: never;
+        };
+        /** @description one symbol's bars: CSV, or Parquet, with the columns timestamp, open, high, low, close, volume */
+        requestBody: {
+            content: {
+                "application/vnd.apache.parquet": string;
+                /**
+                 * @example timestamp,open,high,low,close,volume
+                 *     2024-01-02T00:00:00Z,1,2,1,2,10
+                 */
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+        };
+    };
+    presets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Presets"];
+                };
+            };
+        };
+    };
+    spec_schema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+        };
+    };
+    strategies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Strategies"];
+                };
+            };
+        };
+    };
+    follow_many: {
+        parameters: {
+            query?: {
+                /** @description backtests to follow closely: ID, or ID@SEQUENCE to go on after it */
+                ids?: string[];
+                /** @description whether the rows of all backtests that change are told as well */
+                changes?: boolean;
+            };
+            header?: {
+                /** @description where an earlier stream ended; it goes on from there */
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description events without end */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    overview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SystemAnswer"];
+                };
+            };
+        };
+    };
+    commands: {
+        parameters: {
+            query?: {
+                outcome?: ("accepted" | "duplicate" | "rejected" | "expired" | "queue_full" | "forwarded" | "dead") | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandPage"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_dead_letters: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterPage"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    dead_letter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                partition: number;
+                offset: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterText"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    retry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                partition: number;
+                offset: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RetryRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retried"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    quarantine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuarantinePage"];
+                };
+            };
+        };
+    };
+    healthz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alive"];
+                };
+            };
+        };
+    };
+    login: {
+        parameters: {
+            query: {
+                /** @description of a login link */
+                token: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+        };
+    };
+    readyz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ready"];
+                };
+            };
+            /** @description not ready */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ready"];
+                };
+            };
+        };
+    };
+}

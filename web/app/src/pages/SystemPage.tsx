@@ -105,7 +105,7 @@ function Now({ system }: { system: System }) {
             <dt>Backtape</dt>
             <dd>{system.version}</dd>
             <dt>read model</dt>
-            <dd>version {system.projection_version}, written by the projector alone; a rebuild fills a new version beside it</dd>
+            <dd>written by the projector alone; a rebuild fills a new version beside it</dd>
             <dt>snapshots</dt>
             <dd className="number">
               {count(system.snapshots)} written, {count(system.without_snapshot)} to come

@@ -87,7 +87,7 @@ function State({ replay, currency, days }: { replay: Replay; currency: string; d
           <dd><Figure kind="money" value={replay.cash} /> <small>{currency}</small></dd>
         </div>
         <div>
-          <dt>Equity, as last marked</dt>
+          <dt>Equity</dt>
           <dd><Figure kind="money" value={replay.equity} /> <small>{currency}</small></dd>
         </div>
         <div>
@@ -101,13 +101,15 @@ function State({ replay, currency, days }: { replay: Replay; currency: string; d
           {replay.positions.length === 0 ? <p className="muted">Nothing was held.</p> : (
             <div className="scroll-x" tabIndex={0} role="region" aria-label="Positions at this event">
               <table className="table">
-                <thead><tr><th scope="col"><span>Symbol</span></th><th scope="col" className="right"><span>Quantity</span></th><th scope="col" className="right"><span>Average</span></th><th scope="col" className="right"><span>Realised <span className="unit">{currency}</span></span></th></tr></thead>
+                <thead><tr><th scope="col"><span>Symbol</span></th><th scope="col" className="right"><span>Quantity</span></th><th scope="col" className="right"><span>Average</span></th><th scope="col" className="right"><span>Last price</span></th><th scope="col" className="right"><span>Unrealised <span className="unit">{currency}</span></span></th><th scope="col" className="right"><span>Realised <span className="unit">{currency}</span></span></th></tr></thead>
                 <tbody>
                   {replay.positions.map((position) => (
                     <tr key={position.position_id}>
                       <td>{position.symbol}</td>
                       <td className="right"><Figure kind="quantity" value={position.quantity} /></td>
                       <td className="right"><Figure kind="price" value={position.average_price} /></td>
+                      <td className="right"><Figure kind="price" value={position.last_price} /></td>
+                      <td className="right"><Figure kind="money" value={position.unrealized_pnl} signed /></td>
                       <td className="right"><Figure kind="money" value={position.realized_pnl} signed /></td>
                     </tr>
                   ))}
@@ -117,13 +119,13 @@ function State({ replay, currency, days }: { replay: Replay; currency: string; d
           )}
         </section>
         <section className="stack">
-          <h3>Working orders: {count(replay.orders.length)}</h3>
-          {replay.orders.length === 0 ? <p className="muted">No order was working.</p> : (
+          <h3>Working orders: {count(replay.working_orders.length)}</h3>
+          {replay.working_orders.length === 0 ? <p className="muted">No order was working.</p> : (
             <div className="scroll-x" tabIndex={0} role="region" aria-label="Working orders at this event">
               <table className="table">
                 <thead><tr><th scope="col"><span>Order</span></th><th scope="col"><span>What</span></th><th scope="col" className="right"><span>Quantity</span></th><th scope="col" className="right"><span>Price</span></th></tr></thead>
                 <tbody>
-                  {replay.orders.map((order) => (
+                  {replay.working_orders.map((order) => (
                     <tr key={order.order_id}>
                       <td className="number">{order.order_id}</td>
                       <td>{order.side} {order.symbol}, {order.order_type.replaceAll("_", " ")}</td>
