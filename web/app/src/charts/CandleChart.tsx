@@ -1,6 +1,6 @@
 // A run's bars with its fills, trades, stops and limits. The server joins bars where there are more than fit; whoever looks
 // closer is sent the single ones.
-import { CandlestickSeries, createSeriesMarkers, HistogramSeries, type ISeriesApi, type ISeriesMarkersPluginApi, type LogicalRange, type MouseEventParams, type SeriesMarker, type Time, type UTCTimestamp } from "lightweight-charts";
+import { CandlestickSeries, createSeriesMarkers, HistogramSeries, PriceScaleMode, type ISeriesApi, type ISeriesMarkersPluginApi, type LogicalRange, type MouseEventParams, type SeriesMarker, type Time, type UTCTimestamp } from "lightweight-charts";
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { Candles } from "../api/client";
 import { count, format, price } from "../format/numbers";
@@ -25,6 +25,7 @@ interface Properties {
   /** The reader looks elsewhere, or closer, than the data reaches. Milliseconds. */
   onLook: (view: Span, isDetailWanted: boolean) => void;
   showStops: boolean;
+  logarithmic: boolean;
 }
 
 interface Parts {
@@ -37,7 +38,7 @@ interface Parts {
 const FEW = 220; // joined candles in view: below, single bars are worth asking for
 const SETTLE_MILLISECONDS = 220;
 
-export function CandleChart({ data, days, view, onLook, showStops }: Properties) {
+export function CandleChart({ data, days, view, onLook, showStops, logarithmic }: Properties) {
   const { chart, colours, element } = useChart(days);
   const parts = useRef<Parts | null>(null);
   const [at, setAt] = useState<number | null>(null);
@@ -53,7 +54,7 @@ export function CandleChart({ data, days, view, onLook, showStops }: Properties)
     chart.panes()[1]?.setStretchFactor(1);
     const overlay = new Overlay();
     candles.attachPrimitive(overlay);
-    parts.current = { candles, volume, overlay, markers: createSeriesMarkers(candles, []) };
+    parts.current = { candles, volume, overlay, markers: createSeriesMarkers(candles, [], { autoScale: false }) };
     chart.subscribeCrosshairMove(({ time }: MouseEventParams) => setAt(time === undefined ? null : Number(time)));
     let timer: ReturnType<typeof setTimeout> | null = null;
     const look = (range: LogicalRange | null): void => {
@@ -80,6 +81,10 @@ export function CandleChart({ data, days, view, onLook, showStops }: Properties)
       chart.timeScale().setVisibleLogicalRange({ from: from - 0.5, to: to + 0.5 });
     } else chart.timeScale().fitContent();
   }, [chart, colours, data, view, showStops]);
+
+  useEffect(() => {
+    chart?.priceScale("right", 0).applyOptions({ mode: logarithmic ? PriceScaleMode.Logarithmic : PriceScaleMode.Normal });
+  }, [chart, logarithmic]);
 
   const index = useMemo(() => (at === null ? data.time_ms.length - 1 : nearest(data.time_ms, at * 1000)), [at, data]);
   const time = data.time_ms[index];
@@ -126,10 +131,11 @@ function snap(data: Candles, time: number): UTCTimestamp {
   return seconds(floorOf(data.time_ms, time) ?? time);
 }
 
-const MANY_MARKERS = 400; // beyond, words beside the arrows would cover the picture
+const MANY_MARKERS = 400; // beyond, arrows are drawn small
+const FEW_MARKERS = 12; // up to here there is room for words beside them
 
 function markersOf(data: Candles, colours: Palette): SeriesMarker<Time>[] {
-  const withText = data.fills.length <= MANY_MARKERS / 8;
+  const withText = data.fills.length <= FEW_MARKERS;
   return data.fills
     .map((fill): SeriesMarker<Time> => {
       const isBuy = fill.side === "buy";

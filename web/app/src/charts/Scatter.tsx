@@ -8,7 +8,7 @@ export interface ScatterPoint {
   label: string;
 }
 
-const WIDTH = 520;
+const WIDTH = 680;
 const HEIGHT = 300;
 const LEFT = 56;
 const BOTTOM = 40;

@@ -34,6 +34,8 @@ interface Properties<Row> {
   onSelect?: (key: string, range: boolean) => void;
   onSelectAll?: () => void;
   onOpen?: (row: Row) => void;
+  /** The row to bring into view when it changes. */
+  reveal?: string;
   /** Called when the end of the rows at hand comes near. */
   onEnd?: (() => void) | undefined;
   empty?: ReactNode;
@@ -61,6 +63,12 @@ export function DataTable<Row>(properties: Properties<Row>) {
   const last = items[items.length - 1];
   const before = first?.start ?? 0;
   const after = virtual.getTotalSize() - (last?.end ?? 0);
+
+  const { reveal } = properties;
+  const revealed = reveal === undefined ? -1 : sorted.findIndex((row) => String(rowKey(row)) === reveal);
+  useEffect(() => {
+    if (revealed >= 0) virtual.scrollToIndex(revealed, { align: "center" });
+  }, [revealed, virtual]);
 
   const isNearEnd = last !== undefined && last.index >= sorted.length - NEAR_END;
   useEffect(() => {
@@ -166,11 +174,9 @@ function Header<Row>({ column, sorting, sortBy }: { column: Column<Row>; sorting
   const isSorted = sorting?.column === column.id;
   const words = (
     <>
+      {isSorted ? <span aria-hidden="true">{sorting.descending ? "↓" : "↑"}</span> : null}
       {column.header}
       {column.unit ? <span className="unit">{column.unit}</span> : null}
-      <span className="arrow" aria-hidden="true">
-        {isSorted ? (sorting.descending ? "↓" : "↑") : ""}
-      </span>
     </>
   );
   return (

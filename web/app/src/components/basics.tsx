@@ -16,6 +16,18 @@ export function Figure({ kind, value, unit, signed }: { kind: Kind; value: Nulla
   );
 }
 
+const WIDE = 100_000; // from here on cents are left to the pointer
+
+/** Money at the top of a page: large, and without cents where there is no room for them. */
+export function BigMoney({ value, unit, signed }: { value: Nullable; unit: string; signed?: boolean }) {
+  const isWide = value !== null && value !== undefined && Math.abs(value) >= WIDE;
+  return (
+    <span title={value === null || value === undefined ? undefined : `${format("money", value)} ${unit}`}>
+      <Figure kind={isWide ? "count" : "money"} value={value} unit={unit} signed={signed ?? false} />
+    </span>
+  );
+}
+
 /** A moment of the wall clock, in the viewer's zone. */
 export function When({ at, relative }: { at: string | null | undefined; relative?: boolean }) {
   const now = useNow(relative ? 5_000 : null);

@@ -24,7 +24,7 @@ const COLUMNS: Column<BacktestRow>[] = [
   { id: "sharpe", header: "Sharpe", right: true, sort: (row) => row.sharpe, cell: (row) => <Figure kind="ratio" value={row.sharpe} /> },
   { id: "max_drawdown", header: "Drawdown", right: true, sort: (row) => row.max_drawdown, title: "the deepest", cell: (row) => <Figure kind="percent" value={row.max_drawdown} /> },
   { id: "trades", header: "Trades", right: true, sort: (row) => row.trades, cell: (row) => <Figure kind="count" value={row.trades} /> },
-  { id: "equity", header: "Equity", right: true, sort: (row) => row.equity, cell: (row) => <Figure kind="money" value={row.final_equity ?? row.equity} {...(row.currency ? { unit: row.currency } : {})} /> },
+  { id: "final_equity", header: "Equity", right: true, sort: (row) => row.final_equity, cell: (row) => <Figure kind="money" value={row.final_equity ?? row.equity} {...(row.currency ? { unit: row.currency } : {})} /> },
   { id: "submitter", header: "By", sort: (row) => row.submitter, cell: (row) => row.submitter ?? <span className="muted">–</span> },
   { id: "accepted_at", header: "Accepted", right: true, sort: (row) => row.accepted_at, cell: (row) => <When at={row.accepted_at} relative /> },
 ];

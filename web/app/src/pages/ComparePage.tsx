@@ -93,7 +93,7 @@ function Differences({ data }: { data: Comparison }) {
       {data.differences.length === 0 ? (
         <Empty title="Their specs are the same">Equal specs on equal data give equal results, byte for byte.</Empty>
       ) : (
-        <div className="table-frame" tabIndex={0} role="region" aria-label="Differences of the specs">
+        <div className="table-frame whole" tabIndex={0} role="region" aria-label="Differences of the specs">
           <table className="table">
             <Heading data={data} />
             <tbody>
@@ -120,7 +120,7 @@ function Statistics({ data }: { data: Comparison }) {
   const groups = grouped(all);
   return (
     <Panel flush title="Statistics">
-      <div className="table-frame" tabIndex={0} role="region" aria-label="Statistics side by side">
+      <div className="table-frame whole" tabIndex={0} role="region" aria-label="Statistics side by side">
         <table className="table">
           <Heading data={data} />
           <tbody>

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "react";
 import { send, url, type CommandRow, type DataSet, type DataSetSummary, type DeadLetter, type DeadLetterText, type QuarantineRow, type System } from "../api/client";
 import { useResource } from "../api/resource";
-import { Badge, Dialog, Digest, Empty, Failure, Figure, Loading, Panel, Tabs, When } from "../components/basics";
+import { Badge, Dialog, Digest, Empty, Failure, Figure, Loading, Panel, Segments, Tabs, When } from "../components/basics";
 import { DataTable, type Column } from "../components/DataTable";
 import { complain, say } from "../components/toasts";
 import { bytes, count, UNDEFINED } from "../format/numbers";
@@ -76,12 +76,8 @@ function Now({ system }: { system: System }) {
         ))}
       </dl>
       <div className="grid-2">
-        <Panel flush title="Projector: log to read model">
-          <Lags rows={system.sources.map((row) => ({ name: row.topic, partition: row.partition, done: row.next_offset, end: row.end_offset, lag: row.lag_records, at: row.recorded_at }))} withTime />
-        </Panel>
-        <Panel flush title="Consumer groups">
-          <Lags rows={system.groups.map((row) => ({ name: row.group, partition: row.partition, done: row.committed_offset, end: row.end_offset, lag: row.lag_records, at: null }))} />
-        </Panel>
+        <LagPanel title="Projector: log to read model" rows={system.sources.map((row) => ({ name: row.topic, partition: row.partition, done: row.next_offset, end: row.end_offset, lag: row.lag_records, at: row.recorded_at }))} withTime />
+        <LagPanel title="Consumer groups" rows={system.groups.map((row) => ({ name: row.group, partition: row.partition, done: row.committed_offset, end: row.end_offset, lag: row.lag_records, at: null }))} />
       </div>
       <div className="grid-2">
         <Panel title="Recorded so far">
@@ -132,16 +128,37 @@ interface LagRow {
   at: string | null;
 }
 
-function Lags({ rows, withTime }: { rows: LagRow[]; withTime?: boolean }) {
+/** Partitions of one name together: sums, and the newest time. */
+function summed(rows: LagRow[]): LagRow[] {
+  const byName = new Map<string, LagRow[]>();
+  for (const row of rows) byName.set(row.name, [...(byName.get(row.name) ?? []), row]);
+  const sum = (values: (number | null)[]): number | null => (values.includes(null) ? null : values.reduce<number>((total, value) => total + (value ?? 0), 0));
+  return [...byName].map(([name, parts]) => ({
+    name,
+    partition: parts.length,
+    done: sum(parts.map((part) => part.done)),
+    end: sum(parts.map((part) => part.end)),
+    lag: sum(parts.map((part) => part.lag)),
+    at: parts.map((part) => part.at).filter((at) => at !== null).sort().at(-1) ?? null,
+  }));
+}
+
+function LagPanel({ title, rows, withTime }: { title: string; rows: LagRow[]; withTime?: boolean }) {
+  const [by, setBy] = useState<"name" | "partition">("name");
   const columns: Column<LagRow>[] = [
     { id: "name", header: withTime ? "Topic" : "Group", sort: (row) => row.name, cell: (row) => row.name },
-    { id: "partition", header: "Partition", right: true, sort: (row) => row.partition, cell: (row) => row.partition },
+    { id: "partition", header: by === "name" ? "Partitions" : "Partition", right: true, sort: (row) => row.partition, cell: (row) => row.partition },
     { id: "done", header: "Read up to", right: true, sort: (row) => row.done, cell: (row) => <Figure kind="count" value={row.done} /> },
     { id: "end", header: "End", right: true, sort: (row) => row.end, cell: (row) => <Figure kind="count" value={row.end} /> },
     { id: "lag", header: "Behind", unit: "records", right: true, sort: (row) => row.lag, cell: (row) => (row.lag ? <b className="warn number">{count(row.lag)}</b> : <Figure kind="count" value={row.lag} />) },
     ...(withTime ? [{ id: "at", header: "Newest record", right: true, sort: (row: LagRow) => row.at, cell: (row: LagRow) => <When at={row.at} relative /> }] : []),
   ];
-  return <DataTable label={withTime ? "Lag of the projector" : "Lag of the consumer groups"} columns={columns} rows={rows} rowKey={(row) => `${row.name}/${row.partition}`} empty={<Empty title="Nothing is read yet" />} />;
+  const choices = [{ value: "name" as const, label: "Together" }, { value: "partition" as const, label: "By partition" }];
+  return (
+    <Panel flush title={title} actions={<Segments label={`${title}, shown`} choices={choices} value={by} onChange={setBy} />}>
+      <DataTable label={title} columns={columns} rows={by === "name" ? summed(rows) : rows} rowKey={(row) => `${row.name}/${row.partition}`} empty={<Empty title="Nothing is read yet" />} />
+    </Panel>
+  );
 }
 
 const COMMAND_COLUMNS: Column<CommandRow>[] = [

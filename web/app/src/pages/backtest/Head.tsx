@@ -50,7 +50,7 @@ export function Head({ run, status, refresh }: Properties) {
             ) : null}
           </div>
         </div>
-        <p className="muted row">
+        <p className="muted row dots">
           <span>
             {run.strategy ?? "imported"} on {run.symbols.join(" ")}
           </span>

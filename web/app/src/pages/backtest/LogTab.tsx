@@ -65,9 +65,9 @@ export function LogTab({ run }: TabProperties) {
           </>
         }
       >
-        {events.error ? <Failure error={events.error} retry={events.reload} /> : null}
+        {events.error ? <Failure error={events.error} retry={events.reload} /> : events.value ? null : <Loading what="events" />}
         {events.value ? (
-          <DataTable label="Events" columns={columns} rows={events.value.items} rowKey={(row) => row.sequence} selected={new Set([String(settled)])} onOpen={(row) => setSequence(row.sequence)} empty={<Empty title="No event of this type from here on">Move the slider to the left.</Empty>} />
+          <DataTable label="Events" columns={columns} rows={events.value.items} rowKey={(row) => row.sequence} selected={new Set([String(settled)])} reveal={String(settled)} onOpen={(row) => setSequence(row.sequence)} empty={<Empty title="No event of this type from here on">Move the slider to the left.</Empty>} />
         ) : null}
       </Panel>
     </>

@@ -3,7 +3,7 @@ import { useCallback, useEffect, useState } from "react";
 import { backtestPath, url, type Candles } from "../../api/client";
 import { useResource } from "../../api/resource";
 import { CandleChart, type Span } from "../../charts/CandleChart";
-import { Empty, Failure, Loading, Panel } from "../../components/basics";
+import { Empty, Failure, Loading, Panel, Segments } from "../../components/basics";
 import { spansDays } from "../../format/times";
 import { useVersion, type TabProperties } from "../BacktestPage";
 
@@ -14,6 +14,7 @@ export function MarketTab({ run, version, parameters }: TabProperties & { parame
   const [span, setSpan] = useState<Span | null>(() => spanOf(parameters));
   const [view, setView] = useState<Span | null>(() => spanOf(parameters));
   const [showStops, setShowStops] = useState(true);
+  const [scale, setScale] = useState<"linear" | "log">("linear");
   const address = url(backtestPath(run.backtest_id, "/candles"), {
     symbol,
     points: 1000,
@@ -63,6 +64,7 @@ export function MarketTab({ run, version, parameters }: TabProperties & { parame
               </select>
             </span>
           ) : null}
+          <Segments label="Scale" choices={[{ value: "linear", label: "Linear" }, { value: "log", label: "Log" }]} value={scale} onChange={setScale} />
           <div className="segments" role="group" aria-label="Zoom">
             <button type="button" aria-label="Zoom in" onClick={() => zoom(0.4)}>
               +
@@ -79,7 +81,7 @@ export function MarketTab({ run, version, parameters }: TabProperties & { parame
     >
       {candles.error ? <Failure error={candles.error} retry={candles.reload} /> : null}
       {!candles.value && !candles.error ? <Loading what="bars" /> : null}
-      {candles.value ? <CandleChart data={candles.value} days={spansDays(run.timeframe)} view={view} onLook={look} showStops={showStops} /> : null}
+      {candles.value ? <CandleChart data={candles.value} days={spansDays(run.timeframe)} view={view} onLook={look} showStops={showStops} logarithmic={scale === "log"} /> : null}
     </Panel>
   );
 }

@@ -10,7 +10,7 @@ import { useVersion, type TabProperties } from "../BacktestPage";
 import { Exports } from "./PositionsTab";
 
 export function OrdersTab({ run, version }: TabProperties) {
-  const [sorting, setSorting] = useState<Sorting>({ column: "order_id", descending: false });
+  const [sorting, setSorting] = useState<Sorting>({ column: "submitted_at", descending: false });
   const [which, setWhich] = useState<"all" | "open">("all");
   const rows = useRows<Order>((row) => row.order_id, url(backtestPath(run.backtest_id, "/orders"), { sort: `${sorting.descending ? "-" : ""}${sorting.column}`, is_open: which === "open" ? true : null, limit: 500 }));
   useVersion(version, rows.refresh);
@@ -38,23 +38,23 @@ export function OrdersTab({ run, version }: TabProperties) {
 }
 
 function columnsOf(days: boolean, currency: string): Column<Order>[] {
-  const price = (id: "limit_price" | "stop_price" | "average_fill_price", header: string): Column<Order> => ({ id, header, right: true, sort: (row) => row[id], cell: (row) => <Figure kind="price" value={row[id]} /> });
+  const price = (id: "limit_price" | "stop_price" | "average_fill_price", header: string): Column<Order> => ({ id, header, right: true, cell: (row) => <Figure kind="price" value={row[id]} /> });
   return [
-    { id: "order_id", header: "#", right: true, sort: (row) => row.order_id, cell: (row) => row.order_id },
+    { id: "order_id", header: "#", right: true, cell: (row) => row.order_id },
     { id: "symbol", header: "Symbol", sort: (row) => row.symbol, cell: (row) => row.symbol },
-    { id: "side", header: "Side", sort: (row) => row.side, cell: (row) => row.side },
-    { id: "order_type", header: "Type", sort: (row) => row.order_type, cell: (row) => row.order_type.replaceAll("_", " ") },
+    { id: "side", header: "Side", cell: (row) => row.side },
+    { id: "order_type", header: "Type", cell: (row) => row.order_type.replaceAll("_", " ") },
     { id: "status", header: "Status", sort: (row) => row.status, cell: (row) => <span className={row.status === "rejected" ? "loss" : row.status === "filled" ? "gain" : ""}>{row.status.replaceAll("_", " ")}</span> },
     { id: "quantity", header: "Quantity", right: true, sort: (row) => row.quantity, cell: (row) => <Figure kind="quantity" value={row.quantity} /> },
     { id: "filled_quantity", header: "Filled", right: true, sort: (row) => row.filled_quantity, cell: (row) => <Figure kind="quantity" value={row.filled_quantity} /> },
     price("limit_price", "Limit"),
     price("stop_price", "Stop"),
     price("average_fill_price", "Fill price"),
-    { id: "commission", header: "Commission", unit: currency, right: true, sort: (row) => row.commission, cell: (row) => <Figure kind="money" value={row.commission} /> },
-    { id: "time_in_force", header: "In force", sort: (row) => row.time_in_force, cell: (row) => row.time_in_force.toUpperCase() },
+    { id: "commission", header: "Commission", unit: currency, right: true, cell: (row) => <Figure kind="money" value={row.commission} /> },
+    { id: "time_in_force", header: "In force", cell: (row) => row.time_in_force.toUpperCase() },
     { id: "submitted_at", header: "Submitted", right: true, sort: (row) => row.submitted_at, cell: (row) => <MarketTime at={row.submitted_at} days={days} /> },
     { id: "ended_at", header: "Ended", right: true, sort: (row) => row.ended_at, cell: (row) => <MarketTime at={row.ended_at} days={days} /> },
-    { id: "reason", header: "Why it ended", sort: (row) => row.reason, cell: (row) => <span title={row.detail ?? undefined}>{row.reason?.replaceAll("_", " ") ?? UNDEFINED}</span> },
-    { id: "tag", header: "Tag", sort: (row) => row.tag, cell: (row) => row.tag ?? UNDEFINED },
+    { id: "reason", header: "Why it ended", cell: (row) => <span title={row.detail ?? undefined}>{row.reason?.replaceAll("_", " ") ?? UNDEFINED}</span> },
+    { id: "tag", header: "Tag", cell: (row) => row.tag ?? UNDEFINED },
   ];
 }

@@ -4,8 +4,8 @@ import { backtestPath, isOver, url, type EquityChart as Columns, type MonthlyTab
 import { useResource } from "../../api/resource";
 import { EquityChart } from "../../charts/EquityChart";
 import { HeatMap } from "../../charts/HeatMap";
-import { Empty, Failure, Figure, Loading, Panel, Segments } from "../../components/basics";
-import { format, type Kind } from "../../format/numbers";
+import { BigMoney, Empty, Failure, Figure, Loading, Panel, Segments } from "../../components/basics";
+import { type Kind } from "../../format/numbers";
 import { grouped, labelOf, shown } from "../../format/statistics";
 import { spansDays } from "../../format/times";
 import { useVersion, type TabProperties } from "../BacktestPage";
@@ -42,8 +42,8 @@ export function OverviewTab({ run, version }: TabProperties) {
         ))}
         <div>
           <dt>{isOnlyRunning ? "Equity so far" : "Final equity"}</dt>
-          <dd title={`${format("money", run.final_equity ?? run.equity)} ${currency}`}>
-            <Figure kind="money" value={run.final_equity ?? run.equity} /> <small>{currency}</small>
+          <dd>
+            <BigMoney value={run.final_equity ?? run.equity} unit={currency} />
           </dd>
         </div>
       </dl>

@@ -4,7 +4,7 @@ import { backtestPath, url, type EquityChart, type Position, type PositionSummar
 import { useResource } from "../../api/resource";
 import { useRows } from "../../api/rows";
 import { CurvesChart, type Curve } from "../../charts/CurvesChart";
-import { Badge, Empty, Failure, Figure, Loading, MarketTime, Panel, Segments } from "../../components/basics";
+import { Badge, BigMoney, Empty, Failure, Figure, Loading, MarketTime, Panel, Segments } from "../../components/basics";
 import { DataTable, type Column, type Sorting } from "../../components/DataTable";
 import { format, UNDEFINED, type Kind } from "../../format/numbers";
 import { spansDays } from "../../format/times";
@@ -31,7 +31,7 @@ export function PositionsTab({ run, version }: TabProperties) {
 function PositionsTable({ run, version, summary }: TabProperties & { summary: PositionSummary | undefined }) {
   const [symbol, setSymbol] = useState("");
   const [holds, setHolds] = useState<"all" | "open" | "closed">("all");
-  const [sorting, setSorting] = useState<Sorting>({ column: "position_id", descending: true });
+  const [sorting, setSorting] = useState<Sorting>({ column: "opened_at", descending: true });
   const filters = { symbol, is_open: holds === "all" ? null : holds === "open" };
   const rows = useRows<Position>((row) => row.position_id, url(backtestPath(run.backtest_id, "/positions"), { ...filters, sort: `${sorting.descending ? "-" : ""}${sorting.column}`, limit: 500 }));
   useVersion(version, rows.refresh);
@@ -90,16 +90,17 @@ interface Totals {
 
 function columnsOf(days: boolean, currency: string, totals: Totals | null): Column<Position>[] {
   const money = (id: "unrealized_pnl" | "realized_pnl" | "gross_pnl" | "commission" | "funding" | "mae" | "mfe", header: string, title: string, foot?: number | null): Column<Position> => ({
-    id, header, title, right: true, unit: currency, sort: (row) => row[id],
+    id, header, title, right: true, unit: currency,
     cell: (row) => <Figure kind="money" value={row[id]} signed={id !== "commission"} />,
+    ...(id === "realized_pnl" ? { sort: (row) => row[id] } : {}),
     ...(foot === undefined ? {} : { foot: <Figure kind="money" value={foot} signed={id !== "commission"} /> }),
   });
   return [
-    { id: "position_id", header: "#", right: true, sort: (row) => row.position_id, cell: (row) => row.position_id, ...(totals ? { foot: "Total" } : {}) },
+    { id: "position_id", header: "#", right: true, cell: (row) => row.position_id, ...(totals ? { foot: "Total" } : {}) },
     { id: "symbol", header: "Symbol", sort: (row) => row.symbol, cell: (row) => row.symbol },
     { id: "side", header: "Side", cell: (row) => <span>{row.side}{row.is_open ? <> <Badge tone="good">open</Badge></> : null}</span> },
     { id: "quantity", header: "Quantity", right: true, sort: (row) => row.quantity, cell: (row) => <Figure kind="quantity" value={row.quantity} /> },
-    { id: "average_price", header: "Average", right: true, title: "average price of what opened it", sort: (row) => row.average_price, cell: (row) => <Figure kind="price" value={row.average_price} /> },
+    { id: "average_price", header: "Average", right: true, title: "average price of what opened it", cell: (row) => <Figure kind="price" value={row.average_price} /> },
     { id: "mark", header: "Mark", right: true, title: "price that it was last valued at", cell: (row) => <Figure kind="price" value={row.mark} /> },
     money("unrealized_pnl", "Unrealised", "at the mark", totals?.unrealized_pnl),
     money("realized_pnl", "Realised", "commissions inside", totals?.realized_pnl),
@@ -148,7 +149,7 @@ function PositionStats({ summary, run, version }: { summary: PositionSummary } &
     ["Realised", "money", summary.realized_pnl, true, currency],
     ["Gross", "money", summary.gross_pnl, true, currency],
     ["Commission", "money", summary.commission, false, currency],
-    ["Funding, borrow, dividends", "money", summary.funding - summary.borrow + summary.dividends, true, currency],
+    ["Paid and received", "money", summary.funding - summary.borrow + summary.dividends, true, currency],
     ["Win rate", "percent", summary.all.win_rate, false, ""],
     ["Expectancy", "money", summary.all.expectancy, true, currency],
   ];
@@ -159,7 +160,7 @@ function PositionStats({ summary, run, version }: { summary: PositionSummary } &
           <div key={label}>
             <dt>{label}</dt>
             <dd>
-              <Figure kind={kind} value={value} signed={signed} /> <small>{value === null ? "" : unit}</small>
+              {kind === "money" ? <BigMoney value={value} unit={unit} signed={signed} /> : <Figure kind={kind} value={value} signed={signed} />}
             </dd>
           </div>
         ))}
@@ -210,7 +211,7 @@ function Exposure({ run, version }: TabProperties) {
     <Panel title="Exposure over time">
       {chart.error && !data ? <Failure error={chart.error} retry={chart.reload} /> : null}
       {data && data.time_ms.length > 0 ? (
-        <CurvesChart curves={curves} kind="count" unit={run.currency ?? ""} days={spansDays(run.timeframe)} description={`Exposure, at most ${format("money", highest)} ${run.currency ?? ""}, and cash`} />
+        <CurvesChart curves={curves} kind="count" unit={run.currency ?? ""} days={spansDays(run.timeframe)} size="chart-h-300" description={`Exposure, at most ${format("money", highest)} ${run.currency ?? ""}, and cash`} />
       ) : data ? (
         <Empty title="No marks yet" />
       ) : null}

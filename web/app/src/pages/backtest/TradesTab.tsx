@@ -12,10 +12,11 @@ import { useVersion, type TabProperties } from "../BacktestPage";
 import { Exports } from "./PositionsTab";
 
 const MOST_DRAWN = 2_000; // dots: more would be one blot
+const SORTED = ["realized_pnl", "mae", "mfe"]; // of the columns of money: the database has an order for these
 const ROOM = 0.6; // of a trade's length, shown on each side of it among the bars
 
 export function TradesTab({ run, version }: TabProperties) {
-  const [sorting, setSorting] = useState<Sorting>({ column: "trade_id", descending: false });
+  const [sorting, setSorting] = useState<Sorting>({ column: "closed_at", descending: false });
   const path = backtestPath(run.backtest_id, "/trades");
   const rows = useRows<Trade>((row) => row.trade_id, url(path, { sort: `${sorting.descending ? "-" : ""}${sorting.column}`, limit: 500 }));
   const drawn = useRows<Trade>((row) => row.trade_id, url(path, { limit: MOST_DRAWN }));
@@ -57,15 +58,16 @@ function showInMarket(trade: Trade): void {
 
 function columnsOf(days: boolean, currency: string): Column<Trade>[] {
   const money = (id: "realized_pnl" | "gross_pnl" | "commission" | "mae" | "mfe", header: string, title: string): Column<Trade> => ({
-    id, header, title, right: true, unit: currency, sort: (row) => row[id], cell: (row) => <Figure kind="money" value={row[id]} signed={id !== "commission"} />,
+    id, header, title, right: true, unit: currency, cell: (row) => <Figure kind="money" value={row[id]} signed={id !== "commission"} />,
+    ...(SORTED.includes(id) ? { sort: (row) => row[id] } : {}),
   });
   return [
-    { id: "trade_id", header: "#", right: true, sort: (row) => row.trade_id, cell: (row) => row.trade_id },
+    { id: "trade_id", header: "#", right: true, cell: (row) => row.trade_id },
     { id: "symbol", header: "Symbol", sort: (row) => row.symbol, cell: (row) => row.symbol },
-    { id: "side", header: "Side", sort: (row) => row.side, cell: (row) => (row.side === "buy" ? "long" : "short") },
+    { id: "side", header: "Side", cell: (row) => (row.side === "buy" ? "long" : "short") },
     { id: "quantity", header: "Quantity", right: true, title: "the largest size it had", sort: (row) => row.quantity, cell: (row) => <Figure kind="quantity" value={row.quantity} /> },
-    { id: "average_price", header: "Opened at", right: true, sort: (row) => row.average_price, cell: (row) => <Figure kind="price" value={row.average_price} /> },
-    { id: "average_close", header: "Closed at", right: true, sort: (row) => row.average_close, cell: (row) => <Figure kind="price" value={row.average_close} /> },
+    { id: "average_price", header: "Opened at", right: true, cell: (row) => <Figure kind="price" value={row.average_price} /> },
+    { id: "average_close", header: "Closed at", right: true, cell: (row) => <Figure kind="price" value={row.average_close} /> },
     money("realized_pnl", "Realised", "commissions inside"),
     { id: "return_fraction", header: "Return", right: true, sort: (row) => row.return_fraction, cell: (row) => <Figure kind="percent" value={row.return_fraction} signed /> },
     money("commission", "Commission", "of all its fills"),
