@@ -39,7 +39,7 @@ from schemas.events import EquityMarked
 if TYPE_CHECKING:
     from projections.backtests import BacktestState
 
-Kind = Literal["insert", "update", "upsert"]
+Kind = Literal["insert", "update", "upsert", "delete"]
 
 
 class State(Protocol):
