@@ -26,6 +26,7 @@ from projections.arrow import Row
 from projections.messages import command_row, dead_letter_row, deletion_row, snapshot_row
 from projections.rows import Kind, RowChange
 from projections.tables import COMMANDS, DEAD_LETTERS, DELETED_BACKTESTS, QUARANTINE, RUN_TABLES, SNAPSHOTS
+from schemas.manifest import RANGE_KEYS
 from schemas.topics import EVENTS
 
 _ID = "backtest_id"
@@ -130,8 +131,8 @@ class AnnouncementProjection(MessageProjection):
         super().__init__(SNAPSHOTS, "upsert")
 
     def _row(self, record: Record) -> Row | None:
-        if record.value is None:
-            return None
+        if record.value is None or (record.key or b"").startswith(RANGE_KEYS):
+            return None  # a tombstone, or an archived range of the log
         return snapshot_row(record.value, partition=record.partition, offset=record.offset, recorded_ns=recorded_ns(record))
 
     def _changes(self, records: Sequence[Record], rows: list[Row]) -> tuple[list[RowChange], Effects]:
