@@ -52,6 +52,7 @@ class Guard:
         except (TimeoutError, ProblemError) as error:
             if exchange.status:
                 raise
+            exchange.limit = None  # it has ended with the block
             problem = error if isinstance(error, ProblemError) else _too_slow(self._config.request_seconds)
             await problem_response(problem, scope["path"])(scope, receive, exchange.send)
         finally:

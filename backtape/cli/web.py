@@ -1,14 +1,14 @@
 """This module holds the commands about the web service: the process, its API keys, and the strategies that it offers."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import typer
 
 from backtape.cli.app import app, keys_app, settings, wait_for
 from backtape.cli.output import JSON_OPTION, NO, fail, print_json, say, table
 
-Scope = Literal["read", "submit", "cancel", "admin"]
+SCOPES = ("read", "submit", "cancel", "admin")
 
 KEY_ID = typer.Argument(help="The key's id, as `backtape keys list` shows it.", metavar="KEY_ID")
 
@@ -45,7 +45,7 @@ def strategies(as_json: bool = JSON_OPTION) -> None:
 @keys_app.command("create")
 def create_key(
     name: str = typer.Argument(help="Who it is for: what is submitted with it has this name as submitter."),
-    scope: list[Scope] = typer.Option(["read", "submit", "cancel"], help="What it may do; may be repeated."),
+    scope: list[str] = typer.Option(["read", "submit", "cancel"], help=f"What it may do: {', '.join(SCOPES)}; may be repeated."),
     days: float | None = typer.Option(None, min=0, help="Days until it ends; default: never."),
     as_json: bool = JSON_OPTION,
 ) -> None:
@@ -55,6 +55,9 @@ def create_key(
 
     if not 1 <= len(name) <= MAX_SHORT_TEXT:
         fail(f"name: {name!r} is not allowed: 1 to {MAX_SHORT_TEXT} characters")
+    for each in scope:
+        if each not in SCOPES:
+            fail(f"--scope: {each!r} is not allowed: one of {', '.join(SCOPES)}")
     ends = None if days is None else datetime.now(UTC) + timedelta(days=days)
 
     async def create(keys: Keys) -> Any:

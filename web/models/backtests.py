@@ -121,7 +121,10 @@ class TaskStatus(Answer):
 
 
 # What a list leaves out: it is in the result.
-UNLISTED = ("words", "spec", "submitted_digest", "spec_digest", "data_digest", "chain_head", "command_id", "cancel_command_id")
+UNLISTED = (
+    "words", "spec", "submitted_digest", "spec_digest", "data_digest", "chain_head", "command_id", "cancel_command_id",
+    "records_orders", "import_manifest",
+)  # fmt: skip
 
 BacktestRow = row_model(
     "BacktestRow", "backtests", without=UNLISTED, doc="One backtest in a list, as the view backtape.backtests has it."
