@@ -20,7 +20,7 @@ ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-PATIENCE_MS = 30_000  # of each wait, on a busy machine
+PATIENCE_MS = 90_000  # of each wait, on a busy machine
 EXPECTED = "the server responded with a status of"  # Chromium's own line about a refused request: the page tells it itself
 
 
@@ -47,7 +47,7 @@ def browser(world: World) -> Iterator[Browser]:
         launched.close()
 
 
-@dataclass(slots=True)
+@dataclass  # without slots: Playwright keeps its wrappers of bound methods on their object
 class Watch:
     """What must not happen on any page: errors, and requests to other hosts."""
 

@@ -16,11 +16,11 @@ from playwright.sync_api import Page, expect  # noqa: E402
 def submit(page: Page, name: str, *, dataset: str, strategy: str, parameters: dict[str, str]) -> None:
     """Fill in the form and send it."""
     page.get_by_role("link", name="New backtest").first.click()
-    page.get_by_label("Data set", exact=True).select_option(dataset)
-    page.get_by_label("Strategy", exact=True).select_option(strategy)
+    page.get_by_role("combobox", name="Data set", exact=True).select_option(dataset)
+    page.get_by_role("combobox", name="Strategy", exact=True).select_option(strategy)
     for label, value in parameters.items():
-        page.get_by_label(label, exact=True).fill(value)
-    page.get_by_label("Name", exact=True).fill(name)
+        page.get_by_role("textbox", name=label, exact=True).fill(value)
+    page.get_by_role("textbox", name="Name", exact=True).fill(name)
     page.get_by_role("button", name="Run the backtest").click()
     expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
 
@@ -37,13 +37,13 @@ def test_from_an_empty_system_to_a_proven_result(visit: Visit) -> None:
     page.get_by_role("link", name="Run the first one").click()
 
     # What is wrong is said beside its field, and can't be sent.
-    page.get_by_label("Data set", exact=True).select_option("stocks-daily")
-    page.get_by_label("Strategy", exact=True).select_option("sma_cross")
-    page.get_by_label("Fast", exact=True).fill("0")
+    page.get_by_role("combobox", name="Data set", exact=True).select_option("stocks-daily")
+    page.get_by_role("combobox", name="Strategy", exact=True).select_option("sma_cross")
+    page.get_by_role("textbox", name="Fast", exact=True).fill("0")
     expect(page.get_by_text("0 is less than the minimum of 1").first).to_be_visible()
     expect(page.get_by_role("button", name="Run the backtest")).to_be_disabled()
-    page.get_by_label("Fast", exact=True).fill("20")
-    page.get_by_label("Name", exact=True).fill("first")
+    page.get_by_role("textbox", name="Fast", exact=True).fill("20")
+    page.get_by_role("textbox", name="Name", exact=True).fill("first")
     page.get_by_role("button", name="Command line").click()
     expect(page.get_by_label("What is copied")).to_contain_text("backtape submit spec.json --id first")
     page.get_by_role("button", name="Run the backtest").click()
@@ -62,8 +62,8 @@ def test_from_an_empty_system_to_a_proven_result(visit: Visit) -> None:
     expect(page.get_by_text("Nothing was held.")).to_be_visible()
 
     page.get_by_role("link", name="Run a variant").click()
-    page.get_by_label("Slow", exact=True).fill("50")
-    page.get_by_label("Name", exact=True).fill("second")
+    page.get_by_role("textbox", name="Slow", exact=True).fill("50")
+    page.get_by_role("textbox", name="Name", exact=True).fill("second")
     page.get_by_role("button", name="Run the backtest").click()
     status(page, "completed")
 
@@ -74,8 +74,7 @@ def test_from_an_empty_system_to_a_proven_result(visit: Visit) -> None:
     expect(page.get_by_role("row", name=re.compile("strategy.parameters.slow"))).to_contain_text("50")
 
     submit(page, "third", dataset="minutes", strategy="unhurried", parameters={"Milliseconds": "3"})
-    progress = page.get_by_role("progressbar", name="Progress")
-    expect(progress).to_be_visible()
+    expect(page.get_by_role("progressbar", name="Progress")).to_be_visible()
     page.get_by_role("button", name="Cancel", exact=True).click()
     page.get_by_label("Reason").fill("seen enough")
     page.get_by_role("button", name="Cancel the backtest").click()
@@ -105,11 +104,13 @@ def test_stale_numbers_are_said(visit: Visit, world: World) -> None:
     page = visit("cleo")
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
     world.processes["projector"].stop()
-    page.get_by_role("link", name="New backtest").first.click()
-    page.get_by_label("Name", exact=True).fill("unseen")
-    page.get_by_role("button", name="Run the backtest").click()
-    expect(page.get_by_role("heading", name="These numbers are not up to date")).to_be_visible()
-    world.processes["projector"].start()
+    try:
+        page.get_by_role("link", name="New backtest").first.click()
+        page.get_by_role("textbox", name="Name", exact=True).fill("unseen")
+        page.get_by_role("button", name="Run the backtest").click()
+        expect(page.get_by_role("heading", name="These numbers are not up to date")).to_be_visible()
+    finally:
+        world.processes["projector"].start()
     status(page, "completed")
     expect(page.get_by_role("heading", name="These numbers are not up to date")).to_be_hidden()
 

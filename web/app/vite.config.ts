@@ -45,6 +45,8 @@ function lineEnds(): Plugin {
   };
 }
 
+const SERVICE = process.env["BACKTAPE_WEB"] ?? "http://127.0.0.1:8000"; // while one works on the page: npm run dev
+
 // Its licence asks for this, and for a link to https://www.tradingview.com/, which the foot of every page has.
 const CHARTS_NOTICE = `This dashboard contains other projects' code, under their licences below.
 
@@ -65,6 +67,6 @@ export default defineConfig({
     rollupOptions: { output: { entryFileNames: "assets/[name]-[hash].js", chunkFileNames: "assets/[name]-[hash].js", advancedChunks: { groups: [{ name: "charts", test: /lightweight-charts|fancy-canvas/ }] } } },
   },
   worker: { format: "es", rollupOptions: { output: { entryFileNames: "assets/[name]-[hash].js" } } },
-  server: { proxy: { "/api": process.env.BACKTAPE_WEB ?? "http://127.0.0.1:8000" } },
+  server: { proxy: { "/api": SERVICE, "/login": SERVICE } },
   test: { include: ["tests/**/*.test.ts"] },
 });

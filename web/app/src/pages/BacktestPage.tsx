@@ -55,7 +55,7 @@ export default function BacktestPage({ id, parameters }: { id: string; parameter
     if (type === "rows" && (data as { items: BacktestRow[] }).items.some((row) => row.backtest_id === id)) return refresh();
     if (!concerns(data, id)) return;
     if (type === "state") {
-      const row = data as BacktestRow;
+      const { row } = data as { row: BacktestRow };
       setNews(row);
       if (isOver(row.status)) return refresh();
     }
