@@ -26,7 +26,7 @@ from consumers.settings import Settings
 from tests.pipeline import processes
 from tests.shared_stack import new_folder
 
-SECONDS = 60.0
+SECONDS = 150.0
 ROLES = {"worker": "worker", "projector": "projector", "compactor": "compactor", "web": "web"}
 SPEC: dict[str, Any] = {
     "data": {"dataset": "sim", "symbols": ["SIM"], "timeframe": "1m"},
@@ -63,9 +63,10 @@ class Service:
         """Return the status once it is one of these; finished without any."""
         wanted = statuses or ("completed", "cancelled", "failed", "rejected")
         with self.client(key) as client:
-            return until(
+            told: dict[str, Any] = until(
                 lambda: client.get(f"/api/backtests/status/{backtest_id}").json(), lambda told: told.get("status") in wanted
             )
+        return told
 
 
 def until(look: Callable[[], Any], is_so: Callable[[Any], bool]) -> Any:
