@@ -7,8 +7,8 @@ import numpy as np
 
 from engine.currencies import conversion_rates
 from engine.errors import ParametersError
-from engine.kernels import codes
 from engine.happenings import happenings_of, most_at_once
+from engine.kernels import codes
 from engine.kernels.records import CORE, EFFECT, MARK, ORDER, Records, State, Tape, effects_capacity
 from engine.market import lay_out, read_only, symbol_records
 from engine.timeline import equity_every
