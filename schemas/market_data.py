@@ -102,6 +102,7 @@ class Market:
     adjusted: bool = True  # splits and dividends are already in the prices: none is applied
     actions: tuple[CorporateAction, ...] = ()  # in the order in which those of one time are applied
     rates: tuple[RateSeries, ...] = ()
+    benchmark: Bars | None = None  # what returns are compared with; never traded, never shown to the strategy
 
     def rate_series(self, kind: RateKind, name: str) -> RateSeries | None:
         return next((series for series in self.rates if series.kind is kind and series.name == name), None)
