@@ -4,6 +4,7 @@ import io
 import os
 import uuid
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 from adapters.data_sets import file_key
 from adapters.errors import ConfigurationError, IntegrityError, NotFoundError
 from adapters.ports import BlobStore
-from schemas.actions import ActionKind, CorporateAction, RateKind, RateSeries
+from schemas.actions import ActionKind, CorporateAction, RateKind, RateSeries, Side
 from schemas.ids import sha256
 from schemas.market_data import SideFile
 
@@ -34,6 +35,16 @@ _RATES = pa.schema(
         pa.field("rate", pa.float64(), nullable=False),
     ]
 )
+
+
+def side_files_of(dataset: str, side: Side) -> dict[Literal["actions", "rates"], tuple[SideFile, bytes]]:
+    """Return the files that hold these actions and rates, by their field in the manifest; none for what there is none of."""
+    files: dict[Literal["actions", "rates"], tuple[SideFile, bytes]] = {}
+    if side.actions:
+        files["actions"] = file_of_actions(dataset, side.actions)
+    if side.rates:
+        files["rates"] = file_of_rates(dataset, side.rates)
+    return files
 
 
 def file_of_actions(dataset: str, actions: tuple[CorporateAction, ...]) -> tuple[SideFile, bytes]:
@@ -74,9 +85,7 @@ def rates_in(body: bytes) -> tuple[RateSeries, ...]:
     times = table.column("timestamp").cast(pa.int64()).to_numpy()
     rates = table.column("rate").to_numpy()
     places: dict[tuple[RateKind, str], list[int]] = {}
-    for place, (kind, name) in enumerate(
-        zip(table.column("kind").to_pylist(), table.column("name").to_pylist(), strict=True)
-    ):
+    for place, (kind, name) in enumerate(zip(table.column("kind").to_pylist(), table.column("name").to_pylist(), strict=True)):
         places.setdefault((RateKind(kind), name), []).append(place)
     return tuple(RateSeries(kind, name, times[rows], rates[rows]) for (kind, name), rows in places.items())
 
@@ -99,7 +108,8 @@ def read_side_file(store: BlobStore, file: SideFile, cache_folder: Path) -> byte
         raise IntegrityError(f"{error}, but a data set's manifest names it, with SHA-256 {file.sha256}") from error
     found = sha256(body)
     if found != file.sha256:
-        raise IntegrityError(f"{store.url}/{file.key}: the bytes have SHA-256 {found}, the data set's manifest says {file.sha256}")
+        told = f"the bytes have SHA-256 {found}, the data set's manifest says {file.sha256}"
+        raise IntegrityError(f"{store.url}/{file.key}: {told}")
     _keep(path, body)
     return body
 

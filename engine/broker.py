@@ -238,9 +238,7 @@ class Broker:
         side = 1 if wanted > held else -1
         return self._send(side, sizing, amount, symbol, limit=limit, tag=tag)
 
-    def close(
-        self, symbol: str | None = None, *, position: int | Position | None = None, tag: str | None = None
-    ) -> Order | None:
+    def close(self, symbol: str | None = None, *, position: int | Position | None = None, tag: str | None = None) -> Order | None:
         """Close a symbol's position, with hedging one lot or all of the symbol's, oldest first (the last order is returned)."""
         if self._is_hedging:
             chosen = self._lots_of(symbol or self.symbols[0]) if position is None else [self._lot(position)]

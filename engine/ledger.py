@@ -14,6 +14,7 @@ from engine.kernels.records import EFFECT, State, Tape
 from engine.kernels.valuation import gain_of, value_of
 from engine.market import lay_out
 from engine.setup import first_state
+from engine.trades import Execution
 from schemas.events import Side
 from schemas.market_data import Bars, Instrument, Market
 from schemas.spec import AccountSpec, BacktestSpec, parse_spec
@@ -36,16 +37,6 @@ class Closed:
     @property
     def return_fraction(self) -> float:
         return self.side * (self.average_close / self.average_price - 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One fill as it went in."""
-
-    side: int
-    quantity: float
-    price: float
-    commission: float
 
 
 class Ledger:
@@ -78,6 +69,7 @@ class Ledger:
             excursion(self._state.symbols[0], price, 1.0)
 
     def split(self, ratio: float) -> float:
+        """Split the position. Return what was less than a lot of it, and paid in cash."""
         self.price *= ratio
         self._state.core[0]["effects"] = 0
         return float(apply_split(self._state, 0, ratio, self.price, 1.0, 0))

@@ -65,6 +65,8 @@ def started(spec: BacktestSpec, market: Market, sequence: int) -> BacktestStarte
         bars=len(times),
         equity_every=equity_every(spec, len(times)),
         multipliers=multipliers if any(each != 1.0 for each in multipliers) else (),
+        margined=tuple(each.symbol for each in selected.instruments if each.settlement == "margin"),
+        inverse=tuple(each.symbol for each in selected.instruments if each.contract == "inverse"),
     )
 
 

@@ -53,6 +53,17 @@ class RateSeries:
     rate: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a data set holds beside bars: actions by time (those of one time in the order they are applied in), and rates."""
+
+    actions: tuple[CorporateAction, ...] = ()
+    rates: tuple[RateSeries, ...] = ()
+
+
+NO_SIDE = Side()
+
+
 def problem_of(action: CorporateAction) -> tuple[str, str] | None:
     """Return the column and the rule that an action breaks, None for one that is as it must be."""
     value, kind = action.value, action.kind

@@ -127,6 +127,8 @@ class BacktestStarted(Event, frozen=True, tag=True):
     bars: int  # on the merged time line
     equity_every: int  # bars between two equity marks
     multipliers: tuple[float, ...] = ()  # money per point and unit, in the order of ``symbols``; empty: 1 for each
+    margined: tuple[str, ...] = ()  # symbols settled on margin: a fill moves cash by what it realises, not by its value
+    inverse: tuple[str, ...] = ()  # symbols of inverse contracts: a unit is worth multiplier / price
 
 
 class BacktestProgressed(Event, frozen=True, tag=True):

@@ -1,12 +1,12 @@
 """This module reads tables of corporate actions and of rates, and checks them: what is wrong is named by row and column.
 
-Actions: ``timestamp, symbol, action, value, new_symbol``; rates: ``timestamp, kind, name, rate`` (docs/data.md). Nothing is mended.
+Actions: ``timestamp, symbol, action, value, new_symbol``; rates: ``timestamp, kind, name, rate`` (docs/data.md).
+Nothing is mended.
 """
 
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -15,20 +15,12 @@ import pandas as pd
 
 from backtape.data.columns import NOT_A_TIME, TimeRules, read_times
 from backtape.data.problems import BadDataError, Problem
-from schemas.actions import ACTION_COLUMNS, RATE_COLUMNS, ActionKind, CorporateAction, RateKind, RateSeries, problem_of
+from schemas.actions import ACTION_COLUMNS, RATE_COLUMNS, ActionKind, CorporateAction, RateKind, RateSeries, Side, problem_of
 
 OPTIONAL = ("value", "new_symbol")
 PAIR = re.compile(r"^[A-Z0-9]{3,8}/[A-Z0-9]{3,8}$")
 
 Kind = TypeVar("Kind", bound=StrEnum)
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """What a data set holds beside bars."""
-
-    actions: tuple[CorporateAction, ...] = ()
-    rates: tuple[RateSeries, ...] = ()
 
 
 def read_side(

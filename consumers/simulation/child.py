@@ -110,6 +110,10 @@ def _market(spec: BacktestSpec, manifest: DataSetManifest, data: MarketData, sen
             raise RunFailed(FailureReason.UNKNOWN_SYMBOL, f"{_field_of(spec, symbol)}: {error}") from error
         except IntegrityError as error:
             raise RunFailed(FailureReason.DATA_DIGEST_MISMATCH, str(error)) from error
+    try:
+        side = _patiently(lambda: data.side(manifest), send)
+    except IntegrityError as error:
+        raise RunFailed(FailureReason.DATA_DIGEST_MISMATCH, str(error)) from error
     return Market(
         bars=tuple(bars),
         instruments=tuple(manifest.instrument(symbol) for symbol in spec.needed_symbols),
@@ -117,6 +121,8 @@ def _market(spec: BacktestSpec, manifest: DataSetManifest, data: MarketData, sen
         version=manifest.version,
         digest=manifest.digest(),
         adjusted=manifest.adjusted,
+        actions=side.actions,
+        rates=side.rates,
     )
 
 

@@ -10,7 +10,7 @@ from engine.kernels.valuation import notional
 
 @kernel
 def apply_split(state: State, place: int, ratio: float, price: float, rate: float, step: int) -> float:
-    """Split a position. Return the cash paid for what is less than a lot, at the price after the split.
+    """Split a position. Return what was less than a lot of it: paid in cash, at the price after the split.
 
     ratio : new price / old price. 100 at 100 with 0.49999 and lot 1: 200 at 49.999, 0.20000 for 0.004 of a share.
     price : the last price times the ratio; the fraction is sold (of a short position: bought) there, without commission
@@ -29,12 +29,14 @@ def apply_split(state: State, place: int, ratio: float, price: float, rate: floa
     symbol["quantity"] = side * whole
     fraction = quantity - whole
     cash = round_money(side * fraction * symbol["multiplier"] * price * rate)
-    if cash != 0.0:
+    has_fraction = cash != 0.0  # else it is the noise of a float
+    if has_fraction:
+        if symbol["is_margined"]:
+            cash = 0.0  # the fraction's gain is paid with the change of the position that follows
+        state.core[0]["cash"] += cash
         realize(state, symbol, side * fraction, price, rate, 0.0)
         symbol["exit_value"] += price * fraction
         symbol["exit_quantity"] += fraction
-        if not symbol["is_margined"]:
-            state.core[0]["cash"] += cash
     effect = state.effects[new_effect(state, SPLIT_APPLIED, step)]
     effect["symbol"] = symbol["base"]
     effect["position"] = symbol["position_id"]
@@ -42,7 +44,7 @@ def apply_split(state: State, place: int, ratio: float, price: float, rate: floa
     effect["quantity"] = symbol["quantity"]
     effect["average"] = symbol["average"]
     effect["price"] = cash
-    return cash
+    return fraction if has_fraction else 0.0
 
 
 @kernel

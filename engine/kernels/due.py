@@ -138,11 +138,11 @@ def _split(tape: Tape, state: State, place: int, ratio: float, price: float, rat
     symbol = state.symbols[place]
     side = 1 if symbol["quantity"] > 0.0 else -1
     index, position = symbol["base"], symbol["position_id"]
-    cash = apply_split(state, place, ratio, price * ratio, rate, step)
+    fraction = apply_split(state, place, ratio, price * ratio, rate, step)
     if symbol["quantity"] == 0.0:
         end_position(tape, state, place, side, step)
         end_attached(state, index, NOBODY, position, step)
-    elif cash != 0.0:
+    elif fraction != 0.0:
         report_changed(state, symbol, step)
 
 
