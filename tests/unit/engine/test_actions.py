@@ -120,7 +120,9 @@ def test_a_bracket_protects_at_the_same_place_after_a_split() -> None:
 
 def test_adjusted_prices_are_not_adjusted_again() -> None:
     """Marked as adjusted, neither the split nor the dividend is applied."""
-    market = replace(market_with(days(100, 100, 100), actions=[action(1, "split", 0.5), action(2, "dividend", 5.0)]), adjusted=True)
+    market = replace(
+        market_with(days(100, 100, 100), actions=[action(1, "split", 0.5), action(2, "dividend", 5.0)]), adjusted=True
+    )
     events = play(market, [BUY])
     assert not of(events, SplitApplied, DividendPaid)
     assert events[-1].final_equity == 100_000.0
@@ -128,9 +130,7 @@ def test_adjusted_prices_are_not_adjusted_again() -> None:
 
 def test_the_excursion_of_a_split_position_is_in_money() -> None:
     """Low of 80 before the split (10 * -20), low of 18 after it (40 * -7): the worst is -280."""
-    bars = make_bars(
-        [(100,) * 4, (100, 100, 80, 100), (100,) * 4, (25, 25, 18, 25), (25,) * 4], step_ns=DAY_NS, timeframe="1d"
-    )
+    bars = make_bars([(100,) * 4, (100, 100, 80, 100), (100,) * 4, (25, 25, 18, 25), (25,) * 4], step_ns=DAY_NS, timeframe="1d")
     orders = [BUY, {"at": 3, "side": "sell", "quantity": 40.0}]
     events = play(market_with(bars, actions=[action(3, "split", 0.25)]), orders)
     [closed] = of(events, PositionClosed)
