@@ -114,8 +114,7 @@ class _Fills:
         matcher, terms = self._matcher_of(event), self._terms.get(event.symbol, Terms())
         fraction = matcher.quantity / event.ratio - abs(event.quantity)
         conversion = self._conversions.get(event.symbol, 1.0)
-        side = 1 if event.quantity > 0.0 else -1
-        price = event.average_price + gain / (side * fraction * terms.multiplier * conversion)
+        price = event.average_price + gain / (matcher.side * fraction * terms.multiplier * conversion)
         matcher.split(event.ratio, event.quantity, price, conversion, event.time_ns)
 
     def _matcher_of(self, event: SplitApplied) -> Matcher:

@@ -1,7 +1,7 @@
 """This module groups fills into trades: flat to flat, or fill to fill with the oldest (FIFO) or the newest (LIFO) first.
 
 A backtest's own trades are its positions (flat to flat); the other groupings are other views of the same fills, and sum
-to the same gross PnL.
+to the same gross PnL (but for contracts on margin in another currency, whose gains are converted when they are realised).
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ class Matcher:
         self.pairs: list[tuple[int, Trade]] = []  # closed trades, each with the number of its flat-to-flat round
         self._newest_first = newest_first
         self._open: list[Execution] = []  # what is left of the fills that opened; their commission is per unit
-        self._side = 0
+        self.side = 0  # of what is open
         self._round = 0
 
     @property
@@ -67,13 +67,13 @@ class Matcher:
     def fill(self, fill: Execution) -> None:
         """Close open fills against this one; what is left of it opens."""
         left, fee = fill.quantity, fill.commission / fill.quantity
-        while left > DUST and self._open and fill.side != self._side:
+        while left > DUST and self._open and fill.side != self.side:
             place = -1 if self._newest_first else 0
             entry = self._open[place]
             size = min(left, entry.quantity)
             gain = gain_of(self.terms, entry, fill, size)
             fees = size * (entry.commission + fee)
-            trade = Trade(self._side, size, entry.price, fill.price, gain, fees, entry.time_ns, fill.time_ns)
+            trade = Trade(self.side, size, entry.price, fill.price, gain, fees, entry.time_ns, fill.time_ns)
             self.pairs.append((self._round, trade))
             left -= size
             self._open[place] = replace(entry, quantity=entry.quantity - size)
@@ -81,7 +81,7 @@ class Matcher:
                 del self._open[place]
         if left > DUST:
             if not self._open:
-                self._side, self._round = fill.side, self._round + 1
+                self.side, self._round = fill.side, self._round + 1
             self._open.append(replace(fill, quantity=left, commission=fee))
 
     def split(self, ratio: float, whole: float, price: float, conversion: float, time_ns: int) -> None:
@@ -92,7 +92,7 @@ class Matcher:
         ]
         fraction = self.quantity - abs(whole)
         if fraction > 1e-9:
-            self.fill(Execution(-self._side, fraction, price, 0.0, conversion, time_ns))
+            self.fill(Execution(-self.side, fraction, price, 0.0, conversion, time_ns))
 
     def trades(self, grouping: Grouping) -> list[Trade]:
         """Return the closed trades, in the order of their closing."""

@@ -272,5 +272,5 @@ def test_a_successor_must_be_in_the_run() -> None:
     other = replace(market_with(days(100, 100), days(1, 1, 1, symbol="Y")), actions=market.actions)
     first, second = other.instruments
     other = replace(other, instruments=(first, second.model_copy(update={"multiplier": 2.0})))
-    with pytest.raises(ParametersError, match="need the same multiplier, not 1.0 and 2.0"):
+    with pytest.raises(ParametersError, match=r"need the same multiplier, not 1\.0 and 2\.0"):
         started(make_spec(other), other, 2)

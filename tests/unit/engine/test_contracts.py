@@ -1,7 +1,6 @@
 """Tests of contracts, margin and currencies inside runs, by hand arithmetic."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +43,7 @@ def marks(events: list[AnyEvent], column: str = "equity") -> list[float]:
 
 
 def test_an_inverse_contract_gains_in_its_base_currency() -> None:
-    """1,000 contracts of 1 USD from 50,000 to 62,500: 1,000 * (1/50,000 - 1/62,500) = 0.004 BTC; cash moves when it is realised."""
+    """1,000 contracts of 1 USD from 50,000 to 62,500: 1,000 * (1/50,000 - 1/62,500) = 0.004 BTC, in cash once realised."""
     market = make_market(make_bars(flat(50_000, 50_000, 40_000, 62_500, 62_500)), **INVERSE)
     orders = [BUY | {"quantity": 1_000.0}, {"at": 2, "side": "sell", "quantity": 1_000.0}]
     commission = {"type": "rate", "rate": 0.0005}
@@ -87,7 +86,7 @@ def test_sizes_by_value_are_by_what_a_contract_is_worth() -> None:
 def test_a_cash_account_takes_no_contract_on_margin() -> None:
     """Nothing would cover its losses."""
     market = make_market(make_bars(flat(1, 1)), settlement="margin")
-    with pytest.raises(ParametersError, match="account.type: cash is not allowed for X, settled on margin"):
+    with pytest.raises(ParametersError, match=r"account\.type: cash is not allowed for X, settled on margin"):
         play(market, [], account={"type": "cash"})
     with pytest.raises(ValueError, match="settlement of an inverse contract is margin"):
         Instrument(symbol="X", contract="inverse", settlement="full")
@@ -208,7 +207,7 @@ def test_buying_power_is_counted_in_account_currency() -> None:
     assert of(play(market, [{"at": 0, "side": "buy", "fraction": 0.5}]), OrderFilled)[0].quantity == 250.0
 
 
-def test_every_account_currency_has_its_own_view(tmp_path: Any) -> None:
+def test_an_account_in_the_instruments_currency_needs_no_rate() -> None:
     """The same run in euros needs no rate at all."""
     market = make_market(make_bars(flat(100, 100, 110)), currency="EUR")
     events = play(market, [BUY], account={"currency": "EUR"})

@@ -148,9 +148,9 @@ def test_many_lots_find_room() -> None:
 
 def test_a_target_needs_netting() -> None:
     """And netting knows no lots."""
-    with pytest.raises(Exception, match="a target needs account.positions netting"):
+    with pytest.raises(Exception, match=r"a target needs account\.positions netting"):
         events_of({0: lambda s: s.target(quantity=1)})
-    with pytest.raises(Exception, match="an order names a position only with account.positions hedging"):
+    with pytest.raises(Exception, match=r"an order names a position only with account\.positions hedging"):
         events_of({0: lambda s: s.buy(1, position=1)}, account={"positions": "netting"})
 
 
