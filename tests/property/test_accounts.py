@@ -1,4 +1,4 @@
-"""The identities of the books, on random accounts: contracts, currencies, splits, dividends, funding, borrow, lots, margin calls."""
+"""The identities of the books on random accounts: contracts, currencies, actions, funding, borrow, lots, margin calls."""
 
 from dataclasses import dataclass, replace
 from typing import Any
