@@ -66,7 +66,7 @@ def test_aigs_reverse_split_pays_a_quarter_of_a_share() -> None:
 
 
 def test_trades_of_every_kind_come_from_the_same_fills() -> None:
-    """Bought twice, sold in three parts around a split: the first in first out are not the last in first out, their sum is one."""
+    """Bought twice, sold twice, with a split in between: what closes what differs, the sum does not."""
 
     class Around(Strategy):
         def on_bar(self) -> None:
@@ -79,7 +79,7 @@ def test_trades_of_every_kind_come_from_the_same_fills() -> None:
 
     times = pd.date_range("2024-01-01", periods=9, freq="D", tz="UTC")
     price = [100.0, 100.0, 110.0, 120.0, 60.0, 61.0, 62.0, 63.0, 64.0]
-    bars = pd.DataFrame({name: price for name in ("open", "high", "low", "close")} | {"volume": 1e6}, index=times)
+    bars = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close"), price) | {"volume": 1e6}, index=times)
     actions = pd.DataFrame({"timestamp": [times[4]], "symbol": ["X"], "action": ["split"], "value": [0.5]})
     result = run(Around, bars, symbol="X", actions=actions, instruments={"X": {"lot": 1}})
     # 20 at 50 and 20 at 60 after the split; sold at 63 and at 64
