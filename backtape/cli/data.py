@@ -148,3 +148,6 @@ def show(dataset: str, version: int | None = typer.Option(None, min=1), as_json:
         for file in manifest.files
     ]
     table("Files", ("symbol", "timeframe", "bars", "first", "last", "SHA-256"), rows, right=("bars",))
+    for name, side in (("corporate actions", manifest.actions), ("rates", manifest.rates)):
+        if side is not None:
+            say(f"{name}: {side.rows:,} rows, SHA-256 {side.sha256[:16]}")
