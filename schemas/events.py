@@ -146,6 +146,9 @@ class BacktestCompleted(Event, frozen=True, tag=True):
     trades: int  # closed positions
     final_equity: float
     statistics: dict[str, float | int | str | None]
+    months: tuple[str, ...] = ()  # calendar months that have bars, such as 2012-03, ascending
+    month_equity: tuple[float, ...] = ()  # equity at the last bar of each of them
+    by_symbol: dict[str, dict[str, float | int | None]] = {}  # of each symbol with a closed position: numbers of its trades
 
 
 class BacktestCancelled(Event, frozen=True, tag=True):
