@@ -48,7 +48,7 @@ class Limits:
     """
 
     batch_bytes: int = 4 * 1024 * 1024
-    waiting_bytes: int = 32 * 1024 * 1024  # of all sources together
+    waiting_bytes: int = 16 * 1024 * 1024  # of all sources together
     linger_seconds: float = 0.02
     runs: int = 2_000  # unfinished runs whose state is kept, per source
     retry_seconds: float = 300.0  # of the database; beyond, the process ends
