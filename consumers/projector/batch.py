@@ -163,6 +163,7 @@ class EventsProjection:
                     batch = _batch(records, self._fold(records, poison, counts), counts)
                 break
             except _Poison as found:
+                self._refuse(found)
                 poison[found.offset] = found.problem
             except _UNFIT:
                 self._forget(ids)
@@ -178,7 +179,7 @@ class EventsProjection:
 
         Each commit is decoded only here: its events are still in the processor's cache when they are folded.
         """
-        rows = Rows()
+        rows = self._rows()
         unsettled = 0
         set_aside: list[Row] = []
         for record in records:
@@ -198,7 +199,16 @@ class EventsProjection:
             counts.quarantined += 1
             if backtest_id is not None:
                 self._quarantined.add(backtest_id)
-        return [*rows.changes(), RowChange(QUARANTINE, "insert", set_aside)]
+        return [*self._changes(rows), RowChange(QUARANTINE, "insert", set_aside)]
+
+    def _rows(self) -> Rows:
+        return Rows()
+
+    def _changes(self, rows: Rows) -> list[RowChange]:
+        return rows.changes()
+
+    def _refuse(self, poison: "_Poison") -> None:
+        """Called for a commit that will be set aside."""
 
     def _apply(self, record: Record, commit: Commit, rows: Rows, counts: Counters) -> None:
         fold = self._folds.get(commit.backtest_id)
@@ -258,6 +268,43 @@ class EventsProjection:
             del self._folds[next(iter(self._folds))]
         if len(self._quarantined) > self._max_runs:
             self._quarantined.clear()
+
+
+class CannotDeferError(Exception):
+    """A log that has commits to set aside is projected row by row: what is held back in memory can't be read back."""
+
+
+class DeferringProjection(EventsProjection):
+    """Commits of a log that is projected from its beginning in one go: each row is written once, in its last state.
+
+    What later events may change is held in memory, until it ends or ``finish`` is called: then tables need no keys while they
+    are filled, and nothing is updated. What was written before a crash can't be gone on from.
+    Raises CannotDeferError for a log that holds what can't be projected.
+    """
+
+    def __init__(self, store: RowStore) -> None:
+        super().__init__(store, max_runs=1 << 62)  # none may be forgotten: their rows are not in the tables
+        self._held = Rows()
+
+    def finish(self) -> Batch:
+        """Return the rows that are still held back."""
+        return _batch((), self._held.changes(), Counters())
+
+    def reset(self) -> None:
+        raise CannotDeferError("the database refuses rows of this log")
+
+    def _rows(self) -> Rows:
+        return self._held
+
+    def _changes(self, rows: Rows) -> list[RowChange]:
+        self._held = rows.hold_back()
+        return rows.changes()
+
+    def _search(self, records: Sequence[Record], poison: dict[int, str]) -> dict[int, str]:
+        raise CannotDeferError("a commit of this log holds a value that no column holds")
+
+    def _refuse(self, poison: "_Poison") -> None:
+        raise CannotDeferError(f"the record at offset {poison.offset} can't be projected: {poison.problem}")
 
 
 def log_id_of(record: Record) -> str | None:
