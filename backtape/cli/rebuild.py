@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from backtape.cli.app import app, settings
-from backtape.cli.output import NO, print_json, say
+from backtape.cli.output import JSON_OPTION, NO, print_json, say
 
 if TYPE_CHECKING:
     from consumers.rebuild.job import Rebuild, Rebuilt
@@ -21,7 +21,7 @@ def rebuild(
     no_swap: bool = typer.Option(False, "--no-swap", help="Build and compare, and leave the views as they are."),
     accept_differences: bool = typer.Option(False, "--accept-differences", help="Swap although rows differ from the live ones."),
     processes: int = typer.Option(0, "--processes", min=0, help="How many processes read the events; 0: one for each core."),
-    as_json: bool = typer.Option(False, "--json", help="Print what was done as JSON."),
+    as_json: bool = JSON_OPTION,
 ) -> None:
     """Build the SQL tables anew from the log, beside the live ones; compare them; swap; keep the old ones for --rollback.
 

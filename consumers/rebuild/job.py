@@ -189,7 +189,7 @@ class Rebuild:
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 for source, kind in await self._sources(reader):
                     # A projector may have begun to feed these tables: then each of the two is fenced by the other.
-                    while (await fill(source, kind, store=store, reader=reader)).is_others:
+                    while (await fill(source, kind, store=store, reader=reader)).is_others:  # noqa: ASYNC110
                         await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError as error:
             raise RetryableError(
