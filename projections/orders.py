@@ -11,6 +11,7 @@ from schemas.events import (
     OrderRejected,
     OrderSubmitted,
     OrderTriggered,
+    SymbolChanged,
 )
 
 
@@ -24,7 +25,6 @@ class OrderState(msgspec.Struct, gc=False, array_like=True):
     order_id: int
     sequence: int = 0
     submitted_at: int = 0
-    symbol: str = ""
     side: str = ""
     order_type: str = ""
     time_in_force: str = ""
@@ -34,6 +34,8 @@ class OrderState(msgspec.Struct, gc=False, array_like=True):
     oco_group: str | None = None
     parent_order_id: int | None = None
     tag: str | None = None
+    position_id: int | None = None
+    symbol: str = ""
     status: str = "working"
     is_open: bool = True
     quantity: float | None = None
@@ -59,10 +61,10 @@ class OrderState(msgspec.Struct, gc=False, array_like=True):
 def submitted(backtest_id: str, event: OrderSubmitted) -> OrderState:
     # By position, not by name: twice as fast, and a third of all events are orders.
     return OrderState(
-        backtest_id, event.order_id, event.sequence, event.time_ns, event.symbol, event.side, event.order_type,
+        backtest_id, event.order_id, event.sequence, event.time_ns, event.side, event.order_type,
         event.time_in_force, event.expires_ns, event.post_only, event.reduce_only, event.oco_group, event.parent_order_id,
-        event.tag, "working", True, event.quantity, event.limit_price, event.stop_price, event.trail_amount,
-        event.trail_percent, 0.0, event.quantity, last_sequence=event.sequence, is_new=True,
+        event.tag, event.position_id, event.symbol, "working", True, event.quantity, event.limit_price, event.stop_price,
+        event.trail_amount, event.trail_percent, 0.0, event.quantity, last_sequence=event.sequence, is_new=True,
     )  # fmt: skip
 
 
@@ -86,6 +88,11 @@ def triggered(state: OrderState, event: OrderTriggered) -> None:
     state.status = "triggered"
     state.triggered_at = event.time_ns
     state.trigger_price = event.price
+    state.last_sequence = event.sequence
+
+
+def renamed(state: OrderState, event: SymbolChanged) -> None:
+    state.symbol = event.new_symbol
     state.last_sequence = event.sequence
 
 
@@ -120,7 +127,7 @@ def fill_row(backtest_id: str, event: OrderFilled) -> Row:
     """Return the row of ``fills``."""
     return (
         backtest_id, event.fill_id, event.sequence, event.time_ns, event.order_id, event.symbol, event.side, event.quantity,
-        event.price, event.commission, event.leaves_quantity, event.is_maker,
+        event.price, event.commission, event.leaves_quantity, event.is_maker, event.conversion, event.position_id,
     )  # fmt: skip
 
 

@@ -1,9 +1,21 @@
 """This module folds position events into the rows of ``positions``, ``position_history`` and ``trades``."""
 
+from typing import assert_never
+
 import msgspec
 
 from projections.arrow import Row
-from schemas.events import PositionChanged, PositionClosed, PositionOpened, SplitApplied
+from schemas.events import (
+    BorrowPaid,
+    DividendPaid,
+    FundingPaid,
+    PositionChanged,
+    PositionClosed,
+    PositionMarked,
+    PositionOpened,
+    SplitApplied,
+    SymbolChanged,
+)
 
 
 class PositionState(msgspec.Struct, gc=False, array_like=True):
@@ -11,14 +23,25 @@ class PositionState(msgspec.Struct, gc=False, array_like=True):
 
     backtest_id: str
     position_id: int
-    symbol: str
+    side: str
     opened_at: int
+    symbol: str
     is_open: bool
     quantity: float
     average_price: float
     commission: float
     realized_pnl: float
     gross_pnl: float
+    mark: float | None
+    unrealized_pnl: float | None
+    return_fraction: float | None
+    mae: float | None
+    mfe: float | None
+    bars_held: int | None
+    funding: float
+    borrow: float
+    dividends: float
+    marked_at: int | None
     changed_at: int
     closed_at: int | None
     last_sequence: int
@@ -35,8 +58,9 @@ class PositionState(msgspec.Struct, gc=False, array_like=True):
 
 def opened(backtest_id: str, event: PositionOpened) -> PositionState:
     return PositionState(
-        backtest_id, event.position_id, event.symbol, event.time_ns, True, event.quantity, event.average_price,
-        event.commission, event.realized_pnl, 0.0, event.time_ns, None, event.sequence, is_new=True,
+        backtest_id, event.position_id, "long" if event.quantity > 0 else "short", event.time_ns, event.symbol, True,
+        event.quantity, event.average_price, event.commission, event.realized_pnl, 0.0, None, None, None, None, None, None,
+        0.0, 0.0, 0.0, None, event.time_ns, None, event.sequence, is_new=True,
     )  # fmt: skip
 
 
@@ -57,7 +81,47 @@ def closed(state: PositionState, event: PositionClosed) -> None:
     state.commission = event.commission
     state.realized_pnl = event.realized_pnl
     state.gross_pnl = event.gross_pnl
+    state.mark = None
+    state.unrealized_pnl = 0.0
+    state.return_fraction = event.return_fraction
+    state.mae = event.mae
+    state.mfe = event.mfe
+    state.bars_held = event.bars_held
     state.changed_at = state.closed_at = event.time_ns
+    state.last_sequence = event.sequence
+
+
+def marked(state: PositionState, event: PositionMarked) -> None:
+    """Value an open position. Its quantity and average price are those of the same moment."""
+    state.mark = event.price
+    state.unrealized_pnl = event.unrealized_pnl
+    sign = 1.0 if state.side == "long" else -1.0
+    state.return_fraction = sign * (event.price / state.average_price - 1.0) if state.average_price else None
+    state.mae = event.mae
+    state.mfe = event.mfe
+    state.bars_held = event.bars_held
+    state.marked_at = event.time_ns
+    state.last_sequence = event.sequence
+
+
+def renamed(state: PositionState, event: SymbolChanged) -> None:
+    state.symbol = event.new_symbol
+    state.changed_at = event.time_ns
+    state.last_sequence = event.sequence
+
+
+def paid(state: PositionState, event: FundingPaid | BorrowPaid | DividendPaid) -> None:
+    """Add a payment to what the position has had since its opening."""
+    match event:
+        case FundingPaid():
+            state.funding += event.amount
+        case BorrowPaid():
+            state.borrow += event.amount
+        case DividendPaid():
+            state.dividends += event.amount
+        case _:
+            assert_never(event)
+    state.changed_at = event.time_ns
     state.last_sequence = event.sequence
 
 
@@ -68,10 +132,10 @@ def split(state: PositionState, event: SplitApplied) -> None:
     state.last_sequence = event.sequence
 
 
-def trade_row(backtest_id: str, event: PositionClosed) -> Row:
+def trade_row(state: PositionState, event: PositionClosed) -> Row:
     """Return the row of ``trades``."""
     return (
-        backtest_id, event.position_id, event.sequence, event.symbol, event.side, event.quantity, event.opened_ns, event.time_ns,
-        event.bars_held, event.average_price, event.average_close, event.commission, event.realized_pnl, event.gross_pnl,
-        event.return_fraction, event.mae, event.mfe,
+        state.backtest_id, event.position_id, event.sequence, event.symbol, event.side, event.quantity, event.opened_ns,
+        event.time_ns, event.bars_held, event.average_price, event.average_close, event.commission, event.realized_pnl,
+        event.gross_pnl, event.return_fraction, event.mae, event.mfe, state.funding, state.borrow, state.dividends,
     )  # fmt: skip

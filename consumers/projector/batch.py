@@ -27,6 +27,7 @@ from projections.source import Source
 from projections.tables import COMMANDS, DEAD_LETTERS, QUARANTINE, SNAPSHOTS, key_of
 from schemas.commit import ChainError, Commit, decode_commit
 from schemas.ids import ID_PATTERN
+from schemas.manifest import RANGE_KEYS
 from schemas.times import MAX_NS
 
 # What reading a record's bytes can raise. RecursionError: JSON of ten thousand brackets.
@@ -112,8 +113,8 @@ class MessageProjection:
             if refused is not None:
                 poison.append(_quarantine_row(record, None, refused))
                 continue
-            if record.value is None and self._table is SNAPSHOTS:
-                continue  # a tombstone
+            if self._table is SNAPSHOTS and (record.value is None or (record.key or b"").startswith(RANGE_KEYS)):
+                continue  # a tombstone, or an archived range of the log
             try:
                 rows.append((record, self._row(record)))
             except _UNREADABLE as error:
