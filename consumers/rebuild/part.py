@@ -12,6 +12,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 
 from adapters.copy_rows import warm_up
@@ -29,8 +30,8 @@ TELL_SECONDS = 0.5
 CANNOT_DEFER = 3  # exit code
 
 
-async def fill_partitions(settings: Settings, schema: str, partitions: list[int]) -> None:
-    """Fill the tables from these partitions, all at once, and tell how far it is."""
+async def fill_partitions(settings: Settings, schema: str, partitions: list[int], tell: Callable[[Counters], None]) -> None:
+    """Fill the tables from these partitions, all at once, and tell what was done since the last time."""
     warm_up()
     store = PostgresRowStore(settings.database_url, schema, connections=len(partitions))
     reader = log_reader(settings)
@@ -41,7 +42,7 @@ async def fill_partitions(settings: Settings, schema: str, partitions: list[int]
         nonlocal untold, told
         untold.add(counts)
         if time.monotonic() - told > TELL_SECONDS:
-            _tell(untold)
+            tell(untold)
             untold, told = Counters(), time.monotonic()
 
     try:
@@ -53,7 +54,7 @@ async def fill_partitions(settings: Settings, schema: str, partitions: list[int]
             for number in partitions
         ))  # fmt: skip
     finally:
-        _tell(untold)
+        tell(untold)
         await reader.close()
         await store.close()
 
@@ -70,7 +71,7 @@ def main() -> int:
         import uvloop
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(fill_partitions(load_settings(), schema, partitions))
+            runner.run(fill_partitions(load_settings(), schema, partitions, _tell))
     except CannotDeferError as error:
         print(error, file=sys.stderr)
         return CANNOT_DEFER
