@@ -1,9 +1,9 @@
 # Every target that needs the environment sets it up first; set-up skips what is done.
 # Pass options by ARGS, for example: make test ARGS='-k stack -x'
 
-PACKAGES = schemas engine projections snapshots reports adapters consumers backtape migrations
+PACKAGES = schemas engine projections snapshots reports adapters consumers web backtape migrations
 
-.PHONY: setup demo test bench lint up down doctor clean
+.PHONY: setup demo test bench bench-read lint up down doctor clean
 
 setup:
 	@deploy/bootstrap.sh
@@ -16,6 +16,9 @@ test: setup
 
 bench: setup
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+bench-read: setup
+	@.venv/bin/python -m benchmarks.reading $(ARGS)
 
 lint: setup
 	@.venv/bin/ruff check .

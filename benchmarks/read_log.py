@@ -64,15 +64,15 @@ async def write_log(settings: Settings, *, events: int, bars: int, written: Writ
     await producer.start()
     try:
         while written.events < events:
-            runs = _round(len(written.ids) // len(STRATEGIES), bars, written)
-            for step in _steps(runs):
+            runs = round_of(len(written.ids) // len(STRATEGIES), bars, written)
+            for step in steps_of(runs):
                 await _append(producer, settings.kafka.topic(EVENTS), step, written)
                 await asyncio.sleep(pause)
     finally:
         await producer.stop()
 
 
-def _round(number: int, bars: int, written: Written) -> list[tuple[str, Iterator[bytes]]]:
+def round_of(number: int, bars: int, written: Written) -> list[tuple[str, Iterator[bytes]]]:
     market = Market(
         bars=(generated(bars, seed=number),), instruments=(Instrument(symbol="X", calendar="always"),), dataset="minutes",
         version=1, digest="d" * 64,
@@ -90,7 +90,7 @@ def _round(number: int, bars: int, written: Written) -> list[tuple[str, Iterator
     return runs
 
 
-def _steps(runs: list[tuple[str, Iterator[bytes]]]) -> Iterator[list[tuple[str, bytes]]]:
+def steps_of(runs: list[tuple[str, Iterator[bytes]]]) -> Iterator[list[tuple[str, bytes]]]:
     """Yield what one transaction appends: commits of one partition, of its runs in turns."""
     queues: dict[int, deque[tuple[str, Iterator[bytes]]]] = {}
     for backtest_id, bodies in runs:

@@ -4,7 +4,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
-from projections.tables import tables_in
+from projections.tables import RUN_TABLES, tables_in
 
 
 def tables_sql(schema: str) -> list[str]:
@@ -31,10 +31,6 @@ def _text(element: DDLElement) -> str:
     return " ".join(made.split())
 
 
-# Small, or asked for while a rebuild fills the tables: these keep their keys.
-KEYED = ("backtests", "projection_state", "quarantine", "snapshots", "commands", "dead_letters", "deleted_backtests")
-
-
 def unkeyed_sql(schema: str) -> list[str]:
     """Return the statements that take the keys and indexes from the large tables: rows go in twice as fast without."""
     statements = []
@@ -55,4 +51,6 @@ def keyed_sql(schema: str) -> list[str]:
 
 
 def _large(schema: str) -> list[Table]:
-    return [table for table in tables_in(schema).sorted_tables if table.name not in KEYED]
+    """Return the tables that grow with every trade and mark; ``backtests`` is small, and asked for while they are filled."""
+    names = {table.name for table in RUN_TABLES} - {"backtests"}
+    return [table for table in tables_in(schema).sorted_tables if table.name in names]

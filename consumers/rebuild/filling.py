@@ -7,17 +7,17 @@ that write the rows, as everywhere, so that a projector goes on from there.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from adapters.errors import FencedError
-from adapters.ports import Advance, LogReader, Record, RowStore, SourcePosition, TopicPartition
+from adapters.errors import DeletedError, FencedError
+from adapters.ports import Advance, Effects, LogReader, Record, RowStore, SourcePosition, TopicPartition
 from consumers.projector.batch import (
     Batch,
     Counters,
-    DeferringProjection,
     EventsProjection,
-    MessageProjection,
     Projection,
     check_log,
 )
+from consumers.projector.messages import message_projection
+from consumers.rebuild.deferring import DeferringProjection
 
 BATCH_BYTES = 8 * 1024 * 1024
 READ_RECORDS = 32  # commits are up to half a megabyte
@@ -46,7 +46,7 @@ async def fill(
 
     defers : each row is written once, in its last state; only for empty tables. Raises CannotDeferError where that can't be done
     """
-    projection = _projection(kind, store, defers=defers)
+    projection = _projection(source, kind, store, defers=defers)
     position = await store.open(source, await reader.beginning(source))
     end = await reader.end(source)
     total = Counters()
@@ -56,7 +56,11 @@ async def fill(
             if not records:
                 break
             batch = await projection.project(records)
-            position = await _write(store, position, records, batch)
+            try:
+                position = await _write(store, position, records, batch)
+            except DeletedError:
+                projection.reset()  # a receipt was projected meanwhile: its backtest is left out now
+                continue
             total.add(batch.counts)
             on_batch(batch.counts)
         if isinstance(projection, DeferringProjection):
@@ -66,9 +70,9 @@ async def fill(
     return Filled(position, total)
 
 
-def _projection(kind: str, store: RowStore, *, defers: bool) -> Projection:
+def _projection(source: TopicPartition, kind: str, store: RowStore, *, defers: bool) -> Projection:
     if kind != "events":
-        return MessageProjection(kind)
+        return message_projection(kind, source)
     return DeferringProjection(store) if defers else EventsProjection(store, max_runs=MAX_RUNS)
 
 
@@ -88,7 +92,7 @@ async def _read(reader: LogReader, source: TopicPartition, start: int) -> list[R
 async def _write(store: RowStore, before: SourcePosition, records: Sequence[Record], batch: Batch) -> SourcePosition:
     newest = records[-1]
     advance = Advance(before, check_log(records, before.log_id), next_offset=newest.offset + 1, recorded_ms=newest.timestamp_ms)
-    await store.write([advance], batch.writes)
+    await store.write([advance], batch.writes, Effects(alive=batch.effects.alive, held=batch.effects.held))
     return advance.after
 
 

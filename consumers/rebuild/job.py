@@ -14,9 +14,9 @@ from adapters.errors import ConfigurationError, RetryableError
 from adapters.ports import LogReader, TopicPartition
 from adapters.postgres import PostgresRowStore
 from adapters.postgres_generations import Generations, GenerationState
-from consumers.projector.batch import CannotDeferError
 from consumers.projector.loop import PROJECTED
 from consumers.rebuild.carrying import carry_sql
+from consumers.rebuild.deferring import CannotDeferError
 from consumers.rebuild.filling import fill
 from consumers.rebuild.parallel import Progress, fill_in_processes
 from consumers.rebuild.verify import Verified, verify
@@ -133,6 +133,9 @@ class Rebuild:
         store = PostgresRowStore(self._settings.database_url, schema)
         try:
             for source, kind in sources:
+                if kind == EVENTS.name:
+                    await store.open(source, await reader.beginning(source))
+            for source, kind in sources:
                 if kind != EVENTS.name:
                     await fill(source, kind, store=store, reader=reader)
         finally:
@@ -236,7 +239,7 @@ class Rebuild:
         sql = (
             f"SELECT count(*) AS behind FROM {done.replaced.schema}.projection_state AS l LEFT JOIN"
             f" {done.generation.schema}.projection_state AS k ON l.topic = k.topic AND l.partition = k.partition"
-            " WHERE k.next_offset IS NULL OR k.next_offset < l.next_offset"
+            " WHERE coalesce(k.next_offset, 0) < l.next_offset"
         )
         ends = asyncio.get_running_loop().time() + SWAP_BUDGET_SECONDS
         while (behind := (await self._generations.fetch(sql))[0]["behind"]) > 0:

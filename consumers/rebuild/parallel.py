@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from adapters.errors import FatalError
-from consumers.projector.batch import CannotDeferError, Counters
-from consumers.rebuild.part import CANNOT_DEFER
+from consumers.projector.batch import Counters
+from consumers.rebuild.deferring import CannotDeferError
+from consumers.rebuild.part import CANNOT_DEFER, fill_partitions
 from consumers.settings import Settings
 
 
@@ -39,9 +40,20 @@ class Progress:
 async def fill_in_processes(
     settings: Settings, schema: str, partitions: list[int], *, processes: int, progress: Progress, report: Callable[[str], None]
 ) -> None:
-    """Fill the tables from all partitions, in so many processes. Raises CannotDeferError, or FatalError with their last words."""
+    """Fill the tables from all partitions, in so many processes, a single one being this one.
+
+    Raises CannotDeferError, or FatalError with a process's last words.
+    """
+
+    def tell(counts: Counters) -> None:
+        progress.done.add(counts)
+        report(str(progress))
+
+    if processes == 1:
+        await fill_partitions(settings, schema, partitions, tell)
+        return
     shares = [partitions[number::processes] for number in range(processes)]
-    tasks = [asyncio.create_task(_run(settings, schema, share, progress, report)) for share in shares if share]
+    tasks = [asyncio.create_task(_run(settings, schema, share, tell)) for share in shares if share]
     try:
         await asyncio.gather(*tasks)
     finally:
@@ -50,7 +62,7 @@ async def fill_in_processes(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _run(settings: Settings, schema: str, partitions: list[int], progress: Progress, report: Callable[[str], None]) -> None:
+async def _run(settings: Settings, schema: str, partitions: list[int], tell: Callable[[Counters], None]) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "consumers.rebuild.part", schema, ",".join(map(str, partitions)),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, **settings.environment()},
@@ -60,8 +72,7 @@ async def _run(settings: Settings, schema: str, partitions: list[int], progress:
     words = asyncio.create_task(process.stderr.read())
     try:
         async for line in process.stdout:
-            progress.done.add(Counters(**json.loads(line)))
-            report(str(progress))
+            tell(Counters(**json.loads(line)))
         code = await process.wait()
     except BaseException:
         process.kill()

@@ -19,7 +19,8 @@ from adapters.copy_rows import warm_up
 from adapters.errors import AdapterError
 from adapters.ports import TopicPartition
 from adapters.postgres import PostgresRowStore
-from consumers.projector.batch import CannotDeferError, Counters
+from consumers.projector.batch import Counters
+from consumers.rebuild.deferring import CannotDeferError
 from consumers.rebuild.filling import fill
 from consumers.settings import Settings, load_settings
 from consumers.wiring import log_reader

@@ -114,8 +114,8 @@ async def project(settings: Settings, generation: Generation) -> None:
         await store.close()
 
 
-def rebuild(settings: Settings, told: list[str] | None = None) -> Rebuild:
-    return Rebuild(settings, report=(told if told is not None else []).append, processes=2)
+def rebuild(settings: Settings, told: list[str] | None = None, *, processes: int = 1) -> Rebuild:
+    return Rebuild(settings, report=(told if told is not None else []).append, processes=processes)
 
 
 async def states(settings: Settings) -> dict[str, str]:
@@ -159,7 +159,7 @@ async def shape_of(connection: asyncpg.Connection, schema: str) -> list[tuple[An
 
 async def test_a_rebuild_gives_the_same_rows_in_tables_of_the_same_form(settings: Settings) -> None:
     """Every table: rows, columns, keys, indexes, comments, rights. The views then show the new ones."""
-    done = await rebuild(settings).run()
+    done = await rebuild(settings, processes=2).run()
     assert str(done.generation) == "v1_2"
     assert await states(settings) == {"v1": "kept", "v1_2": "live"}
     assert done.verified is not None
