@@ -1,7 +1,7 @@
 """This module measures the read side on a long log of real runs: ``python -m benchmarks.reading [--events N] [PART …]``.
 
-``make bench-read`` writes benchmarks/READ.md. The stack is the benchmark's own. Processor time is counted beside the clock, because
-it says more on a machine that others use.
+``make bench-read`` writes benchmarks/READ.md. The stack is the benchmark's own. Processor time is counted beside the clock: it
+says more on a machine that others use.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from benchmarks.figures import Part, as_markdown, as_table, percentile
 from benchmarks.long_log import spec, spread_ids
 from benchmarks.memory import MIB
 from benchmarks.read_log import ISSUED_AT, LOG_ID, Written, round_of, steps_of, write_log
-from benchmarks.scene import PARTITIONS, Scene, Sizes, run
+from benchmarks.scene import PARTITIONS, Scene, Sizes, run, until
 from engine.registry import BUILTINS
 from projections.tables import RUN_TABLES, SCHEMA
 from schemas.market_data import Instrument, Market
@@ -148,8 +148,7 @@ async def flow(scene: Scene, part: Part, written: Written) -> None:
     watching: list[asyncio.Task[None]] = []
 
     async def watch(backtest_id: str, since: float) -> None:
-        while await connection.fetchval("SELECT 1 FROM backtape.backtests WHERE backtest_id = $1", backtest_id) is None:
-            await asyncio.sleep(0.001)
+        await until(lambda: _is_shown(connection, backtest_id), seconds=60, every=0.001)
         delays.append(time.perf_counter() - since)
 
     for step in steps:
@@ -177,6 +176,10 @@ async def flow(scene: Scene, part: Part, written: Written) -> None:
     for share in (0.5, 0.99):
         part.add(f"commit in Kafka to row visible, p{100 * share:.0f}", 1000 * percentile(delays, share), "ms")
     part.add("longest", 1000 * max(delays), "ms")
+
+
+async def _is_shown(connection: asyncpg.Connection, backtest_id: str) -> bool:
+    return await connection.fetchval("SELECT 1 FROM backtape.backtests WHERE backtest_id = $1", backtest_id) is not None
 
 
 def _probes(count: int) -> list[tuple[str, bytes]]:
