@@ -28,7 +28,8 @@ from schemas.generations import Generation, parse_generation
 MIGRATOR_ROLE = "backtape_migrator"
 REBUILD_LOCK = 7_240_114_903  # advisory: one rebuild at a time in a database
 LOCK_TIMEOUT_MS = 800  # less than PostgreSQL's deadlock_timeout
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
+FIRST_PATIENCE_MS = 40.0
+PAUSE_SECONDS = 0.02  # between two attempts: readers go on
 
 FED = ("standby", "live", "kept")
 
@@ -118,36 +119,39 @@ class Generations:
         Raises RetryableError when readers held a view for longer than the budget.
         """
         ends = time.monotonic() + budget_seconds
-        pause = FIRST_PAUSE_SECONDS
+        patience_ms = FIRST_PATIENCE_MS
         while True:
             try:
-                return await self._try_swap(target, statements)
+                return await self._try_swap(target, statements, int(patience_ms))
             except _LockedError as error:
-                if time.monotonic() + pause > ends:
+                if time.monotonic() > ends:
                     raise RetryableError(
                         f"readers held the views for more than {budget_seconds:.0f} s: {error}; nothing was changed"
                     ) from error
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(PAUSE_SECONDS)
+            patience_ms = min(1.5 * patience_ms, LOCK_TIMEOUT_MS)
 
-    async def _try_swap(self, target: Generation, statements: Sequence[str]) -> float:
+    async def _try_swap(self, target: Generation, statements: Sequence[str], patience_ms: int) -> float:
+        """Swap once. Raises _LockedError when a view is not to be had in time.
+
+        patience_ms : for the views after the first. While we hold one, a reader that has another and wants ours waits for us
+        """
         async with self.connection() as connection:
-            began = time.monotonic()
             try:
                 async with connection.transaction():
-                    await connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
                     states = {row["name"]: row["state"] for row in await connection.fetch(f"{_STATES} FOR UPDATE")}
                     if states.get(target.name) not in ("standby", "kept"):
                         raise ConfigurationError(
                             f"generation {target} is {states.get(target.name, 'not there')}: only one that is fed can go live"
                         )
-                    await connection.execute("UPDATE backtape_control.generations SET state = 'kept', changed_at = now()"
-                                             " WHERE state = 'live'")  # fmt: skip
+                    await connection.execute(_KEEP_THE_LIVE_ONE)
                     await connection.execute(_PUT, target.name, "live")
-                    for view in await connection.fetch(_VIEWS):
-                        await connection.execute(f"DROP VIEW backtape.{quoted(view['relname'])}")
-                    # In one round trip: from here on every reader waits.
-                    await connection.execute(";\n".join(statements))
+                    first, *others = [quoted(row["relname"]) for row in await connection.fetch(_VIEWS)]
+                    await connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; DROP VIEW backtape.{first}")
+                    began = time.monotonic()
+                    drops = [f"DROP VIEW backtape.{name}" for name in others]
+                    # In one round trip: every reader waits by now.
+                    await connection.execute(";\n".join([f"SET LOCAL lock_timeout = {patience_ms}", *drops, *statements]))
                 return time.monotonic() - began
             except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
                 raise _LockedError(str(error)) from error
@@ -171,6 +175,7 @@ class _LockedError(Exception):
     """A lock was not to be had in time."""
 
 
+_KEEP_THE_LIVE_ONE = "UPDATE backtape_control.generations SET state = 'kept', changed_at = now() WHERE state = 'live'"
 _STATES = "SELECT name, state FROM backtape_control.generations"
 _PUT = (
     "INSERT INTO backtape_control.generations (name, state, changed_at) VALUES ($1, $2, now())"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @app.command()
 def rebuild(
     rollback: bool = typer.Option(False, "--rollback", help="Let the generation that was live before be live again."),
+    backtest: str | None = typer.Option(None, "--backtest", metavar="ID", help="Make the rows of one backtest anew, in place."),
     drop_old: bool = typer.Option(False, "--drop-old", help="Remove the generations that are kept for a rollback."),
     no_swap: bool = typer.Option(False, "--no-swap", help="Build and compare, and leave the views as they are."),
     accept_differences: bool = typer.Option(False, "--accept-differences", help="Swap although rows differ from the live ones."),
@@ -29,6 +30,9 @@ def rebuild(
     """
     from consumers.rebuild.job import DifferentError, Rebuild
 
+    if backtest is not None:
+        _remake(backtest, as_json=as_json)
+        return
     job = Rebuild(settings(), report=say, processes=processes or os.cpu_count() or 1)
     try:
         if drop_old and not rollback:
@@ -44,6 +48,19 @@ def rebuild(
             say("rows differ from the live ones: nothing was swapped (--accept-differences swaps all the same)")
         raise typer.Exit(NO) from None
     _tell(done, as_json=as_json)
+
+
+def _remake(backtest_id: str, *, as_json: bool) -> None:
+    from consumers.rebuild.one import remake_backtest
+
+    done = asyncio.run(remake_backtest(settings(), backtest_id))
+    if as_json:
+        print_json(asdict(done))
+    else:
+        say(f"{backtest_id}: {done.rows} rows from {done.commits} commits")
+    if done.quarantined:
+        say(f"{backtest_id}: the log still holds a commit of it that can't be projected")
+        raise typer.Exit(NO)
 
 
 def _tell_dropped(job: "Rebuild", *, as_json: bool) -> None:

@@ -46,15 +46,21 @@ async def fill_partitions(settings: Settings, schema: str, partitions: list[int]
             tell(untold)
             untold, told = Counters(), time.monotonic()
 
-    try:
-        await asyncio.gather(*(
+    tasks = [
+        asyncio.create_task(
             fill(
                 TopicPartition(settings.kafka.topic(EVENTS), number), "events", store=store, reader=reader, defers=True,
                 on_batch=on_batch,
             )
-            for number in partitions
-        ))  # fmt: skip
+        )
+        for number in partitions
+    ]  # fmt: skip
+    try:
+        await asyncio.gather(*tasks)
     finally:
+        for task in tasks:
+            task.cancel()  # after an error: who comes next begins these tables anew
+        await asyncio.gather(*tasks, return_exceptions=True)
         tell(untold)
         await reader.close()
         await store.close()

@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from adapters.errors import ConfigurationError, RetryableError
+from adapters.errors import ConfigurationError, NotFoundError, RetryableError
 from adapters.kafka import KafkaAppender, KafkaLogReader, create_topics
 from adapters.kafka_deletion import KafkaDeleter
 from adapters.ports import TopicPartition
@@ -22,6 +22,7 @@ from adapters.postgres_generations import Generations
 from backtape.stack import Endpoints
 from consumers.rebuild.filling import fill
 from consumers.rebuild.job import DifferentError, Rebuild
+from consumers.rebuild.one import remake_backtest
 from consumers.settings import Settings
 from migrations import upgrade_async
 from projections.tables import METADATA, RUN_TABLES
@@ -223,6 +224,23 @@ async def test_messages_that_kafka_has_deleted_are_carried_over(own_log: Setting
     assert done.verified is not None and done.verified.is_same
     async with connected(own_log) as connection:
         assert await connection.fetchval("SELECT count(*) FROM backtape.commands") == 12
+
+
+async def test_one_backtest_is_made_anew_in_place(settings: Settings) -> None:
+    """Rows that were changed, removed and added by hand: all are what the log gives afterwards, and no position has moved."""
+    async with connected(settings) as connection:
+        wanted = await rows_of(connection, "backtape_v1")
+        state = "SELECT topic, partition, next_offset, recorded_at FROM backtape_v1.projection_state ORDER BY 1, 2"
+        before = await connection.fetch(state)
+        await connection.execute("UPDATE backtape_v1.fills SET price = 1 WHERE backtest_id = 'run-4'")
+        await connection.execute("DELETE FROM backtape_v1.orders WHERE backtest_id = 'run-4'")
+        await connection.execute("UPDATE backtape_v1.trades SET trade_id = 1000 + trade_id WHERE backtest_id = 'run-4'")
+        done = await remake_backtest(settings, "run-4")
+        assert (done.quarantined, done.commits > 3) == (False, True)
+        assert await rows_of(connection, "backtape_v1") == wanted
+        assert await connection.fetch(state) == before
+    with pytest.raises(NotFoundError, match="the log holds no backtest 'unknown'"):
+        await remake_backtest(settings, "unknown")
 
 
 # --- what stops it ----------------------------------------------------------------------------------------------
