@@ -14,8 +14,10 @@ export interface paths {
         /**
          * List backtests
          * @description List the backtests that one sees, the newest first unless `sort` says otherwise.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["list_backtests"];
+        get: operations["list_backtests_api_backtests_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -34,8 +36,10 @@ export interface paths {
         /**
          * How many backtests there are
          * @description Count the backtests that one sees, by state.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["count_backtests"];
+        get: operations["count_backtests_api_backtests_counts_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -56,8 +60,10 @@ export interface paths {
         /**
          * Run a backtest
          * @description Publish a SubmitBacktest command and answer when Kafka has acknowledged it. A worker decides about it a moment later.
+         *
+         *     Needs the scope `submit`.
          */
-        post: operations["run_async"];
+        post: operations["run_async_api_backtests_run_async_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -74,8 +80,10 @@ export interface paths {
         /**
          * How far a backtest is
          * @description Tell the state of a backtest, its progress, its place in the queue, and its result's numbers once it is done.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["status"];
+        get: operations["status_api_backtests_status__task_id__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -97,8 +105,10 @@ export interface paths {
         /**
          * Cancel a backtest
          * @description Publish a CancelBacktest command. 409 when the backtest is already over.
+         *
+         *     Needs the scope `cancel`.
          */
-        delete: operations["cancel"];
+        delete: operations["cancel_api_backtests_tasks__task_id__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -116,8 +126,10 @@ export interface paths {
         /**
          * Check a spec
          * @description Say whether a spec follows its schema and its strategy's, and what it is with every default. Nothing is run.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        post: operations["check"];
+        post: operations["check_api_backtests_validate_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -134,15 +146,19 @@ export interface paths {
         /**
          * A backtest's result
          * @description Show one backtest: what was asked for, how far it is, its numbers, positions, provenance, and where the rest is.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["result"];
+        get: operations["result_api_backtests__backtest_id__get"];
         put?: never;
         post?: never;
         /**
          * Delete a backtest
          * @description Publish a DeleteBacktest command: rows and snapshot go, the log keeps what it recorded. 409 while it runs.
+         *
+         *     Needs the scope `admin`.
          */
-        delete: operations["delete"];
+        delete: operations["delete_api_backtests__backtest_id__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -158,14 +174,18 @@ export interface paths {
         /**
          * Its last audit
          * @description The last audit's state, verdict and findings.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["audit"];
+        get: operations["audit_api_backtests__backtest_id__audit_get"];
         put?: never;
         /**
          * Audit it
          * @description Run the simulation again and compare log, SQL rows and Parquet files with it. One audit runs at a time; others wait.
+         *
+         *     Needs the scope `submit`.
          */
-        post: operations["start_audit"];
+        post: operations["start_audit_api_backtests__backtest_id__audit_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -182,8 +202,10 @@ export interface paths {
         /**
          * Bars of a symbol with what the run did
          * @description The very bars that the run used, joined to longer ones where there are more than points, with its fills, trades, stops.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["candles"];
+        get: operations["candles_api_backtests__backtest_id__candles_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -202,8 +224,10 @@ export interface paths {
         /**
          * Its equity, to draw
          * @description Equity, cash, exposure and drawdown in columns; peaks and troughs are kept. With buy-and-hold of the first symbol.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["chart"];
+        get: operations["chart_api_backtests__backtest_id__chart_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -222,8 +246,10 @@ export interface paths {
         /**
          * Its equity marks
          * @description Equity, cash, exposure and drawdown by market time. For a picture take `chart`.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["equity"];
+        get: operations["equity_api_backtests__backtest_id__equity_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -242,8 +268,10 @@ export interface paths {
         /**
          * Its events
          * @description The log itself, event by event.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["events"];
+        get: operations["events_api_backtests__backtest_id__events_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -262,8 +290,10 @@ export interface paths {
         /**
          * Its fills
          * @description Executions, in order.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["fills"];
+        get: operations["fills_api_backtests__backtest_id__fills_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -282,8 +312,10 @@ export interface paths {
         /**
          * Its returns by month
          * @description Returns by month and year, from the equity marks.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["monthly"];
+        get: operations["monthly_api_backtests__backtest_id__monthly_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -302,8 +334,10 @@ export interface paths {
         /**
          * Its orders
          * @description Orders in their last state. Empty for a run that does not record orders.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["orders"];
+        get: operations["orders_api_backtests__backtest_id__orders_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -322,8 +356,10 @@ export interface paths {
         /**
          * Its positions
          * @description Positions in their current or, once closed, last state.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["positions"];
+        get: operations["positions_api_backtests__backtest_id__positions_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -342,8 +378,10 @@ export interface paths {
         /**
          * Its positions in numbers
          * @description Sums over all positions, and wins and losses of the closed ones, by side and by symbol, counted by the database.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["summary"];
+        get: operations["summary_api_backtests__backtest_id__positions_summary_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -362,8 +400,10 @@ export interface paths {
         /**
          * As it stood after an event
          * @description Working orders, positions and cash after one event, folded from the log up to there.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["replay"];
+        get: operations["replay_api_backtests__backtest_id__replay_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -382,8 +422,10 @@ export interface paths {
         /**
          * Its report
          * @description One HTML page that needs nothing else.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["report"];
+        get: operations["report_api_backtests__backtest_id__report_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -402,8 +444,10 @@ export interface paths {
         /**
          * Its Parquet files
          * @description The manifest of its snapshot, with an address for each file. 404 until it has one.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["snapshot"];
+        get: operations["snapshot_api_backtests__backtest_id__snapshot_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -426,8 +470,10 @@ export interface paths {
          *     `state` (the row of the list), `fills`, `positions` (those that changed), `equity` (columns of new marks; `first_mark` tells
          *     their place), `lag` (how far the read model is behind, every few seconds), `end` (nothing more will come: close it).
          *     It begins with `state`; then, without a Last-Event-ID, with what comes from now on, and with one, with what came after it.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["follow"];
+        get: operations["follow_api_backtests__backtest_id__stream_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -446,8 +492,10 @@ export interface paths {
         /**
          * Its trades
          * @description Closed positions, flat to flat, in the order in which they were opened.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["trades"];
+        get: operations["trades_api_backtests__backtest_id__trades_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -466,8 +514,10 @@ export interface paths {
         /**
          * Backtests side by side
          * @description Growth curves from 1, statistics, and the fields of their specs that differ.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["compare"];
+        get: operations["compare_api_compare_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -486,8 +536,10 @@ export interface paths {
         /**
          * Data sets
          * @description Every data set in its newest version.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["datasets"];
+        get: operations["datasets_api_datasets_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -506,8 +558,10 @@ export interface paths {
         /**
          * A data set
          * @description One version of a data set: symbols, time frames, spans, digests.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["dataset"];
+        get: operations["dataset_api_datasets__dataset__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -530,8 +584,10 @@ export interface paths {
          * @description Check bars as `backtape data import` does, in a process of its own, and store them as a version of a data set.
          *
          *     What is wrong is told by row and column. A version holds what is uploaded; several symbols are imported by the command line.
+         *
+         *     Needs the scope `submit`.
          */
-        post: operations["upload"];
+        post: operations["upload_api_datasets__dataset__uploads_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -550,8 +606,10 @@ export interface paths {
         /**
          * End the session
          * @description End the browser's session. Nothing happens for a key.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        post: operations["logout"];
+        post: operations["logout_api_logout_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -568,8 +626,10 @@ export interface paths {
         /**
          * Who asks
          * @description The key, or the session's key, and what it may do. Writes by a session carry `csrf_token` in the header X-CSRF-Token.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["me"];
+        get: operations["me_api_me_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -588,8 +648,10 @@ export interface paths {
         /**
          * Execution presets
          * @description The policies that give users of another engine the fills they know.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["presets"];
+        get: operations["presets_api_presets_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -608,8 +670,10 @@ export interface paths {
         /**
          * The spec's JSON Schema
          * @description What a spec may hold.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["spec_schema"];
+        get: operations["spec_schema_api_spec_schema_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -628,8 +692,10 @@ export interface paths {
         /**
          * Strategies
          * @description Every strategy that this service knows, with its parameters as JSON Schema. The workers' own list decides.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["strategies"];
+        get: operations["strategies_api_strategies_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -650,9 +716,12 @@ export interface paths {
          * @description One stream for all that a browser shows, since it may have only six connections to a server.
          *
          *     `rows` (rows of the list that changed: `items`), `reload` (more changed than is told: read the list again), `lag`; and for
-         *     each followed backtest the events of its own stream, with its id in them. An event's id holds the sequence of each of them.
+         *     each followed backtest the events of its own stream, with its id in them; `gone` for one that is not there or not seen.
+         *     An event's id holds the sequence of each of them.
+         *
+         *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["follow_many"];
+        get: operations["follow_many_api_stream_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -671,8 +740,10 @@ export interface paths {
         /**
          * How the system does
          * @description Lag of every consumer, counts, throughput.
+         *
+         *     Needs the scope `read`.
          */
-        get: operations["overview"];
+        get: operations["overview_api_system_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -691,8 +762,10 @@ export interface paths {
         /**
          * What came in
          * @description Commands and what became of them, the newest first.
+         *
+         *     Needs the scope `read`.
          */
-        get: operations["commands"];
+        get: operations["commands_api_system_commands_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -711,8 +784,10 @@ export interface paths {
         /**
          * What could not be read
          * @description Messages that could not be read as commands, the newest first.
+         *
+         *     Needs the scope `admin`.
          */
-        get: operations["list_dead_letters"];
+        get: operations["list_dead_letters_api_system_dead_letters_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -731,8 +806,10 @@ export interface paths {
         /**
          * One dead letter
          * @description All that was kept of it.
+         *
+         *     Needs the scope `admin`.
          */
-        get: operations["dead_letter"];
+        get: operations["dead_letter_api_system_dead_letters__partition___offset__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -753,8 +830,10 @@ export interface paths {
         /**
          * Send it again
          * @description Publish the kept bytes as a command again, or a corrected text. 409 when not all of its bytes were kept.
+         *
+         *     Needs the scope `admin`.
          */
-        post: operations["retry"];
+        post: operations["retry_api_system_dead_letters__partition___offset__retry_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -771,8 +850,10 @@ export interface paths {
         /**
          * What could not be projected
          * @description Records that the projector set aside, and why. The rows of their backtests stand still.
+         *
+         *     Needs the scope `read`.
          */
-        get: operations["quarantine"];
+        get: operations["quarantine_api_system_quarantine_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -792,7 +873,7 @@ export interface paths {
          * Is it alive
          * @description The process answers.
          */
-        get: operations["healthz"];
+        get: operations["healthz_healthz_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -812,7 +893,7 @@ export interface paths {
          * Log a browser in
          * @description Take a one-time login link, as `backtape keys login` prints it: the browser gets a session and is sent to the dashboard.
          */
-        get: operations["login"];
+        get: operations["login_login_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -832,7 +913,7 @@ export interface paths {
          * Figures for Prometheus
          * @description Requests, streams, lag, in Prometheus' text format.
          */
-        get: operations["metrics"];
+        get: operations["metrics_metrics_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -852,7 +933,7 @@ export interface paths {
          * Can it work
          * @description Whether database and Kafka answer, and how far the read model is behind the log.
          */
-        get: operations["readyz"];
+        get: operations["readyz_readyz_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -876,6 +957,12 @@ export interface components {
              */
             allow_short: boolean;
             /**
+             * Borrow Day Count
+             * @default 365
+             * @enum {integer}
+             */
+            borrow_day_count: 360 | 365;
+            /**
              * Cash
              * @default 100000
              */
@@ -890,8 +977,20 @@ export interface components {
              * @default 1
              */
             leverage: number;
+            /**
+             * Liquidation
+             * @default all
+             * @enum {string}
+             */
+            liquidation: "all" | "largest_loss_first";
             /** Maintenance Margin */
             maintenance_margin?: number | null;
+            /**
+             * Positions
+             * @default netting
+             * @enum {string}
+             */
+            positions: "netting" | "hedging";
             /**
              * Type
              * @default margin
@@ -1390,11 +1489,6 @@ export interface components {
              */
             first_offset: number;
             /**
-             * Import Manifest
-             * @description key of an imported result's manifest in the blob store; null for a run
-             */
-            import_manifest: string | null;
-            /**
              * Initial Cash
              * @description cash at the start, account currency; null for an imported one
              */
@@ -1464,11 +1558,6 @@ export interface components {
              * @description why its rows stand still at last_sequence; null while they do not
              */
             quarantine_reason: string | null;
-            /**
-             * Records Orders
-             * @description whether the log holds the orders, and not only fills and positions
-             */
-            records_orders: boolean;
             /**
              * Sharpe
              * @description Sharpe ratio, annualised; null if undefined
@@ -2742,7 +2831,7 @@ export interface components {
         };
         /**
          * Position
-         * @description A position, in its current or, once closed, last state. Money in account currency.
+         * @description A position in its present or last state, as the view backtape.positions has it.
          */
         Position: {
             /**
@@ -2752,46 +2841,49 @@ export interface components {
             average_price: number;
             /**
              * Bars Held
-             * @description bars since its opening, or from opening to close
+             * @description bars from opening to when it was last valued, or closed; null before that
              */
             bars_held: number | null;
             /**
              * Borrow
-             * @description borrow cost since its opening, taken from cash
+             * @description borrow costs taken from cash since its opening, account currency
              */
             borrow: number;
             /**
              * Changed At
              * Format: date-time
-             * @description market time
+             * @description when it last changed, market time
              */
             changed_at: string;
             /**
              * Closed At
-             * @description market time; null while open
+             * @description when it was closed, market time; null while open
              */
             closed_at: string | null;
             /**
              * Commission
-             * @description since its opening
+             * @description commissions since its opening, account currency
              */
             commission: number;
             /**
              * Dividends
-             * @description added to cash since its opening; negative was paid
+             * @description dividends added to cash since its opening, account currency; negative was paid
              */
             dividends: number;
             /**
              * Funding
-             * @description added to cash since its opening; negative was paid
+             * @description funding added to cash since its opening, account currency; negative was paid
              */
             funding: number;
             /**
              * Gross Pnl
-             * @description since its opening, without commissions
+             * @description realised since its opening, without commissions, account currency
              */
             gross_pnl: number;
-            /** Is Open */
+            /**
+             * Is Open
+             * @description whether it is held now
+             */
             is_open: boolean;
             /**
              * Last Sequence
@@ -2800,23 +2892,28 @@ export interface components {
             last_sequence: number;
             /**
              * Mae
-             * @description maximum adverse excursion, <= 0
+             * @description maximum adverse excursion when last valued, account currency, <= 0; null before that
              */
             mae: number | null;
             /**
              * Mark
-             * @description price that it was last valued at; null before the first valuation
+             * @description last close when it was last valued, instrument's currency; null before that and once closed
              */
             mark: number | null;
             /**
+             * Marked At
+             * @description when it was last valued, market time: with each progress report; null before that
+             */
+            marked_at: string | null;
+            /**
              * Mfe
-             * @description maximum favourable excursion, >= 0
+             * @description maximum favourable excursion when last valued, account currency, >= 0; null before that
              */
             mfe: number | null;
             /**
              * Opened At
              * Format: date-time
-             * @description market time
+             * @description when it was opened, market time
              */
             opened_at: string;
             /**
@@ -2831,24 +2928,27 @@ export interface components {
             quantity: number;
             /**
              * Realized Pnl
-             * @description since its opening, commissions inside
+             * @description realised since its opening, commissions inside, account currency
              */
             realized_pnl: number;
             /**
              * Return Fraction
-             * @description side * (average close, or mark, / average price - 1)
+             * @description side * (mark or average close / average price - 1); null if not valued, or if that is 0
              */
             return_fraction: number | null;
             /**
              * Side
-             * @enum {string}
+             * @description long or short
              */
-            side: "long" | "short";
-            /** Symbol */
+            side: string;
+            /**
+             * Symbol
+             * @description what is held; its present symbol, while it is open
+             */
             symbol: string;
             /**
              * Unrealized Pnl
-             * @description at the mark; 0 once closed; null before the first valuation
+             * @description profit not realised when it was last valued, account currency; null before that, 0 once closed
              */
             unrealized_pnl: number | null;
         };
@@ -3963,43 +4063,6 @@ export interface components {
              */
             type: "volume_share";
         };
-        /**
-         * Problem
-         * @description A problem document (RFC 9457), content type application/problem+json.
-         */
-        HTTPValidationError: {
-            /**
-             * Detail
-             * @description what exactly happened
-             */
-            detail: string;
-            /**
-             * Errors
-             * @description each wrong field, where fields are wrong
-             */
-            errors: components["schemas"]["FieldProblemAnswer"][];
-            /**
-             * Instance
-             * @description the path that was asked for
-             * @default null
-             */
-            instance: string | null;
-            /**
-             * Status
-             * @description the HTTP status
-             */
-            status: number;
-            /**
-             * Title
-             * @description the kind in words
-             */
-            title: string;
-            /**
-             * Type
-             * @description names the kind of problem: urn:backtape:problem:<kind>
-             */
-            type: string;
-        };
     };
     responses: never;
     parameters: never;
@@ -4009,7 +4072,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    list_backtests: {
+    list_backtests_api_backtests_get: {
         parameters: {
             query?: {
                 /** @description only in these states; may be repeated */
@@ -4047,18 +4110,45 @@ export interface operations {
                     "application/json": components["schemas"]["BacktestPage"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    count_backtests: {
+    count_backtests_api_backtests_counts_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -4076,9 +4166,36 @@ export interface operations {
                     "application/json": components["schemas"]["BacktestCounts"];
                 };
             };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    run_async: {
+    run_async_api_backtests_run_async_post: {
         parameters: {
             query?: never;
             header?: {
@@ -4103,18 +4220,81 @@ export interface operations {
                     "application/json": components["schemas"]["RunAccepted"];
                 };
             };
-            /** @description Validation Error */
+            /** @description the body is not JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the key may not do this, or a session's write has no X-CSRF-Token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description it is not in the state for this */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    status: {
+    status_api_backtests_status__task_id__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -4135,18 +4315,54 @@ export interface operations {
                     "application/json": components["schemas"]["TaskStatus"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    cancel: {
+    cancel_api_backtests_tasks__task_id__delete: {
         parameters: {
             query?: {
                 reason?: string;
@@ -4169,18 +4385,90 @@ export interface operations {
                     "application/json": components["schemas"]["CancelAccepted"];
                 };
             };
-            /** @description Validation Error */
+            /** @description the body is not JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the key may not do this, or a session's write has no X-CSRF-Token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description it is not in the state for this */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    check: {
+    check_api_backtests_validate_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -4202,18 +4490,81 @@ export interface operations {
                     "application/json": components["schemas"]["Validation"];
                 };
             };
-            /** @description Validation Error */
+            /** @description the body is not JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the key may not do this, or a session's write has no X-CSRF-Token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description it is not in the state for this */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    result: {
+    result_api_backtests__backtest_id__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -4234,18 +4585,54 @@ export interface operations {
                     "application/json": components["schemas"]["BacktestResult"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    delete: {
+    delete_api_backtests__backtest_id__delete: {
         parameters: {
             query?: {
                 reason?: string;
@@ -4268,18 +4655,90 @@ export interface operations {
                     "application/json": components["schemas"]["DeleteAccepted"];
                 };
             };
-            /** @description Validation Error */
+            /** @description the body is not JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the key may not do this, or a session's write has no X-CSRF-Token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description it is not in the state for this */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    audit: {
+    audit_api_backtests__backtest_id__audit_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -4300,18 +4759,54 @@ export interface operations {
                     "application/json": components["schemas"]["AuditAnswer"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    start_audit: {
+    start_audit_api_backtests__backtest_id__audit_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -4332,18 +4827,90 @@ export interface operations {
                     "application/json": components["schemas"]["AuditAnswer"];
                 };
             };
-            /** @description Validation Error */
+            /** @description the body is not JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the key may not do this, or a session's write has no X-CSRF-Token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description it is not in the state for this */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    candles: {
+    candles_api_backtests__backtest_id__candles_get: {
         parameters: {
             query?: {
                 /** @description default: the spec's first */
@@ -4373,18 +4940,54 @@ export interface operations {
                     "application/json": components["schemas"]["Candles"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    chart: {
+    chart_api_backtests__backtest_id__chart_get: {
         parameters: {
             query?: {
                 /** @description at most about so many points are answered */
@@ -4408,18 +5011,54 @@ export interface operations {
                     "application/json": components["schemas"]["EquityChart"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    equity: {
+    equity_api_backtests__backtest_id__equity_get: {
         parameters: {
             query?: {
                 /** @description next_cursor of the page before */
@@ -4450,18 +5089,54 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    events: {
+    events_api_backtests__backtest_id__events_get: {
         parameters: {
             query?: {
                 /** @description only of these types, such as OrderFilled */
@@ -4497,24 +5172,60 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    fills: {
+    fills_api_backtests__backtest_id__fills_get: {
         parameters: {
             query?: {
                 /** @description only of this symbol */
                 symbol?: string | null;
                 /** @description a column; with - before it: descending */
-                sort?: string | null;
+                sort?: ("time" | "-time" | "symbol" | "-symbol" | "quantity" | "-quantity" | "price" | "-price" | "commission" | "-commission") | null;
                 /** @description next_cursor of the page before */
                 after?: string | null;
                 /** @description rows of a JSON page; the other formats hold all rows */
@@ -4543,18 +5254,54 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    monthly: {
+    monthly_api_backtests__backtest_id__monthly_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -4575,18 +5322,54 @@ export interface operations {
                     "application/json": components["schemas"]["MonthlyTable"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    orders: {
+    orders_api_backtests__backtest_id__orders_get: {
         parameters: {
             query?: {
                 /** @description only of this symbol */
@@ -4594,7 +5377,7 @@ export interface operations {
                 /** @description only those that are open */
                 open_only?: boolean;
                 /** @description a column; with - before it: descending */
-                sort?: string | null;
+                sort?: ("submitted_at" | "-submitted_at" | "ended_at" | "-ended_at" | "symbol" | "-symbol" | "status" | "-status" | "quantity" | "-quantity" | "filled_quantity" | "-filled_quantity") | null;
                 /** @description next_cursor of the page before */
                 after?: string | null;
                 /** @description rows of a JSON page; the other formats hold all rows */
@@ -4623,18 +5406,54 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    positions: {
+    positions_api_backtests__backtest_id__positions_get: {
         parameters: {
             query?: {
                 /** @description only of this symbol */
@@ -4642,7 +5461,7 @@ export interface operations {
                 /** @description only those that are open */
                 open_only?: boolean;
                 /** @description a column; with - before it: descending */
-                sort?: string | null;
+                sort?: ("opened_at" | "-opened_at" | "closed_at" | "-closed_at" | "symbol" | "-symbol" | "quantity" | "-quantity" | "realized_pnl" | "-realized_pnl") | null;
                 /** @description next_cursor of the page before */
                 after?: string | null;
                 /** @description rows of a JSON page; the other formats hold all rows */
@@ -4671,18 +5490,54 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    summary: {
+    summary_api_backtests__backtest_id__positions_summary_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -4703,18 +5558,54 @@ export interface operations {
                     "application/json": components["schemas"]["PositionSummary"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    replay: {
+    replay_api_backtests__backtest_id__replay_get: {
         parameters: {
             query: {
                 /** @description a sequence, or an RFC 3339 market time */
@@ -4738,18 +5629,54 @@ export interface operations {
                     "application/json": components["schemas"]["ReplayAnswer"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    report: {
+    report_api_backtests__backtest_id__report_get: {
         parameters: {
             query?: {
                 /** @description whether a browser keeps it as a file */
@@ -4773,18 +5700,54 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    snapshot: {
+    snapshot_api_backtests__backtest_id__snapshot_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -4805,18 +5768,54 @@ export interface operations {
                     "application/json": components["schemas"]["SnapshotAnswer"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    follow: {
+    follow_api_backtests__backtest_id__stream_get: {
         parameters: {
             query?: {
                 /** @description as Last-Event-ID, where a client can't set headers */
@@ -4843,24 +5842,60 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    trades: {
+    trades_api_backtests__backtest_id__trades_get: {
         parameters: {
             query?: {
                 /** @description only of this symbol */
                 symbol?: string | null;
                 /** @description a column; with - before it: descending */
-                sort?: string | null;
+                sort?: ("closed_at" | "-closed_at" | "opened_at" | "-opened_at" | "realized_pnl" | "-realized_pnl" | "return_fraction" | "-return_fraction" | "bars_held" | "-bars_held" | "quantity" | "-quantity" | "mae" | "-mae" | "mfe" | "-mfe" | "symbol" | "-symbol") | null;
                 /** @description next_cursor of the page before */
                 after?: string | null;
                 /** @description rows of a JSON page; the other formats hold all rows */
@@ -4889,18 +5924,54 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    compare: {
+    compare_api_compare_get: {
         parameters: {
             query: {
                 /** @description backtests, repeated: ids=a&ids=b */
@@ -4923,18 +5994,45 @@ export interface operations {
                     "application/json": components["schemas"]["Comparison"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    datasets: {
+    datasets_api_datasets_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -4952,9 +6050,36 @@ export interface operations {
                     "application/json": components["schemas"]["DataSets"];
                 };
             };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    dataset: {
+    dataset_api_datasets__dataset__get: {
         parameters: {
             query?: {
                 /** @description default: the newest */
@@ -4978,18 +6103,54 @@ export interface operations {
                     "application/json": components["schemas"]["DataSetAnswer"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    upload: {
+    upload_api_datasets__dataset__uploads_post: {
         parameters: {
             query: {
                 symbol: string;
@@ -5035,18 +6196,90 @@ export interface operations {
                     "application/json": components["schemas"]["UploadAnswer"];
                 };
             };
-            /** @description Validation Error */
+            /** @description the body is not JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the key may not do this, or a session's write has no X-CSRF-Token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description it is not in the state for this */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    logout: {
+    logout_api_logout_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -5062,9 +6295,72 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description the body is not JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the key may not do this, or a session's write has no X-CSRF-Token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description it is not in the state for this */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    me: {
+    me_api_me_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -5082,9 +6378,36 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    presets: {
+    presets_api_presets_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -5102,9 +6425,36 @@ export interface operations {
                     "application/json": components["schemas"]["Presets"];
                 };
             };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    spec_schema: {
+    spec_schema_api_spec_schema_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -5124,9 +6474,36 @@ export interface operations {
                     };
                 };
             };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    strategies: {
+    strategies_api_strategies_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -5144,9 +6521,36 @@ export interface operations {
                     "application/json": components["schemas"]["Strategies"];
                 };
             };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    follow_many: {
+    follow_many_api_stream_get: {
         parameters: {
             query?: {
                 /** @description backtests to follow closely: ID, or ID@SEQUENCE to go on after it */
@@ -5172,18 +6576,45 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    overview: {
+    overview_api_system_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -5201,9 +6632,45 @@ export interface operations {
                     "application/json": components["schemas"]["SystemAnswer"];
                 };
             };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the key may not do this, or a session's write has no X-CSRF-Token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    commands: {
+    commands_api_system_commands_get: {
         parameters: {
             query?: {
                 outcome?: ("accepted" | "duplicate" | "rejected" | "expired" | "queue_full" | "forwarded" | "dead") | null;
@@ -5224,18 +6691,54 @@ export interface operations {
                     "application/json": components["schemas"]["CommandPage"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the key may not do this, or a session's write has no X-CSRF-Token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    list_dead_letters: {
+    list_dead_letters_api_system_dead_letters_get: {
         parameters: {
             query?: {
                 limit?: number;
@@ -5255,18 +6758,54 @@ export interface operations {
                     "application/json": components["schemas"]["DeadLetterPage"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the key may not do this, or a session's write has no X-CSRF-Token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    dead_letter: {
+    dead_letter_api_system_dead_letters__partition___offset__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -5287,18 +6826,63 @@ export interface operations {
                     "application/json": components["schemas"]["DeadLetterText"];
                 };
             };
-            /** @description Validation Error */
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the key may not do this, or a session's write has no X-CSRF-Token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    retry: {
+    retry_api_system_dead_letters__partition___offset__retry_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -5323,18 +6907,90 @@ export interface operations {
                     "application/json": components["schemas"]["Retried"];
                 };
             };
-            /** @description Validation Error */
+            /** @description the body is not JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the key may not do this, or a session's write has no X-CSRF-Token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description it is not in the state for this */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    quarantine: {
+    quarantine_api_system_quarantine_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -5352,9 +7008,45 @@ export interface operations {
                     "application/json": components["schemas"]["QuarantinePage"];
                 };
             };
+            /** @description no key or session, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the key may not do this, or a session's write has no X-CSRF-Token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    healthz: {
+    healthz_healthz_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -5372,9 +7064,27 @@ export interface operations {
                     "application/json": components["schemas"]["Alive"];
                 };
             };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    login: {
+    login_login_get: {
         parameters: {
             query: {
                 /** @description of a login link */
@@ -5393,18 +7103,36 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
+            /** @description fields are wrong: errors names each with its path */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
     };
-    metrics: {
+    metrics_metrics_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -5422,9 +7150,27 @@ export interface operations {
                     "text/plain": string;
                 };
             };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something this needs does not answer just now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
-    readyz: {
+    readyz_readyz_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -5440,6 +7186,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ready"];
+                };
+            };
+            /** @description asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description not ready */
