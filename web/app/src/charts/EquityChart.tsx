@@ -1,5 +1,5 @@
 // Equity over time, with the benchmark beside it and the drawdown below.
-import { AreaSeries, LineSeries, LineStyle, PriceScaleMode, type ISeriesApi, type MouseEventParams } from "lightweight-charts";
+import { BaselineSeries, LineSeries, LineStyle, PriceScaleMode, type ISeriesApi, type MouseEventParams } from "lightweight-charts";
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { EquityChart as Columns } from "../api/client";
 import { count, format, money, percent } from "../format/numbers";
@@ -20,7 +20,7 @@ interface Properties {
 interface Lines {
   equity: ISeriesApi<"Line">;
   benchmark: ISeriesApi<"Line">;
-  drawdown: ISeriesApi<"Area">;
+  drawdown: ISeriesApi<"Baseline">;
 }
 
 const asCount = { type: "custom" as const, formatter: count, minMove: 1 };
@@ -35,7 +35,9 @@ export function EquityChart({ data, currency, days, logarithmic, withBenchmark }
   useEffect(() => {
     if (!chart || !colours) return;
     const quiet = { priceLineVisible: false, lastValueVisible: false };
-    const drawdown = chart.addSeries(AreaSeries, { ...quiet, lineColor: colours.loss, topColor: faded(colours.loss, 0.05), bottomColor: faded(colours.loss, 0.35), lineWidth: 1, invertFilledArea: true, priceFormat: asPercent }, 1);
+    const below = { bottomLineColor: colours.loss, bottomFillColor1: faded(colours.loss, 0.05), bottomFillColor2: faded(colours.loss, 0.4) };
+    const above = { topLineColor: colours.loss, topFillColor1: "transparent", topFillColor2: "transparent" };
+    const drawdown = chart.addSeries(BaselineSeries, { ...quiet, ...below, ...above, baseValue: { type: "price", price: 0 }, lineWidth: 1, priceFormat: asPercent }, 1);
     const benchmark = chart.addSeries(LineSeries, { ...quiet, color: colours.muted, lineWidth: 1, lineStyle: LineStyle.Dashed, priceFormat: asCount });
     const equity = chart.addSeries(LineSeries, { ...quiet, color: colours.accent, lineWidth: 2, priceFormat: asCount });
     chart.panes()[0]?.setStretchFactor(3);

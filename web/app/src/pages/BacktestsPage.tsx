@@ -1,5 +1,5 @@
 // All backtests that one may see, live: filters, sorting by the server, bulk cancel, the way to a comparison.
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { isOver, send, STATUSES, taskPath, url, type BacktestCounts, type BacktestRow, type DataSetSummary, type Strategy } from "../api/client";
 import { useRows } from "../api/rows";
 import { useResource } from "../api/resource";
@@ -154,6 +154,7 @@ function Filters({ filters, counts }: { filters: { status: string[]; strategy: s
   const strategies = useResource<{ items: Strategy[] }>("/api/strategies");
   const datasets = useResource<{ items: DataSetSummary[] }>("/api/datasets");
   const [text, setText] = useState(filters.q ?? "");
+  useEffect(() => setText((before) => (before.trim() === (filters.q ?? "") ? before : (filters.q ?? ""))), [filters.q]);
   const toggle = (status: string): void => {
     const next = filters.status.includes(status) ? filters.status.filter((each) => each !== status) : [...filters.status, status];
     adjust({ status: next.join(",") || null });
