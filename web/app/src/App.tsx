@@ -128,7 +128,7 @@ function Page({ place }: { place: Place }) {
   const id = /^\/backtests\/([^/]+)$/.exec(path)?.[1];
   if (id) return <BacktestPage key={id} id={decodeURIComponent(id)} parameters={parameters} />;
   return (
-    <Empty title="There is no such page" action={<a className="button" href="#/">All backtests</a>}>
+    <Empty isPage title="There is no such page" action={<a className="button" href="#/">All backtests</a>}>
       The address may have been cut off when it was copied.
     </Empty>
   );
@@ -137,7 +137,7 @@ function Page({ place }: { place: Place }) {
 function NoAccess({ error, retry }: { error: unknown; retry: () => void }) {
   if (Problem.of(error).status !== 401) return <Failure error={error} retry={retry} />;
   return (
-    <Empty title="You are not logged in">
+    <Empty isPage title="You are not logged in">
       Open a login link: <code>backtape keys login</code> prints one that works once. On a local stack <code>backtape web</code> prints it when it starts.
     </Empty>
   );

@@ -98,10 +98,11 @@ export function CopyButton({ text, label, small }: { text: string; label?: strin
   );
 }
 
-export function Empty({ title, children, action }: { title: string; children?: ReactNode; action?: ReactNode }) {
+/** isPage: there is nothing else on the page, so that this is its heading. */
+export function Empty({ title, children, action, isPage }: { title: string; children?: ReactNode; action?: ReactNode; isPage?: boolean }) {
   return (
     <div className="empty">
-      <h2>{title}</h2>
+      {isPage ? <h1>{title}</h1> : <h2>{title}</h2>}
       {children ? <p>{children}</p> : null}
       {action}
     </div>

@@ -120,7 +120,7 @@ function Count({ value }: { value: number }) {
 function NotThere({ id, error, retry }: { id: string; error: unknown; retry: () => void }) {
   if (Problem.of(error).status !== 404) return <Failure error={error} retry={retry} />;
   return (
-    <Empty title="There is no such backtest" action={<a className="button" href="#/">All backtests</a>}>
+    <Empty isPage title="There is no such backtest" action={<a className="button" href="#/">All backtests</a>}>
       No backtest <code>{id}</code> was submitted, or it belongs to somebody whose backtests you may not see.
     </Empty>
   );

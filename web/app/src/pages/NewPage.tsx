@@ -28,10 +28,10 @@ export default function NewPage({ parameters }: { parameters: URLSearchParams })
   const failed = [strategies, datasets, presets, schema].find((each) => each.error);
   if (failed) return <Failure error={failed.error} retry={failed.reload} />;
   if (!strategies.value || !datasets.value || !presets.value || !schema.value || (from && !origin.value && !origin.error)) return <Loading what="the form" />;
-  if (!maySubmit) return <Empty title="You may look, not submit">Your key lacks the scope <code>submit</code>.</Empty>;
+  if (!maySubmit) return <Empty isPage title="You may look, not submit">Your key lacks the scope <code>submit</code>.</Empty>;
   if (datasets.value.items.length === 0) {
     return (
-      <Empty title="There is no data yet" action={<a className="button primary" href="#/system?tab=data">Bring in data</a>}>
+      <Empty isPage title="There is no data yet" action={<a className="button primary" href="#/system?tab=data">Bring in data</a>}>
         A backtest reads an immutable version of a data set. Upload files on the page System, or use <code>backtape data import</code>.
       </Empty>
     );

@@ -212,7 +212,7 @@ function SetAside() {
     { id: "length", header: "Size", right: true, sort: (row) => row.length, cell: (row) => (row.length === null ? UNDEFINED : bytes(row.length)) },
     { id: "partition", header: "Partition", right: true, cell: (row) => row.partition },
     { id: "letter_offset", header: "Offset", right: true, cell: (row) => count(row.letter_offset) },
-    { id: "open", header: "", cell: (row) => <button type="button" className="plain small" aria-label={`Look at dead letter ${row.letter_offset} of partition ${row.partition}`} onClick={() => setOpened(row)}>Look</button> },
+    { id: "open", header: "Message", cell: (row) => <button type="button" className="plain small" aria-label={`Look at dead letter ${row.letter_offset} of partition ${row.partition}`} onClick={() => setOpened(row)}>Look</button> },
   ];
   return (
     <>

@@ -167,7 +167,7 @@ function PositionStats({ summary, run, version }: { summary: PositionSummary } &
       </dl>
       <div className="grid-2">
         <Panel title="Long and short">
-          <div className="scroll-x" tabIndex={0} role="region" aria-label="Long and short">
+          <div className="scroll-x" tabIndex={0} role="region" aria-label="Long and short, in numbers">
             <table className="table">
               <thead>
                 <tr>

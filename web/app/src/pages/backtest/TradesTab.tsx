@@ -76,6 +76,6 @@ function columnsOf(days: boolean, currency: string): Column<Trade>[] {
     { id: "bars_held", header: "Bars held", right: true, sort: (row) => row.bars_held, cell: (row) => <Figure kind="count" value={row.bars_held} /> },
     { id: "opened_at", header: "Opened", right: true, sort: (row) => row.opened_at, cell: (row) => <MarketTime at={row.opened_at} days={days} /> },
     { id: "closed_at", header: "Closed", right: true, sort: (row) => row.closed_at, cell: (row) => <MarketTime at={row.closed_at} days={days} /> },
-    { id: "show", header: "", cell: (row) => <button type="button" className="plain small" aria-label={`Show trade ${row.trade_id} among the bars`} onClick={() => showInMarket(row)}>Show</button> },
+    { id: "show", header: "Bars", cell: (row) => <button type="button" className="plain small" aria-label={`Show trade ${row.trade_id} among the bars`} onClick={() => showInMarket(row)}>Show</button> },
   ];
 }
