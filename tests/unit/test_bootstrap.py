@@ -30,8 +30,8 @@ class Machine:
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
-    def set_up(self) -> subprocess.CompletedProcess[str]:
-        command = [str(self.checkout / "deploy" / "bootstrap.sh")]
+    def set_up(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(self.checkout / "deploy" / "bootstrap.sh"), *arguments]
         return subprocess.run(command, env={"PATH": str(self.tools)}, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
@@ -84,3 +84,23 @@ def test_root_installs_what_is_missing(machine: Machine) -> None:
     assert done.returncode == 1
     assert done.stderr.count("Missing: java maven") == 1
     assert sorted(path.name for path in machine.checkout.iterdir()) == ["deploy"]
+
+
+def test_a_browser_is_never_a_must(machine: Machine) -> None:
+    """Who may not install packages gets none, and no failure: the tests of the dashboard skip."""
+    done = machine.set_up("browser")
+    assert done.returncode == 0, done.stderr
+    assert not machine.calls.exists()
+
+
+def test_a_browser_that_is_there_is_not_installed(machine: Machine) -> None:
+    """Root installs it on Debian where it is missing, and a failure to do so is told and forgiven."""
+    machine.has("id", "echo 0")
+    machine.has("apt-get", f'echo "$@" >> {machine.calls}; false')
+    assert machine.set_up("browser").returncode == 0
+    is_debian = "ID=debian" in Path("/etc/os-release").read_text("utf-8").splitlines()
+    assert machine.calls.exists() == is_debian
+    machine.calls.unlink(missing_ok=True)
+    machine.has("chromium", "true")
+    assert machine.set_up("browser").returncode == 0
+    assert not machine.calls.exists()
