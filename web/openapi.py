@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from web.access import Needs
-from web.examples import EXAMPLES
+from web.examples import load_examples
 from web.models.common import Problem
 from web.problems import MEDIA_TYPE
 
@@ -59,14 +59,16 @@ def _completed(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
     }
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    examples = load_examples()
     for route in api_routes(app):
         for method in route.methods or ():
-            _complete(document["paths"][route.path_format][method.lower()], route)
+            _complete(document["paths"][route.path_format][method.lower()], route, examples)
     return document
 
 
-def _complete(operation: dict[str, Any], route: APIRoute) -> None:
+def _complete(operation: dict[str, Any], route: APIRoute, examples: dict[str, Any]) -> None:
     needs = scope_of(route)
+    operation["operationId"] = route.name
     responses = operation["responses"]
     responses.pop("422", None)
     statuses = [*ALWAYS]
@@ -87,11 +89,9 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
             problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
             responses[status] = {"description": PROBLEMS[status], "content": {MEDIA_TYPE: problem}}
     operation["responses"] = dict(sorted(responses.items()))
-    example = EXAMPLES.get(route.name)
-    if example is not None:
+    if route.name in examples:
         answer = next(content for status, content in operation["responses"].items() if status.startswith("2"))
-        kind, value = example
-        answer.setdefault("content", {}).setdefault(kind, {})["example"] = value
+        answer["content"]["application/json"]["example"] = examples[route.name]
 
 
 def _writes(route: APIRoute) -> bool:
