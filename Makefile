@@ -3,7 +3,7 @@
 
 PACKAGES = schemas engine projections snapshots reports adapters consumers web backtape migrations
 
-.PHONY: setup demo test bench bench-web lint up down doctor clean
+.PHONY: setup demo test bench bench-read bench-web lint up down doctor clean
 
 setup:
 	@deploy/bootstrap.sh
@@ -19,6 +19,9 @@ bench: setup
 
 bench-web: setup
 	@.venv/bin/python -m benchmarks.web $(ARGS)
+
+bench-read: setup
+	@.venv/bin/python -m benchmarks.reading $(ARGS)
 
 lint: setup
 	@.venv/bin/ruff check .
