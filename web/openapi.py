@@ -22,6 +22,7 @@ PROBLEMS = {
     "503": "something this needs does not answer just now",
 }
 ALWAYS = ("429", "503")
+NAME_OTHERS = ("compare",)  # routes that name backtests in the query
 
 
 def install(app: FastAPI) -> None:
@@ -78,7 +79,7 @@ def _complete(operation: dict[str, Any], route: APIRoute, examples: dict[str, An
         if needs.scope is not None or _writes(route):
             statuses.append("403")
         operation["security"] = [{"key": []}, {"session": []}]
-    if route.dependant.path_params:
+    if route.dependant.path_params or route.name in NAME_OTHERS:
         statuses.append("404")
     if _writes(route):
         statuses += ["400", "409", "413"]
