@@ -48,7 +48,6 @@ def create_app(config: WebConfig, make: Callable[[WebConfig], Services] = make_s
         redoc_url=None,
         openapi_url="/openapi.json",
         separate_input_output_schemas=True,
-        generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
     problems.install(app)

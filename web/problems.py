@@ -87,7 +87,8 @@ def problem_of(error: Exception) -> ProblemError:
             return _of_validation(error)
         case HTTPException():
             headers = dict(error.headers or {})
-            kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+            phrase = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+            kind = "too_large" if error.status_code == 413 else phrase
             return ProblemError(error.status_code, kind, str(error.detail), headers=headers)
         case NotFoundError():
             return not_found(str(error))

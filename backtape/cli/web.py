@@ -30,7 +30,10 @@ def web() -> None:
 
 @app.command()
 def strategies(as_json: bool = JSON_OPTION) -> None:
-    """List the strategies that are installed, or in the files that the settings name."""
+    """List the strategies that can be run.
+
+    Those that are installed, and those in the files that the settings name.
+    """
     from adapters.strategies import load_all
     from engine.registry import card
 
