@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels import codes
-from engine.kernels.records import EFFECT, ORDER, State, Tape, book_capacity
+from engine.kernels.records import EFFECT, ORDER, State, Tape, book_capacity, packing
 from engine.orders import Order, Position
 from engine.series import Feed, Series, latest_of
 from schemas.events import OrderType, Side, TimeInForce
@@ -17,6 +17,7 @@ from schemas.times import parse_time
 
 MAX_TEXT = 64  # characters
 _FIELDS = {name: place for place, name in enumerate(ORDER.names or ())}
+_ROW = packing(ORDER)
 _BLANK: list[Any] = [0] * len(_FIELDS)
 for _name in ("quantity", "limit", "stop", "trail_amount", "trail_percent", "limit_offset"):
     _BLANK[_FIELDS[_name]] = math.nan
@@ -332,8 +333,9 @@ class Broker:
         if len(actions) > len(state.inbox) or working >= len(state.book):
             self._grow(len(actions), working)
             state = self.state
+        inbox, size = state.inbox.data.cast("B"), _ROW.size
         for place, action in enumerate(actions):
-            state.inbox[place] = tuple(action)
+            _ROW.pack_into(inbox, place * size, *action)
         return len(actions)
 
     def _grow(self, actions: int, working: int) -> None:

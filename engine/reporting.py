@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.broker import Broker
 from engine.kernels import codes
-from engine.kernels.records import EFFECT
+from engine.kernels.records import EFFECT, packing
 from engine.orders import Fill, Order, OrderStatus, Position
 from engine.recorder import MARK_WEIGHT, MARKS_PER_EVENT, Recorder
 from engine.strategy import Strategy
@@ -39,6 +39,8 @@ _PLACES = {name: place for place, name in enumerate(EFFECT.names or ())}
         "limit", "stop", "average", "close", "realized", "gross", "mae", "mfe", "opened_step", "bars", "is_maker",
     )
 )  # fmt: skip
+_ROW = packing(EFFECT)
+NO_STEP = -2  # none yet; -1 is the step before the first
 _REJECT_REASONS = list(RejectReason)
 _ENDS = list(OrderEnd)
 SHORT_SYMBOL = 24  # characters; with more of them an event weighs more
@@ -57,6 +59,7 @@ class Reporter:
         self._on_order = _overridden(strategy, "on_order")
         self._on_fill = _overridden(strategy, "on_fill")
         self._on_position = _overridden(strategy, "on_position")
+        self.has_callbacks = any(callback is not None for callback in (self._on_order, self._on_fill, self._on_position))
         self._notices: list[tuple[Callable[[Any], None], Any]] = []
         self.pnl = array("d")  # realised PnL of each closed position
         self.gross = array("d")
@@ -74,9 +77,12 @@ class Reporter:
         broker = self._broker
         count = self._effects.item()
         if count:
-            time_ns, group = broker.time_ns(), self._recorder.group
-            for row in broker.state.effects[:count].tolist():
+            group, step, time_ns = self._recorder.group, NO_STEP, 0
+            for row in _ROW.iter_unpack(broker.state.effects.data.cast("B")[: count * _ROW.size]):
                 kind = row[_KIND]
+                if row[_STEP] != step:
+                    step = row[_STEP]
+                    time_ns = int(broker.tape.time_ns[step]) if step >= 0 else 0
                 if kind not in _POSITION_KINDS:
                     group()
                 _REPORTS[kind](self, row, time_ns)

@@ -18,7 +18,7 @@ import pydantic
 from engine.broker import Broker
 from engine.errors import ParametersError, StrategyError, strategy_error
 from engine.kernels.scanning import FIRST_WINDOW, LAST_WINDOW
-from engine.kernels.stepping import finish, play, resume
+from engine.kernels.stepping import PLAYED, finish, mark, play, resume
 from engine.market import lay_out
 from engine.recorder import MARKS_PER_EVENT, Recorder
 from engine.reporting import Reporter
@@ -72,6 +72,7 @@ class Simulation:
         self._has_on_bar = strategy.on_bar is not Strategy.on_bar
         self._broker = Broker(market, self._tape, first_state(spec, market, self._tape), strategy.history)
         self._reporter = Reporter(self._broker, self._recorder, self._strategy, records_orders=spec.recording.orders)
+        self._plays_next = not self._reporter.has_callbacks
         self._window = FIRST_WINDOW
         self._must_look = True
         self._calls_margin = spec.account.maintenance_margin is not None
@@ -122,6 +123,9 @@ class Simulation:
             busy, horizon = self._settle(end)
             if len(broker.feeds) != feeds:  # the strategy has looked at a column for the first time
                 fed, feeds = rows(broker.feeds, broker.step + 1, end), len(broker.feeds)
+            if busy == PLAYED:
+                self._show(broker.step + 1, fed, speaks=self._has_on_bar)
+                continue
             if self._has_on_bar:
                 # Both columns and the clock move on in C; in the loop's head, because every statement here costs 2 %.
                 for broker.step, _ in zip(range(broker.step + 1, busy), fed, strict=False):  # noqa: B020
@@ -150,6 +154,9 @@ class Simulation:
             busy, horizon = self._settle(min(wake, end))
             if len(broker.feeds) != feeds:
                 fed, feeds = rows(broker.feeds, broker.step + 1, end), len(broker.feeds)
+            if busy == PLAYED:
+                self._show(broker.step + 1, fed, speaks=False)
+                continue
             if feeds:
                 deque(islice(fed, busy - 1 - broker.step), maxlen=0)
             broker.step = busy - 1
@@ -164,7 +171,8 @@ class Simulation:
     def _settle(self, end: int) -> tuple[int, int]:
         """Apply what the strategy asked for at this step's close, tell it the answers, until it asks no more.
 
-        Returns the next busy step, and how far ahead was looked for it.
+        Returns the next busy step, and how far ahead was looked for it; PLAYED when the next step was busy and, because the
+        strategy has no callback that could ask for anything before, was played in the same call.
         """
         broker = self._broker
         while True:
@@ -173,7 +181,9 @@ class Simulation:
             if not (actions or self._must_look or self._calls_margin or broker.has_orders()):
                 return end, end  # nothing rests: nothing can happen before the strategy speaks again
             self._must_look = False
-            busy = int(resume(self._tape, broker.state, broker.step, actions, horizon))
+            busy = int(resume(*self._tape, *broker.state, broker.step, actions, horizon, self._plays_next))
+            if busy == PLAYED:
+                return PLAYED, horizon
             if actions:
                 self._tell()
             if not broker.actions:
@@ -181,10 +191,13 @@ class Simulation:
 
     def _play(self, step: int, fed: Iterator[Any], *, speaks: bool) -> None:
         """Match the step's bar, show it to the strategy, tell what happened, let it speak."""
-        broker = self._broker
-        play(self._tape, broker.state, step)
+        play(*self._tape, *self._broker.state, step)
+        self._show(step, fed, speaks=speaks)
+
+    def _show(self, step: int, fed: Iterator[Any], *, speaks: bool) -> None:
+        """Show a step that was played to the strategy, tell what happened, let it speak."""
         next(fed, None)
-        broker.step = step
+        self._broker.step = step
         self._window = FIRST_WINDOW
         self._tell()
         if speaks:
@@ -199,6 +212,8 @@ class Simulation:
         """Do the chores of a block: marks, progress, dropping old values of series."""
         broker, recorder = self._broker, self._recorder
         recorder.bars_done = end
+        # The last step is not settled yet. How far marks have come must not depend on how far was looked ahead.
+        mark(*self._tape, *broker.state, end - 2)
         self._reporter.report_marks(MARKS_PER_EVENT)
         if end % self._progress_every == 0 and end < self._steps:
             recorder.group()
@@ -221,7 +236,7 @@ class Simulation:
         self._strategy.on_end()
         self._settle(self._steps)
         state, recorder, reporter = self._broker.state, self._recorder, self._reporter
-        finish(self._tape, state)
+        finish(*self._tape, *state)
         self._tell()
         reporter.report_marks(1)
         recorder.group()

@@ -5,6 +5,7 @@ have the same times, row = offset + step ("dense"); otherwise ``latest[symbol, s
 before the step (-1: none yet), and the symbol has a bar at a step where that number changes.
 """
 
+import struct
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,7 +108,16 @@ class State(NamedTuple):
     tiers: FloatArray  # (tiers, 3) of commission: traded value from which on it holds, maker rate, taker rate
 
 
+def packing(dtype: np.dtype[Any]) -> struct.Struct:
+    """Return what reads and writes one record's bytes as a tuple: a third of the price of numpy's own way."""
+    kinds = [dtype[name] for name in dtype.names or ()]
+    packed = struct.Struct("".join("d" if kind == F else "q" for kind in kinds))
+    assert packed.size == dtype.itemsize, "a record has fields of 8 bytes and nothing between them"
+    return packed
+
+
 def book_capacity(orders: int) -> int:
     """Return the number of effects that one call can report for this many orders: each may be modified, triggered,
-    filled (with a position closed and one opened), cancelled, and end up to as many attached orders."""
-    return 8 * orders + 64
+    filled (with a position closed and one opened), cancelled, and end up to as many attached orders; at a close and, in the
+    same call, in the bar that follows it."""
+    return 16 * orders + 64

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.kernels.codes import DAY, GTC, GTD
+from engine.kernels.codes import DAY, GTC, GTD, STOP_CLOSE, TOUCH_CLOSE
 from engine.kernels.compiled import kernel
 from engine.kernels.kinds import trigger_side
 from engine.kernels.matching import is_live, is_market_like, is_resting_limit
@@ -17,16 +17,64 @@ LAST_WINDOW = 65_536
 
 @kernel
 def next_busy(tape: Tape, state: State, first: int, end: int) -> int:
-    """Return the first step in [first, end) in which an order may fill, expire or change, or a margin call is due; else end."""
+    """Return the first step in [first, end) in which an order may fill, expire or change, or a margin call is due; else end.
+
+    Order by order, each no further than what the ones before have found: so each is a loop over one symbol's bars.
+    """
     core = state.core[0]
-    if core["orders"] == 0 and core["maintenance"] <= 0.0:
-        return end
-    for step in range(first, end):
-        for place in range(core["orders"]):
-            if _is_busy(tape, state, state.book[place], step):
+    found = end
+    for place in range(core["orders"]):
+        found = _first_busy(tape, state, state.book[place], first, found)
+        if found == first:
+            return found
+    if core["maintenance"] > 0.0:
+        for step in range(first, found):
+            if is_under_margin(tape, state, step):
                 return step
-        if core["maintenance"] > 0.0 and is_under_margin(tape, state, step):
+    return found
+
+
+@kernel
+def _first_busy(tape: Tape, state: State, order: Any, first: int, end: int) -> int:
+    """Return the first step in [first, end) in which the order is busy, else end."""
+    core = state.core[0]
+    if order["time_in_force"] == GTC and order["cancel_step"] < first and order["modify_step"] < first:
+        if order["is_done"] or order["is_waiting"]:
+            return end
+        first = max(first, order["active_step"])
+        if core["is_dense"] and _is_plain(core, order):
+            return _first_reached(tape, state, order, first, end)
+    for step in range(first, end):
+        if _is_busy(tape, state, order, step):
             return step
+    return end
+
+
+@kernel
+def _is_plain(core: Any, order: Any) -> bool:
+    """Tell whether the order waits for a fixed price that a bar's low or high must come to, whatever else is needed then."""
+    if is_market_like(order) or is_trailing(order):
+        return False
+    if is_resting_limit(order):
+        return bool(core["limit_touch"] != TOUCH_CLOSE)
+    return bool(core["stop_touch"] != STOP_CLOSE)
+
+
+@kernel
+def _first_reached(tape: Tape, state: State, order: Any, first: int, end: int) -> int:
+    """Look at one price a bar; what has come to the level is then judged by the policies."""
+    offset = state.symbols[order["symbol"]]["offset"]
+    is_limit = is_resting_limit(order)
+    waits_for_low = order["side"] > 0 if is_limit else trigger_side(order) < 0
+    level = order["limit"] if is_limit else order["stop"]
+    if waits_for_low:
+        for step in range(first, end):
+            if tape.low[offset + step] <= level and _is_busy(tape, state, order, step):
+                return step
+    else:
+        for step in range(first, end):
+            if tape.high[offset + step] >= level and _is_busy(tape, state, order, step):
+                return step
     return end
 
 

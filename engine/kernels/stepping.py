@@ -2,7 +2,13 @@
 
 ``resume`` ends a step (the strategy has spoken) and looks ahead; ``play`` plays a busy step's bar, before the strategy
 sees it. Steps between the two need no call at all: they are marked in one span by whichever comes next.
+
+What is called from Python takes the arrays one by one (``resume(*tape, *state, …)``): passing two named tuples of them costs
+twice as much. Inside they are a tape and a state again.
 """
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.kernels.book import apply_actions, compact
 from engine.kernels.codes import CANCELLED, END_OF_DATA
@@ -11,42 +17,88 @@ from engine.kernels.execution import end_order
 from engine.kernels.margin import call_margin
 from engine.kernels.marking import mark_until
 from engine.kernels.matching import match_close, match_step
-from engine.kernels.records import State, Tape
+from engine.kernels.records import Records, State, Tape
 from engine.kernels.scanning import next_busy
+from schemas.market_data import FloatArray, TimeArray
+
+PLAYED = -1  # in the place of a busy step: the next step was busy, and was played
 
 
 @kernel
-def resume(tape: Tape, state: State, step: int, actions: int, end: int) -> int:
-    """Mark up to the step before, apply the strategy's actions at the step's close, return the next busy step (or end)."""
-    core = state.core[0]
-    core["effects"] = 0
+def resume(
+    time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
+    latest: NDArray[np.int32],
+    core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
+    tiers: FloatArray,
+    step: int, actions: int, end: int, plays_next: bool,
+) -> int:  # fmt: skip
+    """Mark up to the step before, apply the strategy's actions at the step's close, return the next busy step (or end).
+
+    plays_next : nothing has to be told before the step after this one: if it is busy, play it as well, and return PLAYED
+    """
+    tape = Tape(time_ns, opened, high, low, close, volume, latest)
+    state = State(core, symbols, book, inbox, effects, marks, periods, tiers)
+    core[0]["effects"] = 0
     mark_until(tape, state, step - 1)
     if actions > 0:
         apply_actions(tape, state, actions, step)
         if step >= 0:
             match_close(tape, state, step)
-    return next_busy(tape, state, step + 1, end)
+    busy = next_busy(tape, state, step + 1, end)
+    if plays_next and busy == step + 1 and busy < end:
+        play_step(tape, state, busy)
+        return PLAYED
+    return busy
 
 
 @kernel
-def play(tape: Tape, state: State, step: int) -> int:
-    """Mark up to the step before, match the step's bar, liquidate if its close demands it. Return the number of effects."""
-    core = state.core[0]
-    core["effects"] = 0
+def play(
+    time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
+    latest: NDArray[np.int32],
+    core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
+    tiers: FloatArray,
+    step: int,
+) -> None:  # fmt: skip
+    """Play a step's bar, with nothing reported before."""
+    core[0]["effects"] = 0
+    tape = Tape(time_ns, opened, high, low, close, volume, latest)
+    play_step(tape, State(core, symbols, book, inbox, effects, marks, periods, tiers), step)
+
+
+@kernel
+def play_step(tape: Tape, state: State, step: int) -> None:
+    """Mark up to the step before, match the step's bar, liquidate if its close demands it."""
     mark_until(tape, state, step - 1)
     match_step(tape, state, step)
     call_margin(tape, state, step)
-    return int(core["effects"])
 
 
 @kernel
-def finish(tape: Tape, state: State) -> int:
+def mark(
+    time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
+    latest: NDArray[np.int32],
+    core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
+    tiers: FloatArray,
+    last: int,
+) -> None:  # fmt: skip
+    """Mark every step up to and including ``last`` that is not marked yet."""
+    tape = Tape(time_ns, opened, high, low, close, volume, latest)
+    mark_until(tape, State(core, symbols, book, inbox, effects, marks, periods, tiers), last)
+
+
+@kernel
+def finish(
+    time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
+    latest: NDArray[np.int32],
+    core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
+    tiers: FloatArray,
+) -> None:  # fmt: skip
     """End open orders with the data, mark to the last step. Positions stay open, marked at their last price."""
-    core = state.core[0]
-    core["effects"] = 0
-    last = core["steps"] - 1
-    for place in range(core["orders"]):
+    tape = Tape(time_ns, opened, high, low, close, volume, latest)
+    state = State(core, symbols, book, inbox, effects, marks, periods, tiers)
+    core[0]["effects"] = 0
+    last = core[0]["steps"] - 1
+    for place in range(core[0]["orders"]):
         end_order(state, state.book[place], CANCELLED, END_OF_DATA, last)
     compact(state)
     mark_until(tape, state, last)
-    return int(core["effects"])
