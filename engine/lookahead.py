@@ -5,7 +5,7 @@ to the cut. The built-in view ends at the current bar anyway; what this finds is
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.market import merged_times
 from engine.simulation import simulate
@@ -21,6 +21,7 @@ from schemas.events import (
     OrderEnd,
     OrderSubmitted,
     OrderType,
+    PositionMarked,
     TimeInForce,
 )
 from schemas.ids import BacktestId, Digest
@@ -53,14 +54,7 @@ def find_lookahead(spec: BacktestSpec, market: Market, strategy: type[Strategy],
         if count < 1:
             continue
         end = int(times[count - 1]) + 1
-        shorter = Market(
-            bars=tuple(bars.between(None, end) for bars in market.bars),
-            instruments=market.instruments,
-            dataset=market.dataset,
-            version=market.version,
-            digest=market.digest,
-            adjusted=market.adjusted,
-        )
+        shorter = replace(market, bars=tuple(bars.between(None, end) for bars in market.bars))
         # Orders of the last bar's close may fill only later: both runs are compared up to it, what was sent there included.
         # Unless it ends a day: the shorter run can't know that, and its orders for the day's end stay open.
         if _ends_day(times, count) and any(_is_for_the_day(event) for event in whole):
@@ -88,7 +82,7 @@ def _events(spec: BacktestSpec, market: Market, strategy: type[Strategy]) -> Ite
     """Yield what happened, without what depends on where the data ends."""
     for commit in simulate(BacktestId("lookahead"), spec, Head(2, 2, Digest("0" * 64)), market, strategy):
         for event in decode_commit(commit.body).events:
-            if isinstance(event, BacktestCompleted | BacktestProgressed | EquityMarked):
+            if isinstance(event, BacktestCompleted | BacktestProgressed | EquityMarked | PositionMarked):
                 continue
             if isinstance(event, OrderCancelled) and event.reason is OrderEnd.END_OF_DATA:
                 continue

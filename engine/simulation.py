@@ -216,6 +216,7 @@ class Simulation:
         mark(*self._tape, *broker.state, end - 2)
         self._reporter.report_marks(MARKS_PER_EVENT)
         if end % self._progress_every == 0 and end < self._steps:
+            self._reporter.report_positions(end - 1)
             recorder.group()
             recorder.add(
                 BacktestProgressed(
@@ -239,6 +240,7 @@ class Simulation:
         finish(*self._tape, *state)
         self._tell()
         reporter.report_marks(1)
+        reporter.report_positions(self._steps - 1)
         recorder.group()
         recorder.add(
             BacktestCompleted(

@@ -44,7 +44,9 @@ def select(spec: BacktestSpec, market: Market) -> Market:
 
 def started(spec: BacktestSpec, market: Market, sequence: int) -> BacktestStarted:
     """Return the event that records what the run will see. Raises like ``select``."""
-    times = merged_times(select(spec, market))
+    selected = select(spec, market)
+    times = merged_times(selected)
+    multipliers = tuple(instrument.multiplier for instrument in selected.instruments)
     return BacktestStarted(
         sequence=sequence,
         time_ns=int(times[0]),
@@ -57,6 +59,7 @@ def started(spec: BacktestSpec, market: Market, sequence: int) -> BacktestStarte
         last_bar_ns=int(times[-1]),
         bars=len(times),
         equity_every=equity_every(spec, len(times)),
+        multipliers=multipliers if any(each != 1.0 for each in multipliers) else (),
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from migrations import async_url, config
+from projections.tables import SCHEMA
 from projections.views import views_sql
 
 FOLDER = Path(__file__).parent
@@ -33,7 +34,7 @@ async def draft(database_url: str, revision: str, message: str) -> None:
 
 
 def write_views(revision: str) -> None:
-    lines = "".join(f"    {statement!r},\n" for statement in views_sql())
+    lines = "".join(f"    {statement!r},\n" for statement in views_sql(SCHEMA))
     (FOLDER / f"views_{revision}.py").write_text(
         f'# ruff: noqa: E501\n"""This module holds the views as revision {revision} makes them."""\n\nSTATEMENTS = (\n{lines})\n'
     )

@@ -1,7 +1,8 @@
 """This module defines the tables of the read model: the one place where their columns, units and meaning stand.
 
-Each version of the read model has a schema of its own, ``backtape_v{PROJECTION_VERSION}``; people read the views in schema
-``backtape`` (projections/views.py). Every row follows from one source partition. Primary keys begin with the backtest's id,
+Each generation of the read model (schemas/generations.py) has a schema of its own; people read the views in schema ``backtape``
+(projections/views.py). ``METADATA`` stands for the first generation, which a migration makes; ``tables_in`` gives the same tables
+for any other. Every row follows from one source partition. Primary keys begin with the backtest's id,
 so that one backtest's rows lie together.
 
 A column that later events change is marked ``changes``; in each table those columns come last. A table without them is only
@@ -28,8 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
+from schemas.generations import Generation
+
 PROJECTION_VERSION = 1
-SCHEMA = f"backtape_v{PROJECTION_VERSION}"
+FIRST = Generation(PROJECTION_VERSION)  # of this version: the one that a migration makes
+SCHEMA = FIRST.schema
 
 METADATA = MetaData(schema=SCHEMA)
 
@@ -386,6 +390,14 @@ PROJECTION_STATE = Table(
 RUN_TABLES = (
     BACKTESTS, COMMITS, ORDERS, FILLS, POSITIONS, POSITION_HISTORY, TRADES, EQUITY, ACCOUNT_EVENTS, STATISTICS,
 )  # fmt: skip
+
+
+def tables_in(schema: str) -> MetaData:
+    """Return all tables as they are in another generation's schema."""
+    copied = MetaData(schema=schema)
+    for table in METADATA.sorted_tables:
+        table.to_metadata(copied, schema=schema)
+    return copied
 
 
 def key_of(table: Table) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from projections.tables import (
     POSITIONS,
     PROJECTION_STATE,
     QUARANTINE,
-    SCHEMA,
     SNAPSHOTS,
     STATISTICS,
     TRADES,
@@ -45,7 +44,7 @@ class View:
     """One view.
 
     hidden : columns of the table that the view leaves out
-    joins : SQL after the table, which has the alias ``t``; at most one row each
+    joins : SQL after the table, which has the alias ``t``; at most one row each. ``{schema}`` is the generation's schema
     """
 
     table: Table
@@ -67,10 +66,11 @@ class View:
         own = {column.name: str(column.comment) for column in self.table.columns if column.name not in self.hidden}
         return own | {column.name: column.comment for column in self.joined}
 
-    def select(self) -> str:
+    def select(self, schema: str) -> str:
+        """Return the view's query over the tables of a schema."""
         own = [f't."{name}"' for name in self.columns if name not in {column.name for column in self.joined}]
         joined = [f'{column.expression} AS "{column.name}"' for column in self.joined]
-        return f"SELECT {', '.join(own + joined)} FROM {SCHEMA}.{self.table.name} AS t{self.joins}"
+        return f"SELECT {', '.join(own + joined)} FROM {schema}.{self.table.name} AS t{self.joins.format(schema=schema)}"
 
 
 VIEWS = (
@@ -82,8 +82,8 @@ VIEWS = (
             Joined("quarantine_reason", "q.reason", "why its rows stand still at last_sequence; null while they do not"),
         ),
         joins=(
-            f" LEFT JOIN {SCHEMA}.snapshots AS s ON s.backtest_id = t.backtest_id"
-            f" LEFT JOIN LATERAL (SELECT reason FROM {SCHEMA}.quarantine AS q WHERE q.backtest_id = t.backtest_id"
+            " LEFT JOIN {schema}.snapshots AS s ON s.backtest_id = t.backtest_id"
+            " LEFT JOIN LATERAL (SELECT reason FROM {schema}.quarantine AS q WHERE q.backtest_id = t.backtest_id"
             ' ORDER BY topic, partition, "offset" LIMIT 1) AS q ON true'
         ),
     ),
@@ -104,14 +104,14 @@ VIEWS = (
 )
 
 
-def views_sql() -> list[str]:
-    """Return the statements that put the views of this version in place, in one transaction, whatever was there before."""
+def views_sql(schema: str) -> list[str]:
+    """Return the statements that put the views over a generation's schema, in one transaction, whatever was there before."""
     statements = [
         f"CREATE SCHEMA IF NOT EXISTS {VIEW_SCHEMA}",
         *(f"DROP VIEW IF EXISTS {VIEW_SCHEMA}.{view.name}" for view in VIEWS),
     ]
     for view in VIEWS:
-        statements.append(f"CREATE VIEW {VIEW_SCHEMA}.{view.name} AS {view.select()}")
+        statements.append(f"CREATE VIEW {VIEW_SCHEMA}.{view.name} AS {view.select(schema)}")
         statements.append(f"COMMENT ON VIEW {VIEW_SCHEMA}.{view.name} IS {_quoted(view.comment)}")
         for name, comment in view.columns.items():
             statements.append(f'COMMENT ON COLUMN {VIEW_SCHEMA}.{view.name}."{name}" IS {_quoted(comment)}')

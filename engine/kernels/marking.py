@@ -70,6 +70,9 @@ def mark_step(tape: Tape, state: State, step: int) -> None:
     core["exposure"] += exposure
     if is_held:
         core["exposed"] += 1
+        if equity > 0.0:
+            core["leverage_sum"] += exposure / equity
+            core["max_leverage"] = max(core["max_leverage"], exposure / equity)
     _mark_drawdown(core, equity, step)
     _mark_period(tape, state, equity, step)
     if (step + 1) % core["equity_every"] == 0 or step == core["steps"] - 1:
@@ -132,7 +135,7 @@ def _mark_one(tape: Tape, state: State, index: int, first: int, last: int) -> No
     symbol = state.symbols[index]
     units = symbol["quantity"] * symbol["multiplier"]
     offset, cash, every, final, by_bar = symbol["offset"], core["cash"], core["equity_every"], core["steps"] - 1, core["by_bar"]
-    exposed, peak = core["exposure"], core["peak"]
+    exposed, peak, leverage_sum, max_leverage = core["exposure"], core["peak"], core["leverage_sum"], core["max_leverage"]
     floor = _surely_above(core)
     day_end = (core["period"] + 1) * DAY_NS if core["periods"] > 0 else tape.time_ns[first]
     next_mark = (first // every + 1) * every - 1
@@ -143,6 +146,9 @@ def _mark_one(tape: Tape, state: State, index: int, first: int, last: int) -> No
         equity = cash + units * tape.close[offset + step]
         exposure = abs(units * tape.close[offset + step])
         exposed += exposure
+        if equity > 0.0:
+            leverage_sum += exposure / equity
+            max_leverage = max(max_leverage, exposure / equity)
         if equity >= peak or equity < floor or step == final:
             _mark_drawdown(core, equity, step)
             peak = core["peak"]
@@ -156,6 +162,8 @@ def _mark_one(tape: Tape, state: State, index: int, first: int, last: int) -> No
         state.periods[core["periods"] - 1] = equity
     core["equity"] = equity
     core["exposure"] = exposed
+    core["leverage_sum"] = leverage_sum
+    core["max_leverage"] = max_leverage
     core["exposed"] += last - first + 1
 
 

@@ -70,6 +70,7 @@ CORE = _record(
     drawdown=F, drawdown_start=I, drawdown_trough=I, drawdown_recovery=I,
     longest=I, longest_start=I, longest_end=I,  # the longest time below a peak, in steps
     exposed=I, exposure=F, traded_value=F, commission=F,
+    leverage_sum=F, max_leverage=F,  # of exposure / equity over the steps, where equity is above 0
 )  # fmt: skip
 
 # One thing that happened; its meaning follows from ``kind``.

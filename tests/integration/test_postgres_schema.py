@@ -66,7 +66,7 @@ async def test_every_view_and_column_has_its_comment(connection: asyncpg.Connect
 
 def test_the_migration_holds_the_views_of_the_models() -> None:
     """A changed view is a new migration: the latest one's statements are the models'."""
-    assert list(STATEMENTS) == views_sql()
+    assert list(STATEMENTS) == views_sql(SCHEMA)
 
 
 async def test_the_reader_reads_the_views_and_nothing_else(connection: asyncpg.Connection) -> None:
