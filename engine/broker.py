@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels import codes
-from engine.kernels.records import EFFECT, ORDER, State, Tape, book_capacity, packing
+from engine.kernels.records import EFFECT, ORDER, State, Tape, blank_orders, book_capacity, packing
 from engine.orders import Order, Position
 from engine.series import Feed, Series, latest_of
 from schemas.events import OrderType, Side, TimeInForce
@@ -18,11 +18,7 @@ from schemas.times import parse_time
 MAX_TEXT = 64  # characters
 _FIELDS = {name: place for place, name in enumerate(ORDER.names or ())}
 _ROW = packing(ORDER)
-_BLANK: list[Any] = [0] * len(_FIELDS)
-for _name in ("quantity", "limit", "stop", "trail_amount", "trail_percent", "limit_offset"):
-    _BLANK[_FIELDS[_name]] = math.nan
-for _name in ("cancel_step", "modify_step", "day", "from_step"):
-    _BLANK[_FIELDS[_name]] = -1
+_BLANK: list[Any] = list(blank_orders(1)[0].item())
 (_ACTION, _ID, _SYMBOL, _SIDE, _TYPE, _TIF, _SIZING, _QUANTITY, _LIMIT, _STOP, _EXPIRES, _GROUP, _PARENT, _WAITING, _REDUCE,
  _TRAIL_AMOUNT, _TRAIL_PERCENT, _LIMIT_OFFSET, _POST_ONLY) = (
     _FIELDS[name]

@@ -9,14 +9,19 @@ import random
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pydantic
 
+from engine.arrays import ArrayStrategy, is_driven
 from engine.broker import Broker
+from engine.drive import Block, Drive, Tally
+from engine.driven_log import DrivenLog
 from engine.errors import ParametersError, StrategyError, strategy_error
+from engine.kernels.records import State
 from engine.kernels.scanning import FIRST_WINDOW, LAST_WINDOW
 from engine.kernels.stepping import PLAYED, finish, mark, play, resume
 from engine.market import lay_out
@@ -76,12 +81,16 @@ class Simulation:
         self._window = FIRST_WINDOW
         self._must_look = True
         self._calls_margin = spec.account.maintenance_margin is not None
+        self._is_driven = is_driven(strategy)
         self._progress_every = BLOCK * max(1, -(-self._steps // (BLOCK * PROGRESS_REPORTS)))
 
     def run(self) -> Iterator[EncodedCommit]:
         """Yield the commits. When the strategy raises, what happened before is yielded first."""
         try:
             self._start()
+            if self._is_driven:
+                yield from self._run_driven()
+                return
             run_block = self._run_block if self._strategy._wakes is None else self._run_sparse_block
             for first in range(0, self._steps, BLOCK):
                 end = min(first + BLOCK, self._steps)
@@ -103,6 +112,8 @@ class Simulation:
         """Give the strategy what it works with, let it prepare, let it start."""
         strategy, broker = self._strategy, self._broker
         strategy._broker = broker
+        if isinstance(strategy, ArrayStrategy):
+            strategy._is_driven = self._is_driven
         strategy.parameters = self._parameters
         strategy.symbols = broker.symbols
         strategy.bars = Bars(broker, broker.symbols)
@@ -113,6 +124,45 @@ class Simulation:
         broker.close_preparation()
         _refuse_whole_columns(strategy, {len(bars) for bars in self._market.bars})
         strategy.on_start()
+
+    def _run_driven(self) -> Iterator[EncodedCommit]:
+        """Run an array-driven strategy in compiled blocks, and yield each block's commits."""
+        tally, log = Tally(), self._driven_log()
+        machine = self._drive(keeps=False)
+        for block in machine.blocks():
+            tally.add(block.effects)
+            yield from log.write(block)
+        self._complete(machine.state, tally)
+        yield from self._recorder.ready()
+
+    def run_ahead(self) -> "Outcome | None":
+        """Run without a log, which is made when it is asked for; None for a strategy that has to be told what happens."""
+        if not self._is_driven:
+            return None
+        try:
+            self._start()
+        except (Exception, SystemExit) as error:
+            raise strategy_error(error) from error
+        machine = self._drive(keeps=True)
+        blocks = list(machine.blocks())
+        tally = Tally()
+        tally.add(machine.state.effects[: int(machine.state.core[0]["effects"])])
+        return Outcome(self, blocks, machine.state, tally)
+
+    def _driven_log(self) -> DrivenLog:
+        return DrivenLog(self._tape, self._broker.symbols, self._recorder, records_orders=self._spec.recording.orders)
+
+    def _drive(self, *, keeps: bool) -> Drive:
+        strategy = self._strategy
+        assert isinstance(strategy, ArrayStrategy) and strategy._plan is not None, "its prepare has made the plan"
+        return Drive(
+            self._tape,
+            self._broker.state,
+            strategy._plan,
+            self._broker.symbols,
+            progress_every=self._progress_every,
+            keeps=keeps,
+        )
 
     def _run_block(self, first: int, end: int) -> None:
         """Run the steps from ``first`` to ``end``, exclusive."""
@@ -236,26 +286,54 @@ class Simulation:
         self._settle(self._steps)
         self._strategy.on_end()
         self._settle(self._steps)
-        state, recorder, reporter = self._broker.state, self._recorder, self._reporter
+        state, reporter = self._broker.state, self._reporter
         finish(*self._tape, *state)
         self._tell()
         reporter.report_marks(1)
         reporter.report_positions(self._steps - 1)
+        self._complete(state, reporter)
+
+    def _complete(self, state: State, counts: Reporter | Tally) -> None:
+        """Record that the run is complete, with its statistics."""
+        recorder = self._recorder
         recorder.group()
-        recorder.add(
-            BacktestCompleted(
-                sequence=recorder.next_sequence(),
-                time_ns=self._broker.time_ns(),
-                bars=self._steps,
-                orders=reporter.orders,
-                fills=reporter.fills,
-                trades=len(reporter.pnl),
-                final_equity=float(state.core[0]["equity"]),
-                statistics=summarize(self._spec, self._market, self._tape, state, reporter),
-            ),
-            8_192,
-        )
+        recorder.add(self._completed(recorder.next_sequence(), state, counts), 8_192)
         recorder.flush()
+
+    def _completed(self, sequence: int, state: State, counts: Reporter | Tally) -> BacktestCompleted:
+        return BacktestCompleted(
+            sequence=sequence,
+            time_ns=int(self._tape.time_ns[-1]),
+            bars=self._steps,
+            orders=counts.orders,
+            fills=counts.fills,
+            trades=len(counts.pnl),
+            final_equity=float(state.core[0]["equity"]),
+            statistics=summarize(self._spec, self._market, self._tape, state, counts),
+        )
+
+
+class Outcome:
+    """What an array-driven run came to: its statistics now, its log when it is asked for."""
+
+    def __init__(self, simulation: Simulation, blocks: list[Block], state: State, tally: Tally) -> None:
+        self._simulation = simulation
+        self._blocks = blocks
+        self._state = state
+        self._tally = tally
+
+    @cached_property
+    def completed(self) -> BacktestCompleted:
+        """The run's last event, but for its sequence, which follows from the log."""
+        return self._simulation._completed(0, self._state, self._tally)
+
+    def commits(self) -> Iterator[EncodedCommit]:
+        """Make the log, once: the same bytes as ``simulate`` yields."""
+        log = self._simulation._driven_log()
+        for block in self._blocks:
+            yield from log.write(block)
+        self._simulation._complete(self._state, self._tally)
+        yield from self._simulation._recorder.ready()
 
 
 def _columns(market: Market) -> dict[str, Columns]:

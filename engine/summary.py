@@ -3,6 +3,7 @@
 import math
 
 from engine import statistics as stats
+from engine.drive import Tally
 from engine.kernels.records import State, Tape
 from engine.market import periods_per_year
 from engine.reporting import Reporter
@@ -15,7 +16,7 @@ DAY_NS = 86_400_000_000_000
 Statistics = dict[str, float | int | str | None]
 
 
-def summarize(spec: BacktestSpec, market: Market, tape: Tape, state: State, reporter: Reporter) -> Statistics:
+def summarize(spec: BacktestSpec, market: Market, tape: Tape, state: State, reporter: Reporter | Tally) -> Statistics:
     """Return all statistics of a finished simulation. They use every bar, whatever was recorded."""
     core = state.core[0]
     initial, final = float(core["initial_cash"]), float(core["equity"])
@@ -91,7 +92,7 @@ def _activity(state: State) -> Statistics:
     }
 
 
-def _trades(reporter: Reporter) -> Statistics:
+def _trades(reporter: Reporter | Tally) -> Statistics:
     pnl = reporter.pnl.tolist()
     returns = [value for value in reporter.returns if value == value]
     longs = [value for value, side in zip(pnl, reporter.sides, strict=True) if side > 0]

@@ -4,6 +4,8 @@ The rule: at the close of the bar, all working orders are cancelled and every po
 market order of the engine's own, with slippage and commission, in the order of the spec's symbols.
 """
 
+import math
+
 from engine.kernels.accounting import book_fill, equity_now, exposure_without, new_effect
 from engine.kernels.book import compact
 from engine.kernels.codes import CANCELLED, FILLED, MARGIN_CALL, MARGIN_CALLED, MARKET, SUBMITTED
@@ -51,6 +53,8 @@ def _liquidate(tape: Tape, state: State, index: int, step: int) -> None:
     effect["symbol"] = index
     effect["side"] = order["side"]
     effect["quantity"] = quantity
+    effect["limit"] = effect["stop"] = math.nan
+    effect["reason"] = MARGIN_CALL
     core["next_fill"] += 1
     effect = state.effects[new_effect(state, FILLED, step)]
     effect["fill"] = core["next_fill"]

@@ -155,7 +155,7 @@ def _mark_one(tape: Tape, state: State, index: int, first: int, last: int) -> No
             floor = _surely_above(core)
         if by_bar:
             _mark_period(tape, state, equity, step)
-        if step == next_mark or step == final:
+        if step == next_mark or step == final:  # noqa: SIM109
             _keep_mark(state, step, equity, exposure)
             next_mark = (step // every + 1) * every + every - 1
     if not by_bar:

@@ -78,6 +78,7 @@ EFFECT = _record(
     kind=I, step=I, order=I, symbol=I, side=I, type=I, reason=I, fill=I, position=I,
     quantity=F, price=F, commission=F, leaves=F, limit=F, stop=F,
     average=F, close=F, realized=F, gross=F, mae=F, mfe=F, opened_step=I, bars=I, is_maker=I,
+    parent=I, reduce_only=I,  # of an order that was sent
 )  # fmt: skip
 
 # One equity mark.
@@ -115,6 +116,16 @@ def packing(dtype: np.dtype[Any]) -> struct.Struct:
     packed = struct.Struct("".join("d" if kind == F else "q" for kind in kinds))
     assert packed.size == dtype.itemsize, "a record has fields of 8 bytes and nothing between them"
     return packed
+
+
+def blank_orders(count: int) -> Records:
+    """Return records in which no term is given: what an action starts from."""
+    records = np.zeros(count, dtype=ORDER)
+    for name in ("quantity", "limit", "stop", "trail_amount", "trail_percent", "limit_offset"):
+        records[name] = np.nan
+    for name in ("cancel_step", "modify_step", "day", "from_step"):
+        records[name] = -1
+    return records
 
 
 def book_capacity(orders: int) -> int:

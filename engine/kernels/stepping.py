@@ -96,7 +96,6 @@ def finish(
     """End open orders with the data, mark to the last step. Positions stay open, marked at their last price."""
     tape = Tape(time_ns, opened, high, low, close, volume, latest)
     state = State(core, symbols, book, inbox, effects, marks, periods, tiers)
-    core[0]["effects"] = 0
     last = core[0]["steps"] - 1
     for place in range(core[0]["orders"]):
         end_order(state, state.book[place], CANCELLED, END_OF_DATA, last)
