@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from engine.kernels import codes
-from engine.kernels.driving import ACTIONS, Plan, drive, effects_needed, settle_last
+from engine.kernels.driving import ACTIONS, Plan, drive, effects_needed
 from engine.kernels.records import EFFECT, ORDER, Records, State, Tape, blank_orders
-from engine.kernels.stepping import finish
 from engine.recorder import MARKS_PER_EVENT
 from engine.reporting import positions_at
 from engine.setup import BLOCK
@@ -58,16 +57,12 @@ class Drive:
         steps, step, core = len(self.tape.time_ns), -1, self.state.core[0]
         for first in range(0, steps, BLOCK):
             end = min(first + BLOCK, steps)
-            while (step := int(drive(*self._arrays(), step, end))) < end - 1:
+            while (step := drive(self.tape, self.state, self._plan, step, end)) < end - 1:
                 self._make_room()
             yield self._block(end, 0 if int(core["marks"]) < MARKS_PER_EVENT else int(core["marks"]))
         self._make_room()
-        settle_last(*self._arrays(), steps - 1)
-        finish(*self.tape, *self.state)
+        drive(self.tape, self.state, self._plan, steps - 1, steps)
         yield self._block(steps, int(core["marks"]))
-
-    def _arrays(self) -> tuple[Any, ...]:
-        return (*self.tape, *self.state, *self._plan)
 
     def _block(self, end: int, marks: int) -> Block:
         """Take what has come up since the block before."""

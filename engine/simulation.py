@@ -231,7 +231,7 @@ class Simulation:
             if not (actions or self._must_look or self._calls_margin or broker.has_orders()):
                 return end, end  # nothing rests: nothing can happen before the strategy speaks again
             self._must_look = False
-            busy = int(resume(*self._tape, *broker.state, broker.step, actions, horizon, self._plays_next))
+            busy = resume(self._tape, broker.state, broker.step, actions, horizon, plays_next=self._plays_next)
             if busy == PLAYED:
                 return PLAYED, horizon
             if actions:
@@ -241,7 +241,7 @@ class Simulation:
 
     def _play(self, step: int, fed: Iterator[Any], *, speaks: bool) -> None:
         """Match the step's bar, show it to the strategy, tell what happened, let it speak."""
-        play(*self._tape, *self._broker.state, step)
+        play(self._tape, self._broker.state, step)
         self._show(step, fed, speaks=speaks)
 
     def _show(self, step: int, fed: Iterator[Any], *, speaks: bool) -> None:
@@ -263,7 +263,7 @@ class Simulation:
         broker, recorder = self._broker, self._recorder
         recorder.bars_done = end
         # The last step is not settled yet. How far marks have come must not depend on how far was looked ahead.
-        mark(*self._tape, *broker.state, end - 2)
+        mark(self._tape, broker.state, end - 2)
         self._reporter.report_marks(MARKS_PER_EVENT)
         if end % self._progress_every == 0 and end < self._steps:
             self._reporter.report_positions(end - 1)
@@ -287,7 +287,7 @@ class Simulation:
         self._strategy.on_end()
         self._settle(self._steps)
         state, reporter = self._broker.state, self._reporter
-        finish(*self._tape, *state)
+        finish(self._tape, state)
         self._tell()
         reporter.report_marks(1)
         reporter.report_positions(self._steps - 1)

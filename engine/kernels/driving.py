@@ -16,9 +16,9 @@ from engine.kernels.codes import BY_FRACTION, BY_UNITS, GTC, LIMIT, MARKET, STOP
 from engine.kernels.compiled import kernel
 from engine.kernels.marking import mark_until
 from engine.kernels.matching import match_close
-from engine.kernels.records import Records, State, Tape, book_capacity
+from engine.kernels.records import EFFECTS_PER_ORDER, SPARE_EFFECTS, Records, State, Tape
 from engine.kernels.scanning import next_busy
-from engine.kernels.stepping import play_step
+from engine.kernels.stepping import end_run, play_step
 from engine.kernels.tape import has_bar, price_at, row_at
 from schemas.market_data import FloatArray, TimeArray
 
@@ -41,8 +41,17 @@ class Plan(NamedTuple):
     take_profit: FloatArray
 
 
+def drive(tape: Tape, state: State, plan: Plan, step: int, end: int) -> int:
+    """Run the steps after ``step``, which was played, up to ``end``, exclusive; that last one is played and not yet settled.
+
+    Returns the last step that was played: less than ``end - 1`` when there is no room for what may come next. Nothing is
+    half done then; call again with more room. With the run's last step: settle it, and end the run.
+    """
+    return int(_enter(*tape, *state, *plan, step, end))  # type: ignore[arg-type]  # mypy unpacks no third tuple
+
+
 @kernel
-def drive(
+def _enter(
     time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
     latest: NDArray[np.int32],
     core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
@@ -51,21 +60,26 @@ def drive(
     stop: FloatArray, stop_loss: FloatArray, take_profit: FloatArray,
     step: int, end: int,
 ) -> int:  # fmt: skip
-    """Run the steps after ``step``, which was played, up to ``end``, exclusive; that last one is played and not yet settled.
-
-    Returns the last step that was played: less than ``end - 1`` when there is no room for what may come next. Nothing is
-    half done then; call again with more room.
-    """
     tape = Tape(time_ns, opened, high, low, close, volume, latest)
     state = State(core, symbols, book, inbox, effects, marks, periods, tiers)
     plan = Plan(exits, entries, short_entries, target, size, limit, stop, stop_loss, take_profit)
+    if step == core[0]["steps"] - 1:
+        settle(tape, state, plan, step)
+        end_run(tape, state)
+        return step
+    return _run(tape, state, plan, step, end)
+
+
+@kernel
+def _run(tape: Tape, state: State, plan: Plan, step: int, end: int) -> int:
+    core = state.core[0]
     fills, wake = -1, step
     while step < end - 1:
         if not has_room(state):
             return step
         settle(tape, state, plan, step)
-        if wake <= step or core[0]["next_fill"] != fills:  # what a signal asks for depends on what is held
-            fills = core[0]["next_fill"]
+        if wake <= step or core["next_fill"] != fills:  # what a signal asks for depends on what is held
+            fills = core["next_fill"]
             wake = next_signal(tape, state, plan, step + 1, end)
         busy = next_busy(tape, state, step + 1, min(wake + 1, end))
         if busy <= wake and busy < end:
@@ -75,22 +89,6 @@ def drive(
             step = min(wake, end - 1)
     mark_until(tape, state, end - 2)
     return step
-
-
-@kernel
-def settle_last(
-    time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
-    latest: NDArray[np.int32],
-    core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
-    tiers: FloatArray,
-    exits: Flags, entries: Flags, short_entries: Flags, target: FloatArray, size: FloatArray, limit: FloatArray,
-    stop: FloatArray, stop_loss: FloatArray, take_profit: FloatArray,
-    step: int,
-) -> None:  # fmt: skip
-    """Follow the signals of the last step."""
-    tape = Tape(time_ns, opened, high, low, close, volume, latest)
-    state = State(core, symbols, book, inbox, effects, marks, periods, tiers)
-    settle(tape, state, Plan(exits, entries, short_entries, target, size, limit, stop, stop_loss, take_profit), step)
 
 
 @kernel
@@ -106,7 +104,7 @@ def has_room(state: State) -> bool:
 @kernel
 def effects_needed(orders: int, symbols: int) -> int:
     """Return how many effects one step can bring about; a liquidation reports up to four for each symbol."""
-    return book_capacity(orders) + 4 * symbols
+    return EFFECTS_PER_ORDER * orders + SPARE_EFFECTS + 4 * symbols
 
 
 @kernel
@@ -138,28 +136,39 @@ def next_signal(tape: Tape, state: State, plan: Plan, first: int, end: int) -> i
         held = symbol["quantity"]
         if core["is_dense"]:
             offset = symbol["offset"]
-            for row in range(offset + first, offset + found):
-                if _says(plan, held, row):
-                    found = row - offset
-                    break
+            found = _first_said(plan, held, offset + first, offset + found) - offset
         else:
             for step in range(first, found):
-                if has_bar(tape, state, index, step) and _says(plan, held, row_at(tape, state, index, step)):
-                    found = step
-                    break
+                if has_bar(tape, state, index, step):
+                    row = row_at(tape, state, index, step)
+                    if _first_said(plan, held, row, row + 1) == row:
+                        found = step
+                        break
     return found
 
 
 @kernel
-def _says(plan: Plan, held: float, row: int) -> bool:
-    """Tell whether the row's signals may ask for an order, this much being held."""
-    if len(plan.exits) > 0 and held != 0.0 and plan.exits[row]:
-        return True
-    if len(plan.entries) > 0 and held <= 0.0 and plan.entries[row]:
-        return True
-    if len(plan.short_entries) > 0 and held >= 0.0 and plan.short_entries[row]:
-        return True
-    return bool(len(plan.target) > 0 and not math.isnan(plan.target[row]))
+def _first_said(plan: Plan, held: float, first: int, end: int) -> int:
+    """Return the first row in [first, end) whose signals may ask for an order, this much being held; else end."""
+    if len(plan.exits) > 0 and held != 0.0:
+        end = _first_flag(plan.exits, first, end)
+    if len(plan.entries) > 0 and held <= 0.0:
+        end = _first_flag(plan.entries, first, end)
+    if len(plan.short_entries) > 0 and held >= 0.0:
+        end = _first_flag(plan.short_entries, first, end)
+    if len(plan.target) > 0:
+        for row in range(first, end):
+            if not math.isnan(plan.target[row]):
+                return row
+    return end
+
+
+@kernel
+def _first_flag(flags: Flags, first: int, end: int) -> int:
+    for row in range(first, end):
+        if flags[row]:
+            return row
+    return end
 
 
 @kernel

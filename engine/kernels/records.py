@@ -128,8 +128,12 @@ def blank_orders(count: int) -> Records:
     return records
 
 
+EFFECTS_PER_ORDER = 16
+SPARE_EFFECTS = 64
+
+
 def book_capacity(orders: int) -> int:
     """Return the number of effects that one call can report for this many orders: each may be modified, triggered,
     filled (with a position closed and one opened), cancelled, and end up to as many attached orders; at a close and, in the
     same call, in the bar that follows it."""
-    return 16 * orders + 64
+    return EFFECTS_PER_ORDER * orders + SPARE_EFFECTS

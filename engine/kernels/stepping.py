@@ -3,8 +3,8 @@
 ``resume`` ends a step (the strategy has spoken) and looks ahead; ``play`` plays a busy step's bar, before the strategy
 sees it. Steps between the two need no call at all: they are marked in one span by whichever comes next.
 
-What is called from Python takes the arrays one by one (``resume(*tape, *state, …)``): passing two named tuples of them costs
-twice as much. Inside they are a tape and a state again.
+All four go through one compiled function, so that everything below is compiled, and loaded from the cache, once. It takes the
+arrays one by one, because to pass two named tuples of them costs twice as much; inside they are a tape and a state again.
 """
 
 import numpy as np
@@ -22,23 +22,58 @@ from engine.kernels.scanning import next_busy
 from schemas.market_data import FloatArray, TimeArray
 
 PLAYED = -1  # in the place of a busy step: the next step was busy, and was played
+RESUME, PLAY, MARK, FINISH = 0, 1, 2, 3
 
 
-@kernel
-def resume(
-    time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
-    latest: NDArray[np.int32],
-    core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
-    tiers: FloatArray,
-    step: int, actions: int, end: int, plays_next: bool,
-) -> int:  # fmt: skip
+def resume(tape: Tape, state: State, step: int, actions: int, end: int, *, plays_next: bool) -> int:
     """Mark up to the step before, apply the strategy's actions at the step's close, return the next busy step (or end).
 
     plays_next : nothing has to be told before the step after this one: if it is busy, play it as well, and return PLAYED
     """
+    return int(_enter(*tape, *state, RESUME, step, actions, end, plays_next))
+
+
+def play(tape: Tape, state: State, step: int) -> None:
+    """Mark up to the step before, match the step's bar, liquidate if its close demands it."""
+    _enter(*tape, *state, PLAY, step, 0, 0, False)
+
+
+def mark(tape: Tape, state: State, last: int) -> None:
+    """Mark every step up to and including ``last`` that is not marked yet."""
+    _enter(*tape, *state, MARK, last, 0, 0, False)
+
+
+def finish(tape: Tape, state: State) -> None:
+    """End open orders with the data, mark to the last step. Positions stay open, marked at their last price."""
+    _enter(*tape, *state, FINISH, 0, 0, 0, False)
+
+
+@kernel
+def _enter(
+    time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
+    latest: NDArray[np.int32],
+    core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
+    tiers: FloatArray,
+    what: int, step: int, actions: int, end: int, plays_next: bool,
+) -> int:  # fmt: skip
     tape = Tape(time_ns, opened, high, low, close, volume, latest)
     state = State(core, symbols, book, inbox, effects, marks, periods, tiers)
-    core[0]["effects"] = 0
+    if what == RESUME:
+        return resume_step(tape, state, step, actions, end, plays_next)
+    if what == PLAY:
+        core[0]["effects"] = 0
+        play_step(tape, state, step)
+    elif what == MARK:
+        mark_until(tape, state, step)
+    else:
+        end_run(tape, state)
+    return 0
+
+
+@kernel
+def resume_step(tape: Tape, state: State, step: int, actions: int, end: int, plays_next: bool) -> int:
+    core = state.core[0]
+    core["effects"] = 0
     mark_until(tape, state, step - 1)
     if actions > 0:
         apply_actions(tape, state, actions, step)
@@ -52,52 +87,17 @@ def resume(
 
 
 @kernel
-def play(
-    time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
-    latest: NDArray[np.int32],
-    core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
-    tiers: FloatArray,
-    step: int,
-) -> None:  # fmt: skip
-    """Play a step's bar, with nothing reported before."""
-    core[0]["effects"] = 0
-    tape = Tape(time_ns, opened, high, low, close, volume, latest)
-    play_step(tape, State(core, symbols, book, inbox, effects, marks, periods, tiers), step)
-
-
-@kernel
 def play_step(tape: Tape, state: State, step: int) -> None:
-    """Mark up to the step before, match the step's bar, liquidate if its close demands it."""
     mark_until(tape, state, step - 1)
     match_step(tape, state, step)
     call_margin(tape, state, step)
 
 
 @kernel
-def mark(
-    time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
-    latest: NDArray[np.int32],
-    core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
-    tiers: FloatArray,
-    last: int,
-) -> None:  # fmt: skip
-    """Mark every step up to and including ``last`` that is not marked yet."""
-    tape = Tape(time_ns, opened, high, low, close, volume, latest)
-    mark_until(tape, State(core, symbols, book, inbox, effects, marks, periods, tiers), last)
-
-
-@kernel
-def finish(
-    time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
-    latest: NDArray[np.int32],
-    core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
-    tiers: FloatArray,
-) -> None:  # fmt: skip
-    """End open orders with the data, mark to the last step. Positions stay open, marked at their last price."""
-    tape = Tape(time_ns, opened, high, low, close, volume, latest)
-    state = State(core, symbols, book, inbox, effects, marks, periods, tiers)
-    last = core[0]["steps"] - 1
-    for place in range(core[0]["orders"]):
+def end_run(tape: Tape, state: State) -> None:
+    core = state.core[0]
+    last = core["steps"] - 1
+    for place in range(core["orders"]):
         end_order(state, state.book[place], CANCELLED, END_OF_DATA, last)
     compact(state)
     mark_until(tape, state, last)
