@@ -9,7 +9,7 @@ import pydantic
 
 from schemas.errors import FieldError, field_error
 from schemas.market_data import Bars, Instrument, Market
-from schemas.spec import DataSpec
+from schemas.spec import BacktestSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def market_of(
     return _with_digest(bars, traded, dataset=str(asked.get("dataset") or MEMORY))
 
 
-def market_of_store(place: str | Path, data: DataSpec) -> Market:
+def market_of_store(place: str | Path, spec: BacktestSpec) -> Market:
     """Return the market that a worker would resolve from a store of data sets.
 
     place : s3://bucket/prefix, file:///folder, or a folder
@@ -62,10 +62,11 @@ def market_of_store(place: str | Path, data: DataSpec) -> Market:
 
     settings = load_settings()
     stored = StoredMarketData(_open(place, settings.s3_endpoint), settings.cache_dir / "bars")
+    data = spec.data
     manifest = stored.resolve(data.dataset, data.version)
     return Market(
-        bars=tuple(stored.bars(manifest, symbol, data.timeframe) for symbol in data.symbols),
-        instruments=tuple(manifest.instrument(symbol) for symbol in data.symbols),
+        bars=tuple(stored.bars(manifest, symbol, data.timeframe) for symbol in spec.needed_symbols),
+        instruments=tuple(manifest.instrument(symbol) for symbol in spec.needed_symbols),
         dataset=manifest.dataset,
         version=manifest.version,
         digest=manifest.digest(),

@@ -15,7 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from backtape.asyncapi_document import asyncapi_document
 from backtape.settings_table import settings_table
-from schemas.commands import CancelBacktest, SubmitBacktest
+from schemas.commands import CancelBacktest, DeleteBacktest, SubmitBacktest
 from schemas.commit import Commit
 from schemas.manifest import SnapshotAnnouncement, SnapshotManifest
 from schemas.market_data import DataSetManifest
@@ -29,6 +29,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MODELS: tuple[type[pydantic.BaseModel], ...] = (
     SubmitBacktest,
     CancelBacktest,
+    DeleteBacktest,
     BacktestSpec,
     SnapshotManifest,
     SnapshotAnnouncement,

@@ -117,6 +117,8 @@ class Tally:
         self.returns = array("d")  # NaN where undefined
         self.bars_held = array("q")
         self.sides = array("b")
+        self.traded = array("l")
+        self.fees = array("d")
         self.orders = 0
         self.fills = 0
 
@@ -134,4 +136,6 @@ class Tally:
         self.gross.frombytes(closed["gross"].tobytes())
         self.returns.frombytes(returns.tobytes())
         self.bars_held.frombytes(closed["bars"].tobytes())
+        self.traded.frombytes(closed["symbol"].astype(np.dtype("l")).tobytes())
+        self.fees.frombytes(closed["commission"].tobytes())
         self.sides.frombytes(closed["side"].astype(np.int8).tobytes())

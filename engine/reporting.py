@@ -75,6 +75,8 @@ class Reporter:
         self.returns = array("d")  # NaN where undefined
         self.bars_held = array("q")
         self.sides = array("b")  # +1: it was long
+        self.traded = array("l")  # place of the symbol
+        self.fees = array("d")
         self.orders = 0
         self.fills = 0
         core = broker.state.core  # views of single fields: looked at in every busy step
@@ -262,6 +264,8 @@ class Reporter:
         self.returns.append(math.nan if fraction is None else fraction)
         self.bars_held.append(row[BARS])
         self.sides.append(side)
+        self.traded.append(row[SYMBOL])
+        self.fees.append(row[COMMISSION])
         opened_ns = int(self._broker.tape.time_ns[row[OPENED]])
         event = rendering.closed(row, self._recorder.next_sequence(), time_ns, position.symbol, opened_ns)
         self._recorder.add(event, CLOSED_WEIGHT)

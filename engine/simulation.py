@@ -30,7 +30,7 @@ from engine.reporting import Reporter
 from engine.series import Columns, rows
 from engine.setup import BLOCK, first_state
 from engine.strategy import Bars, Data, Positions, Strategy
-from engine.summary import summarize
+from engine.summary import Summary, summarize
 from engine.timeline import select
 from schemas.commit import EncodedCommit, Head
 from schemas.errors import field_error
@@ -294,13 +294,14 @@ class Simulation:
         self._complete(state, reporter)
 
     def _complete(self, state: State, counts: Reporter | Tally) -> None:
-        """Record that the run is complete, with its statistics."""
+        """Record that the run is complete, with what it came to."""
         recorder = self._recorder
-        recorder.group()
-        recorder.add(self._completed(recorder.next_sequence(), state, counts), 8_192)
+        summary = summarize(self._spec, self._market, self._tape, state, counts)
+        recorder.group_of(summary.weight)
+        recorder.add(self._completed(recorder.next_sequence(), state, counts, summary), summary.weight)
         recorder.flush()
 
-    def _completed(self, sequence: int, state: State, counts: Reporter | Tally) -> BacktestCompleted:
+    def _completed(self, sequence: int, state: State, counts: Reporter | Tally, summary: Summary) -> BacktestCompleted:
         return BacktestCompleted(
             sequence=sequence,
             time_ns=int(self._tape.time_ns[-1]),
@@ -309,7 +310,10 @@ class Simulation:
             fills=counts.fills,
             trades=len(counts.pnl),
             final_equity=float(state.core[0]["equity"]),
-            statistics=summarize(self._spec, self._market, self._tape, state, counts),
+            statistics=summary.statistics,
+            months=summary.months,
+            month_equity=summary.month_equity,
+            by_symbol=summary.by_symbol,
         )
 
 
@@ -323,9 +327,10 @@ class Outcome:
         self._tally = tally
 
     @cached_property
-    def completed(self) -> BacktestCompleted:
-        """The run's last event, but for its sequence, which follows from the log."""
-        return self._simulation._completed(0, self._state, self._tally)
+    def summary(self) -> Summary:
+        """What BacktestCompleted holds."""
+        simulation = self._simulation
+        return summarize(simulation._spec, simulation._market, simulation._tape, self._state, self._tally)
 
     def commits(self) -> Iterator[EncodedCommit]:
         """Make the log, once: the same bytes as ``simulate`` yields."""

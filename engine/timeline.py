@@ -13,11 +13,12 @@ KEPT_MARKS = 10_000  # equity marks of a run whose spec does not say how many
 def select(spec: BacktestSpec, market: Market) -> Market:
     """Return the market with the spec's symbols in the spec's order, cut to its start (inclusive) and end (exclusive).
 
-    Raises UnknownSymbolError for a symbol without bars, CurrencyError for symbols in several currencies, NoDataError if no
-    bar of any symbol is left.
+    Bars of the spec's benchmark go apart, cut in the same way.
+    Raises UnknownSymbolError for a symbol (or a benchmark) without bars, CurrencyError for symbols in several currencies,
+    NoDataError if no bar of any symbol is left.
     """
     by_symbol = {bars.symbol: place for place, bars in enumerate(market.bars)}
-    unknown = [symbol for symbol in spec.data.symbols if symbol not in by_symbol]
+    unknown = [symbol for symbol in spec.needed_symbols if symbol not in by_symbol]
     if unknown:
         raise UnknownSymbolError(f"data set {market.dataset} has no {spec.data.timeframe} bars of {', '.join(unknown)}")
     currencies = sorted({market.instruments[by_symbol[symbol]].currency for symbol in spec.data.symbols})
@@ -26,6 +27,7 @@ def select(spec: BacktestSpec, market: Market) -> Market:
     start = None if spec.data.start is None else parse_time(spec.data.start)
     end = None if spec.data.end is None else parse_time(spec.data.end)
     places = [by_symbol[symbol] for symbol in spec.data.symbols]
+    benchmark = spec.statistics.benchmark
     cut = tuple(market.bars[place].between(start, end) for place in places)
     if not any(len(bars) for bars in cut):
         raise NoDataError(
@@ -39,6 +41,7 @@ def select(spec: BacktestSpec, market: Market) -> Market:
         version=market.version,
         digest=market.digest,
         adjusted=market.adjusted,
+        benchmark=None if benchmark is None else market.bars[by_symbol[benchmark]].between(start, end),
     )
 
 

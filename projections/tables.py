@@ -91,6 +91,7 @@ BACKTESTS = Table(
     _text("strategy", "name of the strategy; null for an imported one", null=True),
     _text("dataset", "name of the data set; null for an imported one", null=True),
     _column("symbols", ARRAY(Text()), "the symbols that the spec names"),
+    _text("words", "id, strategy, data set, symbols, submitter and tags as words in lower case: what a search looks at"),
     _text("timeframe", "length of a bar, such as 1m, 1h, 1d; null for an imported one", null=True),
     _text("currency", "the account's currency, unit of all money in this row; null for an imported one", null=True),
     _number("initial_cash", "cash at the start, account currency; null for an imported one", null=True),
@@ -135,10 +136,21 @@ BACKTESTS = Table(
     _integer("last_sequence", "sequence of the last event in this row", changes=True),
     _text("chain_head", "SHA-256 of the last commit: the head of the hash chain", changes=True),
     _integer("last_mark", "number of equity marks so far", changes=True),
-    Index("backtests_by_accepted_at", "accepted_at"),
-    Index("backtests_by_status", "status", "accepted_at"),
+    Index("backtests_by_accepted_at", "accepted_at", "backtest_id"),
+    Index("backtests_by_status", "status", "accepted_at", "backtest_id"),
+    Index("backtests_by_finished_at", "finished_at", "backtest_id"),
+    Index("backtests_by_strategy", "strategy", "accepted_at", "backtest_id"),
+    Index("backtests_by_submitter", "submitter", "accepted_at", "backtest_id"),
+    Index("backtests_by_symbol", "symbols", postgresql_using="gin"),
+    Index("backtests_by_tag", "tags", postgresql_using="gin"),
+    Index("backtests_by_word", text("to_tsvector('simple'::regconfig, words)"), postgresql_using="gin"),
     comment="One row per backtest: what was asked for, how far it is, what came out.",
+    # Room for a row's next state on its own page: progress then changes no index.
+    postgresql_with={"fillfactor": 80},
 )
+# The best first; what has no value comes last, which a plain index can't give.
+for _name in ("sharpe", "total_return", "max_drawdown"):
+    Index(f"backtests_by_{_name}", BACKTESTS.c[_name].desc().nulls_last(), BACKTESTS.c.backtest_id.desc())
 
 ORDERS = Table(
     "orders",
@@ -147,7 +159,6 @@ ORDERS = Table(
     _integer("order_id", "counts 1, 2, 3 ... per backtest", key=True),
     _integer("sequence", "sequence of the event that submitted it"),
     _moment("submitted_at", "when it was submitted, market time"),
-    _word("symbol", "what is traded"),
     _word("side", "buy or sell"),
     _word("order_type", "market, limit, stop, stop_limit, ..."),
     _word("time_in_force", "gtc, day, gtd, ioc or fok"),
@@ -157,6 +168,8 @@ ORDERS = Table(
     _word("oco_group", "orders of one group: the first to fill cancels the others", null=True),
     _integer("parent_order_id", "the order that activates this one", null=True),
     _text("tag", "the strategy's own word for it", null=True),
+    _integer("position_id", "hedging: the one position that it closes; null otherwise", null=True),
+    _word("symbol", "what is traded; its present symbol, while the order is open", changes=True),
     _word("status", "working, triggered, partially_filled, filled, rejected, cancelled or expired", changes=True),
     _flag("is_open", "whether it may still fill", changes=True),
     _number("quantity", "what was asked for, units; null where that was no finite number", null=True, changes=True),
@@ -176,6 +189,7 @@ ORDERS = Table(
     _text("detail", "more about a rejection", null=True, changes=True),
     _integer("last_sequence", "sequence of the last event that changed it", changes=True),
     Index("orders_open", "backtest_id", postgresql_where=text("is_open")),
+    Index("orders_rejected", "reason", "backtest_id", postgresql_where=text("status = 'rejected'")),
     comment="One row per order, in its current state. Empty for runs that do not record orders.",
 )
 
@@ -194,6 +208,8 @@ FILLS = Table(
     _number("commission", "account currency; negative is a rebate"),
     _number("leaves_quantity", "what the order had open afterwards, units"),
     _flag("is_maker", "whether it added liquidity"),
+    _number("conversion", "account currency per unit of the currency that the price is in"),
+    _integer("position_id", "hedging: the position that it opened or reduced; null otherwise", null=True),
     comment="One row per execution.",
 )
 
@@ -202,14 +218,46 @@ POSITIONS = Table(
     METADATA,
     _backtest_id(),
     _integer("position_id", "counts 1, 2, 3 ... per backtest", key=True),
-    _word("symbol", "what is held"),
+    _word("side", "long or short"),
     _moment("opened_at", "when it was opened, market time"),
+    _word("symbol", "what is held; its present symbol, while it is open", changes=True),
     _flag("is_open", "whether it is held now", changes=True),
     _number("quantity", "units held now, negative for short, 0 once closed", changes=True),
     _number("average_price", "average price of what opened it", changes=True),
     _number("commission", "commissions since its opening, account currency", changes=True),
     _number("realized_pnl", "realised since its opening, commissions inside, account currency", changes=True),
     _number("gross_pnl", "realised since its opening, without commissions, account currency", changes=True),
+    _number(
+        "mark",
+        "last close when it was last valued, instrument's currency; null before that and once closed",
+        null=True,
+        changes=True,
+    ),
+    _number(
+        "unrealized_pnl",
+        "profit not realised when it was last valued, account currency; null before that, 0 once closed",
+        null=True,
+        changes=True,
+    ),
+    _number(
+        "return_fraction",
+        "side * (mark or average close / average price - 1); null if not valued, or if that is 0",
+        null=True,
+        changes=True,
+    ),
+    _number(
+        "mae", "maximum adverse excursion when last valued, account currency, <= 0; null before that", null=True, changes=True
+    ),
+    _number(
+        "mfe", "maximum favourable excursion when last valued, account currency, >= 0; null before that", null=True, changes=True
+    ),
+    _integer("bars_held", "bars from opening to when it was last valued, or closed; null before that", null=True, changes=True),
+    _number("funding", "funding added to cash since its opening, account currency; negative was paid", changes=True),
+    _number("borrow", "borrow costs taken from cash since its opening, account currency", changes=True),
+    _number("dividends", "dividends added to cash since its opening, account currency; negative was paid", changes=True),
+    _moment(
+        "marked_at", "when it was last valued, market time: with each progress report; null before that", null=True, changes=True
+    ),
     _moment("changed_at", "when it last changed, market time", changes=True),
     _moment("closed_at", "when it was closed, market time; null while open", null=True, changes=True),
     _integer("last_sequence", "sequence of the last event that changed it", changes=True),
@@ -225,7 +273,7 @@ POSITION_HISTORY = Table(
     _integer("position_id", "the position", key=True),
     _moment("time", "market time"),
     _word("symbol", "what is held"),
-    _word("change", "opened, changed, closed or split"),
+    _word("change", "opened, changed, closed, split or renamed"),
     _number("quantity", "units held afterwards, negative for short"),
     _number("average_price", "average price afterwards"),
     _number("commission", "commissions since its opening, account currency"),
@@ -254,6 +302,10 @@ TRADES = Table(
     _number("return_fraction", "side * (average close / average price - 1); null if the average price is 0", null=True),
     _number("mae", "maximum adverse excursion, account currency, <= 0"),
     _number("mfe", "maximum favourable excursion, account currency, >= 0"),
+    _number("funding", "funding added to cash while it was open, account currency; negative was paid"),
+    _number("borrow", "borrow costs taken from cash while it was open, account currency"),
+    _number("dividends", "dividends added to cash while it was open, account currency; negative was paid"),
+    Index("trades_losing_by_time", text("(closed_at - opened_at)"), postgresql_where=text("realized_pnl < 0")),
     comment="One row per closed position, flat to flat.",
 )
 
@@ -276,13 +328,16 @@ ACCOUNT_EVENTS = Table(
     _backtest_id(),
     _integer("sequence", "sequence of the event", key=True),
     _moment("time", "market time"),
-    _word("kind", "funding, borrow, dividend, split or margin_call"),
-    _word("symbol", "the position's symbol; null for a margin call", null=True),
-    _number("amount", "added to cash, account currency; negative was taken; null for a margin call", null=True),
-    _number("rate", "funding rate, dividend per unit, or new price / old price of a split", null=True),
+    _word("kind", "funding, borrow, dividend, split, symbol_change, delisting or margin_call"),
+    _word("symbol", "the instrument's symbol; null for a margin call", null=True),
+    _integer("position_id", "the position; null where it concerns none, or all", null=True),
+    _number("amount", "added to cash, account currency; negative was taken; null where no cash moves", null=True),
+    _number("rate", "funding rate, borrow rate a year, dividend per unit, new / old price of a split; else null", null=True),
+    _number("price", "valuation of a funding or price of a delisting, instrument's currency; else null", null=True),
+    _word("new_symbol", "the symbol from now on; null but for a symbol change", null=True),
     _number("equity", "equity at a margin call, account currency", null=True),
     _number("maintenance", "maintenance margin that equity fell below, account currency", null=True),
-    comment="One row per funding, borrow cost, dividend, split and margin call.",
+    comment="One row per funding, borrow cost, dividend, split, symbol change, delisting and margin call.",
 )
 
 STATISTICS = Table(
@@ -292,6 +347,7 @@ STATISTICS = Table(
     _word("name", "name of the statistic", key=True),
     _number("value", "its value; null if undefined, or if it is a text", null=True),
     _text("text", "its value if it is a text; RFC 3339 for a time (a name that ends in _ns)", null=True),
+    Index("statistics_by_value", "name", "value"),
     comment="One row per statistic of a completed backtest.",
 )
 
@@ -328,6 +384,10 @@ COMMANDS = Table(
     _word("reason", "why it was not simply carried out, one word", null=True),
     _text("detail", "the same in a sentence", null=True),
     Index("commands_by_backtest", "backtest_id"),
+    Index("commands_by_place", "partition", "command_offset"),
+    Index("commands_by_time", "recorded_at", "partition", "receipt_offset"),
+    Index("commands_by_outcome", "outcome", "recorded_at"),
+    Index("commands_by_submitter", "submitter", "recorded_at"),
     comment="One row per receipt: what came in, and what became of it.",
 )
 
@@ -343,6 +403,7 @@ DEAD_LETTERS = Table(
     _integer("length", "bytes of the whole message", null=True),
     _text("sha256", "SHA-256 of the whole message", null=True),
     _column("beginning", LargeBinary(), "its first bytes, at most 4 KiB; the dead-letters topic has more", null=True),
+    Index("dead_letters_by_time", "recorded_at", "partition", "letter_offset"),
     comment="One row per message that could not be read as a command.",
 )
 
@@ -384,6 +445,29 @@ PROJECTION_STATE = Table(
     _moment("recorded_at", "time of the newest record in these tables, wall clock", null=True, changes=True),
     _moment("updated_at", "when this row last changed, wall clock of the database", changes=True),
     comment="One row per source partition: how far it has been read. Every batch moves it in the transaction of its rows.",
+)
+
+LOG_ENDS = Table(
+    "log_ends",
+    METADATA,
+    _text("topic", "topic that is read", key=True),
+    _column("partition", Integer(), "its partition", key=True),
+    _integer("log_end", "the last stable offset: every committed record below it can be read", changes=True),
+    _moment("oldest_unread_at", "time of the oldest record that was not in these tables, wall clock", null=True, changes=True),
+    _moment("observed_at", "when the projector looked, wall clock", changes=True),
+    comment="One row per source partition: where its log ended when the projector last looked. Written beside the batches.",
+)
+
+DELETED_BACKTESTS = Table(
+    "deleted_backtests",
+    METADATA,
+    _backtest_id(),
+    _text("command_id", "the command that asked for it", changes=True),
+    _text("submitter", "who sent it, as it says", null=True, changes=True),
+    _moment("deleted_at", "when it was accepted: the receipt's time, wall clock", changes=True),
+    _column("partition", Integer(), "partition of the receipt", changes=True),
+    _integer("receipt_offset", "offset of the receipt", changes=True),
+    comment="One row per deleted backtest. Its rows are gone, and what the log still holds of it is not projected again.",
 )
 
 # The tables that follow from one backtest's commits, in the order in which they are written.

@@ -1,19 +1,26 @@
 """This module lists the views of schema ``backtape``: what people query, whatever version of the tables lies behind.
 
 A view shows its table's columns with their comments, without the ones that only the projector needs. What joins several
-sources is a view, never a table. The role ``backtape_reader`` may read the views and nothing else.
+sources is a view, never a table; what is computed stands in projections/computed_views.py. The roles ``backtape_reader`` and
+``backtape_web`` may read the views and nothing else.
 """
 
 from dataclasses import dataclass
 
 from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
 
+from projections.computed_views import COMPUTED_VIEWS, Computed
+from projections.ddl import quoted_text
+from projections.functions import functions_sql
+from projections.roles import VIEW_SCHEMA, view_grants_sql
 from projections.tables import (
     ACCOUNT_EVENTS,
     BACKTESTS,
     COMMANDS,
     COMMITS,
     DEAD_LETTERS,
+    DELETED_BACKTESTS,
     EQUITY,
     FILLS,
     ORDERS,
@@ -25,9 +32,6 @@ from projections.tables import (
     STATISTICS,
     TRADES,
 )
-
-VIEW_SCHEMA = "backtape"
-READER_ROLE = "backtape_reader"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,14 @@ class View:
         own = {column.name: str(column.comment) for column in self.table.columns if column.name not in self.hidden}
         return own | {column.name: column.comment for column in self.joined}
 
+    def type_of(self, name: str) -> str:
+        """Return a column's type, as people write it."""
+        column = self.table.columns.get(name)
+        if column is None:
+            return "text"
+        kind = column.type.compile(postgresql.dialect()).lower()  # type: ignore[no-untyped-call]
+        return kind.removesuffix(' collate "c"').replace("timestamp with time zone", "timestamptz")
+
     def select(self, schema: str) -> str:
         """Return the view's query over the tables of a schema."""
         own = [f't."{name}"' for name in self.columns if name not in {column.name for column in self.joined}]
@@ -73,7 +85,7 @@ class View:
         return f"SELECT {', '.join(own + joined)} FROM {schema}.{self.table.name} AS t{self.joins.format(schema=schema)}"
 
 
-VIEWS = (
+VIEWS: tuple[View | Computed, ...] = (
     View(
         BACKTESTS,
         hidden=("last_mark",),
@@ -101,6 +113,8 @@ VIEWS = (
     View(SNAPSHOTS),
     View(QUARANTINE),
     View(PROJECTION_STATE),
+    View(DELETED_BACKTESTS),
+    *COMPUTED_VIEWS,
 )
 
 
@@ -112,13 +126,7 @@ def views_sql(schema: str) -> list[str]:
     ]
     for view in VIEWS:
         statements.append(f"CREATE VIEW {VIEW_SCHEMA}.{view.name} AS {view.select(schema)}")
-        statements.append(f"COMMENT ON VIEW {VIEW_SCHEMA}.{view.name} IS {_quoted(view.comment)}")
+        statements.append(f"COMMENT ON VIEW {VIEW_SCHEMA}.{view.name} IS {quoted_text(view.comment)}")
         for name, comment in view.columns.items():
-            statements.append(f'COMMENT ON COLUMN {VIEW_SCHEMA}.{view.name}."{name}" IS {_quoted(comment)}')
-    statements.append(f"GRANT USAGE ON SCHEMA {VIEW_SCHEMA} TO {READER_ROLE}")
-    statements.append(f"GRANT SELECT ON ALL TABLES IN SCHEMA {VIEW_SCHEMA} TO {READER_ROLE}")
-    return statements
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+            statements.append(f'COMMENT ON COLUMN {VIEW_SCHEMA}.{view.name}."{name}" IS {quoted_text(comment)}')
+    return [*statements, *functions_sql(), *view_grants_sql()]

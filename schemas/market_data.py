@@ -81,6 +81,7 @@ class Market:
     version: int = 1
     digest: Digest = NO_DIGEST
     adjusted: bool = True  # splits and dividends are already in the prices: none is applied
+    benchmark: Bars | None = None  # what returns are compared with; never traded, never shown to the strategy
 
     def __post_init__(self) -> None:
         assert len(self.bars) == len(self.instruments), "one instrument for each symbol"

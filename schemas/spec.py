@@ -247,6 +247,7 @@ class StatisticsSpec(Model):
 
     period: Literal["day", "bar"] = "day"
     periods_per_year: Positive | None = None  # null: by the instrument's calendar (252, or 365)
+    benchmark: Symbol | None = None  # a symbol of the same data set and timeframe that returns are compared with
 
 
 class RecordingSpec(Model):
@@ -275,6 +276,12 @@ class BacktestSpec(Model):
     limits: LimitsSpec = Field(default_factory=LimitsSpec)
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
     tags: Annotated[list[ShortText], Field(max_length=32)] = Field(default_factory=list)
+
+    @property
+    def needed_symbols(self) -> list[str]:
+        """The symbols whose bars a run needs: those it trades, and its benchmark."""
+        benchmark = self.statistics.benchmark
+        return [*self.data.symbols, *([benchmark] if benchmark is not None and benchmark not in self.data.symbols else [])]
 
     def recorded(self) -> dict[str, Any]:
         """Return the document that is recorded: every field, every default."""

@@ -153,19 +153,26 @@ def status(
 @app.command("list")
 def list_backtests(
     status: Status | None = typer.Option(None, help="Only those in this state."),
+    strategy: str | None = typer.Option(None, help="Only those with this strategy."),
+    symbol: str | None = typer.Option(None, help="Only those that trade this symbol."),
     submitter: str | None = typer.Option(None, help="Only those of this submitter."),
     tag: str | None = typer.Option(None, help="Only those with this tag in their spec."),
+    text: str | None = typer.Option(None, help="Only those with words in id, strategy, data set, … that begin like these."),
     limit: int = typer.Option(50, min=1, max=100_000, help="At most so many, newest first."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """List backtests, newest first."""
     from backtape.cli.results import show_results
     from backtape.read_model import ReadModel
-    from projections import queries
+    from projections.queries import BacktestFilter
+
+    wanted = BacktestFilter(
+        statuses=(status,) if status else (), strategy=strategy, symbol=symbol, submitter=submitter, tag=tag, text=text
+    )
 
     async def read() -> list[dict[str, Any]]:
         async with ReadModel(settings().database_url) as model:
-            return await model.ask(queries.backtests(status=status, submitter=submitter, tag=tag, limit=limit))
+            return await model.backtests(wanted, limit=limit)
 
     rows = wait_for(read())
     if as_json:

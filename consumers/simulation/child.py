@@ -103,21 +103,25 @@ def _resolve(job: Job, spec: BacktestSpec, data: MarketData, send: Send) -> Data
 
 def _market(spec: BacktestSpec, manifest: DataSetManifest, data: MarketData, send: Send) -> Market:
     bars: list[Bars] = []
-    for symbol in spec.data.symbols:
+    for symbol in spec.needed_symbols:
         try:
             bars.append(_patiently(lambda symbol=symbol: data.bars(manifest, symbol, spec.data.timeframe), send))  # type: ignore[misc]
         except NotFoundError as error:
-            raise RunFailed(FailureReason.UNKNOWN_SYMBOL, f"spec.data.symbols: {error}") from error
+            raise RunFailed(FailureReason.UNKNOWN_SYMBOL, f"{_field_of(spec, symbol)}: {error}") from error
         except IntegrityError as error:
             raise RunFailed(FailureReason.DATA_DIGEST_MISMATCH, str(error)) from error
     return Market(
         bars=tuple(bars),
-        instruments=tuple(manifest.instrument(symbol) for symbol in spec.data.symbols),
+        instruments=tuple(manifest.instrument(symbol) for symbol in spec.needed_symbols),
         dataset=manifest.dataset,
         version=manifest.version,
         digest=manifest.digest(),
         adjusted=manifest.adjusted,
     )
+
+
+def _field_of(spec: BacktestSpec, symbol: str) -> str:
+    return "spec.data.symbols" if symbol in spec.data.symbols else "spec.statistics.benchmark"
 
 
 def _patiently(read: Callable[[], Found], send: Send) -> Found:

@@ -45,7 +45,7 @@ def _first_busy(tape: Tape, state: State, order: Any, first: int, end: int) -> i
         if core["is_dense"] and _is_plain(core, order):
             return _first_reached(tape, state, order, first, end)
     for step in range(first, end):
-        if _is_busy(tape, state, order, step):
+        if is_busy(tape, state, order, step):
             return step
     return end
 
@@ -69,17 +69,17 @@ def _first_reached(tape: Tape, state: State, order: Any, first: int, end: int) -
     level = order["limit"] if is_limit else order["stop"]
     if waits_for_low:
         for step in range(first, end):
-            if tape.low[offset + step] <= level and _is_busy(tape, state, order, step):
+            if tape.low[offset + step] <= level and is_busy(tape, state, order, step):
                 return step
     else:
         for step in range(first, end):
-            if tape.high[offset + step] >= level and _is_busy(tape, state, order, step):
+            if tape.high[offset + step] >= level and is_busy(tape, state, order, step):
                 return step
     return end
 
 
 @kernel
-def _is_busy(tape: Tape, state: State, order: Any, step: int) -> bool:
+def is_busy(tape: Tape, state: State, order: Any, step: int) -> bool:
     core = state.core[0]
     if order["cancel_step"] == step or order["modify_step"] == step:
         return True
