@@ -55,6 +55,18 @@ def simulate(
     yield from simulation.run()
 
 
+def run_ahead(
+    backtest_id: BacktestId, spec: BacktestSpec, head: Head, market: Market, strategy: type[Strategy]
+) -> "Outcome | None":
+    """Run an array-driven strategy, and leave its log for later; None for a strategy that has to be told what happens.
+
+    Raises like ``simulate``.
+    """
+    if not is_driven(strategy):
+        return None
+    return Simulation(backtest_id, spec, head, select(spec, market), strategy).run_ahead()
+
+
 def parameters_of(strategy: type[Strategy], given: dict[str, Any]) -> Any:
     """Return the strategy's parameters, checked. Raises ParametersError naming each wrong field."""
     try:
@@ -135,14 +147,16 @@ class Simulation:
         self._complete(machine.state, tally)
         yield from self._recorder.ready()
 
-    def run_ahead(self) -> "Outcome | None":
-        """Run without a log, which is made when it is asked for; None for a strategy that has to be told what happens."""
-        if not self._is_driven:
-            return None
+    def run_ahead(self) -> "Outcome":
+        """Run without a log, which is made when it is asked for."""
+        assert self._is_driven, "nothing has to be told to the strategy"
         try:
             self._start()
         except (Exception, SystemExit) as error:
-            raise strategy_error(error) from error
+            raised = strategy_error(error)
+            if raised is error:
+                raise
+            raise raised from error
         machine = self._drive(keeps=True)
         blocks = list(machine.blocks())
         tally = Tally()

@@ -35,6 +35,13 @@ class Summary:
     month_equity: tuple[float, ...]  # equity at the last bar of each
     by_symbol: SymbolStatistics
 
+    def as_recorded(self) -> Statistics:
+        """Return the statistics as the log has them: JSON has no infinity, and shows null in its place."""
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in self.statistics.items()
+        }
+
     @property
     def weight(self) -> int:
         """Bytes that the event counts for in its commit."""

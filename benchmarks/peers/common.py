@@ -1,7 +1,7 @@
 """This module is what the scripts share that run inside the peers' environment. It imports nothing of ours.
 
 Each script gets a case, a file of bars (npz: time_ns, open, high, low, close, volume, fast, slow, entries, exits; of several
-symbols with a first axis) and the number of runs, and prints one JSON document: seconds of each run, and how many fills there were.
+symbols with a first axis) and the number of runs, and prints one JSON document: seconds of each run, and the count of fills.
 """
 
 import json

@@ -15,7 +15,7 @@ class Cross(Strategy):
         self.row = row + 1
         if row == 0:
             return
-        for place, asset in enumerate(self.fast):
+        for asset in self.fast:
             fast, slow = self.fast[asset], self.slow[asset]
             if fast[row] > slow[row] and fast[row - 1] <= slow[row - 1]:
                 broker.submit_order(asset, 1.0, OrderSide.BUY)

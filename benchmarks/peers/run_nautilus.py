@@ -50,7 +50,7 @@ class Cross(Strategy):
             self.submit_order_list(
                 self.order_factory.bracket(
                     instrument_id, OrderSide.BUY, one, sl_trigger_price=Price(close * STOP, 2), tp_price=Price(close * TARGET, 2)
-                )  # fmt: skip
+                )
             )
 
 
