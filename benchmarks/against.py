@@ -192,6 +192,7 @@ def peer_rows(case: str, scripts: dict[str, str], files: dict[int, Path], bars: 
             found = peers.run(SCRIPTS / f"run_{script}.py", case, str(files[count]), str(runs + (script in ARRAY_NAMES)))
         except (RuntimeError, KeyError) as error:
             rows.append(Row(name, count, float("nan"), 0, f"failed: {str(error).splitlines()[-1]}"))
+            print(f"  {error}", flush=True)
             continue
         rows.append(Row(f"{name} {note}", count, statistics.median(found["seconds"][script in ARRAY_NAMES :]), found["fills"]))
         print(f"  {name}: {rows[-1].rate:,.0f} bars/s, {found['fills']:,} fills", flush=True)
@@ -217,8 +218,8 @@ def measure(bars: list[Bars], sizes: "Sizes", folder: Path) -> list[Part]:
     part.theirs = peer_rows("cross", NAMES, files, slow, 1)
     parts.append(part)
 
-    part = Part(f"Event-driven with a stop and a target on every entry, {len(whole):,} bars (backtape by the preset backtesting)")
-    bracket_spec = spec_of(one, execution={"preset": "backtesting"})
+    part = Part(f"Event-driven with a stop and a target on every entry, {len(whole):,} bars (backtape by the preset backtesting.py)")
+    bracket_spec = spec_of(one, execution={"preset": "backtesting.py"})
     seconds, fills = timed(sizes.runs, lambda: with_log(one, bracket_spec, Brackets))
     part.ours.append(Row("backtape, every event encoded", len(whole), seconds, fills))
     part.theirs = peer_rows("brackets", {name: NAMES[name] for name in ("backtesting", "backtrader", "nautilus")}, files, slow, 1)

@@ -73,9 +73,8 @@ def timed(columns, symbols, brackets=False):
         picked = {each: columns[each] if symbols == 1 else columns[each][symbol] for each in names}
         picked["volume"] = picked["volume"] * 0.0 + 1_000_000.0
         frame = pd.DataFrame(picked, index=pd.to_datetime(columns["time_ns"], utc=True)).round(2).copy()
-        engine.add_data(BarDataWrangler(bar_type, instrument).process(frame), sort=False)
+        engine.add_data(BarDataWrangler(bar_type, instrument).process(frame))
         bar_types.append(bar_type)
-    engine.sort_data()
     fast, slow = ([columns[name].tolist()] if symbols == 1 else columns[name].tolist() for name in ("fast", "slow"))
     strategy = Cross(bar_types, fast, slow, brackets)
     engine.add_strategy(strategy)
