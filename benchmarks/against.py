@@ -218,7 +218,9 @@ def measure(bars: list[Bars], sizes: "Sizes", folder: Path) -> list[Part]:
     part.theirs = peer_rows("cross", NAMES, files, slow, 1)
     parts.append(part)
 
-    part = Part(f"Event-driven with a stop and a target on every entry, {len(whole):,} bars (backtape by the preset backtesting.py)")
+    part = Part(
+        f"Event-driven with a stop and a target on every entry, {len(whole):,} bars (backtape by the preset backtesting.py)"
+    )
     bracket_spec = spec_of(one, execution={"preset": "backtesting.py"})
     seconds, fills = timed(sizes.runs, lambda: with_log(one, bracket_spec, Brackets))
     part.ours.append(Row("backtape, every event encoded", len(whole), seconds, fills))
