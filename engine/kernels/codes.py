@@ -68,10 +68,10 @@ DUE_SPLIT = 4
 DUE_SYMBOL_CHANGE = 5
 DUE_DELISTING = 6
 
-# Why the engine sends an order of its own
-BY_MARGIN_CALL = 0
-BY_DELISTING = 1
-BY_SYMBOL_CHANGE = 2
+# Why the engine sends an order of its own; 0: it does not
+BY_MARGIN_CALL = 1
+BY_DELISTING = 2
+BY_SYMBOL_CHANGE = 3
 
 # Which positions a margin call closes
 LIQUIDATE_ALL, LARGEST_LOSS_FIRST = 0, 1
