@@ -29,6 +29,7 @@ from consumers.worker.loop import Worker
 from consumers.worker.partition import WorkerRules
 from consumers.worker.plan import TopicNames
 from engine.lifecycle import IntakeRules
+from projections.roles import PROJECTOR_ROLE
 from projections.tables import FIRST
 from schemas.topics import ARCHIVE, COMMANDS, DEAD_LETTERS, EVENTS, RECEIPTS, RUNS
 
@@ -102,7 +103,7 @@ def projector_role(settings: Settings) -> Role:
     async def make(membership: KafkaMembership) -> Projector:
         warm_up()
         return Projector(
-            store=PostgresRowStore(settings.database_url, FIRST.schema),
+            store=PostgresRowStore(settings.database_url, FIRST.schema, role=PROJECTOR_ROLE),
             reader=KafkaLogReader(settings.kafka),
             membership=membership,
             clock=SystemClock(),
