@@ -182,7 +182,6 @@ async def _document(connection: asyncpg.Connection, backtests: int) -> tuple[str
             "SELECT relname::text AS name, reltuples::bigint AS rows FROM pg_class WHERE relnamespace = $1::regnamespace"
             " AND relkind = 'r' AND reltuples > 0 ORDER BY relname",
             SCHEMA,
-            SNAPSHOTS,
         )
     }
     version = await connection.fetchval("SHOW server_version")
