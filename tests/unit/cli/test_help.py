@@ -8,8 +8,8 @@ from tests.unit.cli.conftest import Cli
 
 COMMANDS = (
     "demo", "up", "down", "doctor", "run", "submit", "cancel", "status", "list", "events", "replay", "report", "delete", "audit",
-    "conformance", "check-lookahead", "snapshot", "archive", "rebuild",
-    "dead-letters", "worker", "projector", "compactor", "data", "db", "schema",
+    "conformance", "check-lookahead", "snapshot", "archive",
+    "dead-letters", "rebuild", "worker", "projector", "compactor", "data", "db", "schema",
 )  # fmt: skip
 
 
