@@ -22,7 +22,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9^][A-Za-z0-9._/:^\-]*$")]
-ShortText = Annotated[str, Field(min_length=1, max_length=128)]
+MAX_SHORT_TEXT = 128  # characters
+ShortText = Annotated[str, Field(min_length=1, max_length=MAX_SHORT_TEXT)]
 
 
 class Model(pydantic.BaseModel):
