@@ -3,7 +3,7 @@
 
 PACKAGES = schemas engine projections snapshots reports adapters consumers web backtape migrations
 
-.PHONY: setup browser demo test web bench bench-read bench-web lint up down doctor clean
+.PHONY: setup browser demo test web bench bench-engine bench-read bench-web lint up down doctor clean
 
 setup:
 	@deploy/bootstrap.sh
@@ -23,6 +23,10 @@ web:
 
 bench: setup
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+# The engine beside other engines, which are installed into .backtape/peers (benchmarks/peers.txt).
+bench-engine: setup
+	@.venv/bin/python -m benchmarks.against $(ARGS)
 
 bench-web: setup
 	@.venv/bin/python -m benchmarks.web $(ARGS)

@@ -219,7 +219,7 @@ class ExecutionSpec(Model):
     stop_touch: Literal["inclusive", "range", "close"] = "inclusive"
     gap_stop: Literal["open", "stop", "close", "within"] = "open"
     stop_limit: Literal["from_open", "at_stop", "same_bar", "on_close", "path"] = "from_open"
-    trail: Literal["after_bar", "before_test"] = "after_bar"
+    trail: Literal["after_bar", "before_test", "after_close"] = "after_bar"
     same_bar: Literal["stop_first", "submission", "independent", "path", "adaptive_path"] = "stop_first"
     entry_bar: Literal["live", "wait", "by_entry"] = "live"
     cash_short: Literal["refuse", "cancel", "partial", "allow"] = "refuse"
