@@ -17,7 +17,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["list_backtests_api_backtests_get"];
+        get: operations["list_backtests"];
         put?: never;
         post?: never;
         delete?: never;
@@ -39,7 +39,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["count_backtests_api_backtests_counts_get"];
+        get: operations["count_backtests"];
         put?: never;
         post?: never;
         delete?: never;
@@ -63,7 +63,7 @@ export interface paths {
          *
          *     Needs the scope `submit`.
          */
-        post: operations["run_async_api_backtests_run_async_post"];
+        post: operations["run_async"];
         delete?: never;
         options?: never;
         head?: never;
@@ -83,7 +83,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["status_api_backtests_status__task_id__get"];
+        get: operations["status"];
         put?: never;
         post?: never;
         delete?: never;
@@ -108,7 +108,7 @@ export interface paths {
          *
          *     Needs the scope `cancel`.
          */
-        delete: operations["cancel_api_backtests_tasks__task_id__delete"];
+        delete: operations["cancel"];
         options?: never;
         head?: never;
         patch?: never;
@@ -129,7 +129,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        post: operations["check_api_backtests_validate_post"];
+        post: operations["check"];
         delete?: never;
         options?: never;
         head?: never;
@@ -149,7 +149,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["result_api_backtests__backtest_id__get"];
+        get: operations["result"];
         put?: never;
         post?: never;
         /**
@@ -158,7 +158,7 @@ export interface paths {
          *
          *     Needs the scope `admin`.
          */
-        delete: operations["delete_api_backtests__backtest_id__delete"];
+        delete: operations["delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -177,7 +177,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["audit_api_backtests__backtest_id__audit_get"];
+        get: operations["audit"];
         put?: never;
         /**
          * Audit it
@@ -185,7 +185,7 @@ export interface paths {
          *
          *     Needs the scope `submit`.
          */
-        post: operations["start_audit_api_backtests__backtest_id__audit_post"];
+        post: operations["start_audit"];
         delete?: never;
         options?: never;
         head?: never;
@@ -205,7 +205,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["candles_api_backtests__backtest_id__candles_get"];
+        get: operations["candles"];
         put?: never;
         post?: never;
         delete?: never;
@@ -227,7 +227,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["chart_api_backtests__backtest_id__chart_get"];
+        get: operations["chart"];
         put?: never;
         post?: never;
         delete?: never;
@@ -249,7 +249,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["equity_api_backtests__backtest_id__equity_get"];
+        get: operations["equity"];
         put?: never;
         post?: never;
         delete?: never;
@@ -271,7 +271,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["events_api_backtests__backtest_id__events_get"];
+        get: operations["events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -293,7 +293,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["fills_api_backtests__backtest_id__fills_get"];
+        get: operations["fills"];
         put?: never;
         post?: never;
         delete?: never;
@@ -315,7 +315,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["monthly_api_backtests__backtest_id__monthly_get"];
+        get: operations["monthly"];
         put?: never;
         post?: never;
         delete?: never;
@@ -337,7 +337,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["orders_api_backtests__backtest_id__orders_get"];
+        get: operations["orders"];
         put?: never;
         post?: never;
         delete?: never;
@@ -359,7 +359,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["positions_api_backtests__backtest_id__positions_get"];
+        get: operations["positions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -381,7 +381,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["summary_api_backtests__backtest_id__positions_summary_get"];
+        get: operations["summary"];
         put?: never;
         post?: never;
         delete?: never;
@@ -403,7 +403,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["replay_api_backtests__backtest_id__replay_get"];
+        get: operations["replay"];
         put?: never;
         post?: never;
         delete?: never;
@@ -425,7 +425,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["report_api_backtests__backtest_id__report_get"];
+        get: operations["report"];
         put?: never;
         post?: never;
         delete?: never;
@@ -447,7 +447,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["snapshot_api_backtests__backtest_id__snapshot_get"];
+        get: operations["snapshot"];
         put?: never;
         post?: never;
         delete?: never;
@@ -473,7 +473,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["follow_api_backtests__backtest_id__stream_get"];
+        get: operations["follow"];
         put?: never;
         post?: never;
         delete?: never;
@@ -495,7 +495,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["trades_api_backtests__backtest_id__trades_get"];
+        get: operations["trades"];
         put?: never;
         post?: never;
         delete?: never;
@@ -517,7 +517,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["compare_api_compare_get"];
+        get: operations["compare"];
         put?: never;
         post?: never;
         delete?: never;
@@ -539,7 +539,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["datasets_api_datasets_get"];
+        get: operations["datasets"];
         put?: never;
         post?: never;
         delete?: never;
@@ -561,7 +561,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["dataset_api_datasets__dataset__get"];
+        get: operations["dataset"];
         put?: never;
         post?: never;
         delete?: never;
@@ -587,7 +587,7 @@ export interface paths {
          *
          *     Needs the scope `submit`.
          */
-        post: operations["upload_api_datasets__dataset__uploads_post"];
+        post: operations["upload"];
         delete?: never;
         options?: never;
         head?: never;
@@ -609,7 +609,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        post: operations["logout_api_logout_post"];
+        post: operations["logout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -629,7 +629,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["me_api_me_get"];
+        get: operations["me"];
         put?: never;
         post?: never;
         delete?: never;
@@ -651,7 +651,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["presets_api_presets_get"];
+        get: operations["presets"];
         put?: never;
         post?: never;
         delete?: never;
@@ -673,7 +673,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["spec_schema_api_spec_schema_get"];
+        get: operations["spec_schema"];
         put?: never;
         post?: never;
         delete?: never;
@@ -695,7 +695,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["strategies_api_strategies_get"];
+        get: operations["strategies"];
         put?: never;
         post?: never;
         delete?: never;
@@ -721,7 +721,7 @@ export interface paths {
          *
          *     Needs a key or a session; shows what that one sees.
          */
-        get: operations["follow_many_api_stream_get"];
+        get: operations["follow_many"];
         put?: never;
         post?: never;
         delete?: never;
@@ -743,7 +743,7 @@ export interface paths {
          *
          *     Needs the scope `read`.
          */
-        get: operations["overview_api_system_get"];
+        get: operations["overview"];
         put?: never;
         post?: never;
         delete?: never;
@@ -765,7 +765,7 @@ export interface paths {
          *
          *     Needs the scope `read`.
          */
-        get: operations["commands_api_system_commands_get"];
+        get: operations["commands"];
         put?: never;
         post?: never;
         delete?: never;
@@ -787,7 +787,7 @@ export interface paths {
          *
          *     Needs the scope `admin`.
          */
-        get: operations["list_dead_letters_api_system_dead_letters_get"];
+        get: operations["list_dead_letters"];
         put?: never;
         post?: never;
         delete?: never;
@@ -809,7 +809,7 @@ export interface paths {
          *
          *     Needs the scope `admin`.
          */
-        get: operations["dead_letter_api_system_dead_letters__partition___offset__get"];
+        get: operations["dead_letter"];
         put?: never;
         post?: never;
         delete?: never;
@@ -833,7 +833,7 @@ export interface paths {
          *
          *     Needs the scope `admin`.
          */
-        post: operations["retry_api_system_dead_letters__partition___offset__retry_post"];
+        post: operations["retry"];
         delete?: never;
         options?: never;
         head?: never;
@@ -853,7 +853,7 @@ export interface paths {
          *
          *     Needs the scope `read`.
          */
-        get: operations["quarantine_api_system_quarantine_get"];
+        get: operations["quarantine"];
         put?: never;
         post?: never;
         delete?: never;
@@ -873,7 +873,7 @@ export interface paths {
          * Is it alive
          * @description The process answers.
          */
-        get: operations["healthz_healthz_get"];
+        get: operations["healthz"];
         put?: never;
         post?: never;
         delete?: never;
@@ -893,7 +893,7 @@ export interface paths {
          * Log a browser in
          * @description Take a one-time login link, as `backtape keys login` prints it: the browser gets a session and is sent to the dashboard.
          */
-        get: operations["login_login_get"];
+        get: operations["login"];
         put?: never;
         post?: never;
         delete?: never;
@@ -913,7 +913,7 @@ export interface paths {
          * Figures for Prometheus
          * @description Requests, streams, lag, in Prometheus' text format.
          */
-        get: operations["metrics_metrics_get"];
+        get: operations["metrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -933,7 +933,7 @@ export interface paths {
          * Can it work
          * @description Whether database and Kafka answer, and how far the read model is behind the log.
          */
-        get: operations["readyz_readyz_get"];
+        get: operations["readyz"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2368,7 +2368,7 @@ export interface components {
              * @default after_bar
              * @enum {string}
              */
-            trail: "after_bar" | "before_test";
+            trail: "after_bar" | "before_test" | "after_close";
             /** Volume Limit */
             volume_limit?: number | null;
         };
@@ -4072,7 +4072,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    list_backtests_api_backtests_get: {
+    list_backtests: {
         parameters: {
             query?: {
                 /** @description only in these states; may be repeated */
@@ -4107,6 +4107,119 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "accepted_at": "2026-11-27T08:12:11.093000Z",
+                     *           "backtest_id": "sample",
+                     *           "bars": 3000,
+                     *           "bars_done": 3000,
+                     *           "cagr": 0.030254708578105076,
+                     *           "calmar": 1.9044721600091499,
+                     *           "cancel_reason": null,
+                     *           "currency": "USD",
+                     *           "dataset": "sim",
+                     *           "dataset_version": 1,
+                     *           "equity": 101024.93367400007,
+                     *           "failure_detail": null,
+                     *           "failure_reason": null,
+                     *           "fills": 196,
+                     *           "final_equity": 101024.93367400007,
+                     *           "finished_at": "2026-11-27T08:12:11.740000Z",
+                     *           "first_bar": "2020-01-01T00:00:00Z",
+                     *           "first_offset": 0,
+                     *           "initial_cash": 100000,
+                     *           "issued_at": "2026-11-27T08:12:11.001000Z",
+                     *           "last_bar": "2020-05-04T23:00:00Z",
+                     *           "last_number": 5,
+                     *           "last_sequence": 598,
+                     *           "log_id": "88776c6a-0d91-4ad5-8120-6b8b4e16da4d",
+                     *           "manifest_key": "backtests/sample/manifest.json",
+                     *           "max_drawdown": -0.015886138539278893,
+                     *           "orders": 196,
+                     *           "origin": "run",
+                     *           "partition": 1,
+                     *           "priority": 0,
+                     *           "profit_factor": 1.168804161553208,
+                     *           "quarantine_reason": null,
+                     *           "sharpe": 0.8391078342329525,
+                     *           "sortino": 1.46707540967486,
+                     *           "sqn": 0.4471939254181733,
+                     *           "started_at": "2026-11-27T08:12:11.385000Z",
+                     *           "status": "completed",
+                     *           "strategy": "sma_cross",
+                     *           "submitter": "local",
+                     *           "symbols": [
+                     *             "SIM"
+                     *           ],
+                     *           "tags": [
+                     *             "first",
+                     *             "my idea"
+                     *           ],
+                     *           "timeframe": "1h",
+                     *           "total_return": 0.010249336740000725,
+                     *           "trades": 98,
+                     *           "volatility": 0.036262566664087496,
+                     *           "win_rate": 0.2857142857142857
+                     *         },
+                     *         {
+                     *           "accepted_at": "2026-11-27T07:41:14.411000Z",
+                     *           "backtest_id": "e4312e8a-0cf7-40f4-8ef8-f1f61348b145",
+                     *           "bars": 3000,
+                     *           "bars_done": 3000,
+                     *           "cagr": 0.030254708578105076,
+                     *           "calmar": 1.9044721600091499,
+                     *           "cancel_reason": null,
+                     *           "currency": "USD",
+                     *           "dataset": "sim",
+                     *           "dataset_version": 1,
+                     *           "equity": 101024.93367400007,
+                     *           "failure_detail": null,
+                     *           "failure_reason": null,
+                     *           "fills": 196,
+                     *           "final_equity": 101024.93367400007,
+                     *           "finished_at": "2026-11-27T07:41:15.079000Z",
+                     *           "first_bar": "2020-01-01T00:00:00Z",
+                     *           "first_offset": 9,
+                     *           "initial_cash": 100000,
+                     *           "issued_at": "2026-11-27T07:41:14.369000Z",
+                     *           "last_bar": "2020-05-04T23:00:00Z",
+                     *           "last_number": 5,
+                     *           "last_sequence": 598,
+                     *           "log_id": "c084d454-a9bd-40c6-9eb4-010a0cc2bdac",
+                     *           "manifest_key": "backtests/e4312e8a-0cf7-40f4-8ef8-f1f61348b145/manifest.json",
+                     *           "max_drawdown": -0.015886138539278893,
+                     *           "orders": 196,
+                     *           "origin": "run",
+                     *           "partition": 0,
+                     *           "priority": 0,
+                     *           "profit_factor": 1.168804161553208,
+                     *           "quarantine_reason": null,
+                     *           "sharpe": 0.8391078342329525,
+                     *           "sortino": 1.46707540967486,
+                     *           "sqn": 0.4471939254181733,
+                     *           "started_at": "2026-11-27T07:41:14.890000Z",
+                     *           "status": "completed",
+                     *           "strategy": "sma_cross",
+                     *           "submitter": "local",
+                     *           "symbols": [
+                     *             "SIM"
+                     *           ],
+                     *           "tags": [
+                     *             "first",
+                     *             "my idea"
+                     *           ],
+                     *           "timeframe": "1h",
+                     *           "total_return": 0.010249336740000725,
+                     *           "trades": 98,
+                     *           "volatility": 0.036262566664087496,
+                     *           "win_rate": 0.2857142857142857
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["BacktestPage"];
                 };
             };
@@ -4148,7 +4261,7 @@ export interface operations {
             };
         };
     };
-    count_backtests_api_backtests_counts_get: {
+    count_backtests: {
         parameters: {
             query?: never;
             header?: never;
@@ -4163,6 +4276,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "cancelled": 0,
+                     *       "completed": 3,
+                     *       "failed": 0,
+                     *       "queued": 0,
+                     *       "running": 0,
+                     *       "total": 3
+                     *     }
+                     */
                     "application/json": components["schemas"]["BacktestCounts"];
                 };
             };
@@ -4195,7 +4318,7 @@ export interface operations {
             };
         };
     };
-    run_async_api_backtests_run_async_post: {
+    run_async: {
         parameters: {
             query?: never;
             header?: {
@@ -4217,6 +4340,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "backtest_id": "sample",
+                     *       "command_id": "952deac0-557c-4a6f-8b4e-93d058ab9ede",
+                     *       "offset": 0,
+                     *       "partition": 1,
+                     *       "status_url": "/api/backtests/status/sample",
+                     *       "task_id": "sample"
+                     *     }
+                     */
                     "application/json": components["schemas"]["RunAccepted"];
                 };
             };
@@ -4294,7 +4427,7 @@ export interface operations {
             };
         };
     };
-    status_api_backtests_status__task_id__get: {
+    status: {
         parameters: {
             query?: never;
             header?: never;
@@ -4312,6 +4445,65 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "accepted_at": "2026-11-27T08:12:11.093000Z",
+                     *       "backtest_id": "sample",
+                     *       "bars": 3000,
+                     *       "bars_done": 3000,
+                     *       "cancel_reason": null,
+                     *       "equity": 101024.93367400007,
+                     *       "failure_detail": null,
+                     *       "failure_reason": null,
+                     *       "finished_at": "2026-11-27T08:12:11.740000Z",
+                     *       "is_finished": true,
+                     *       "last_sequence": 598,
+                     *       "links": {
+                     *         "audit": "/api/backtests/sample/audit",
+                     *         "cancel": "/api/backtests/tasks/sample",
+                     *         "equity": "/api/backtests/sample/equity",
+                     *         "events": "/api/backtests/sample/events",
+                     *         "fills": "/api/backtests/sample/fills",
+                     *         "orders": "/api/backtests/sample/orders",
+                     *         "positions": "/api/backtests/sample/positions",
+                     *         "replay": "/api/backtests/sample/replay",
+                     *         "report": "/api/backtests/sample/report",
+                     *         "self": "/api/backtests/sample",
+                     *         "snapshot": "/api/backtests/sample/snapshot",
+                     *         "status": "/api/backtests/status/sample",
+                     *         "stream": "/api/backtests/sample/stream",
+                     *         "trades": "/api/backtests/sample/trades"
+                     *       },
+                     *       "progress": 1,
+                     *       "queue_position": null,
+                     *       "receipt": {
+                     *         "command_id": "952deac0-557c-4a6f-8b4e-93d058ab9ede",
+                     *         "command_type": "SubmitBacktest",
+                     *         "detail": null,
+                     *         "outcome": "accepted",
+                     *         "reason": null,
+                     *         "recorded_at": "2026-11-27T08:12:11.093000Z"
+                     *       },
+                     *       "result": {
+                     *         "cagr": 0.030254708578105076,
+                     *         "currency": "USD",
+                     *         "fills": 196,
+                     *         "final_equity": 101024.93367400007,
+                     *         "initial_cash": 100000,
+                     *         "max_drawdown": -0.015886138539278893,
+                     *         "profit_factor": 1.168804161553208,
+                     *         "sharpe": 0.8391078342329525,
+                     *         "sortino": 1.46707540967486,
+                     *         "total_return": 0.010249336740000725,
+                     *         "trades": 98,
+                     *         "win_rate": 0.2857142857142857
+                     *       },
+                     *       "started_at": "2026-11-27T08:12:11.385000Z",
+                     *       "status": "completed",
+                     *       "submitted_at": "2026-11-27T08:12:11.001000Z",
+                     *       "task_id": "sample"
+                     *     }
+                     */
                     "application/json": components["schemas"]["TaskStatus"];
                 };
             };
@@ -4362,7 +4554,7 @@ export interface operations {
             };
         };
     };
-    cancel_api_backtests_tasks__task_id__delete: {
+    cancel: {
         parameters: {
             query?: {
                 reason?: string;
@@ -4382,6 +4574,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "backtest_id": "sample",
+                     *       "command_id": "952deac0-557c-4a6f-8b4e-93d058ab9ede",
+                     *       "status_url": "/api/backtests/status/sample",
+                     *       "task_id": "sample"
+                     *     }
+                     */
                     "application/json": components["schemas"]["CancelAccepted"];
                 };
             };
@@ -4468,7 +4668,7 @@ export interface operations {
             };
         };
     };
-    check_api_backtests_validate_post: {
+    check: {
         parameters: {
             query?: never;
             header?: never;
@@ -4487,6 +4687,110 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "is_valid": true,
+                     *       "kafka_command": {
+                     *         "backtest_id": "11eed720-1011-4a65-98f0-dff050857f8a",
+                     *         "command_id": "47e90f3b-fb8d-41e9-9b5f-9b96bffe3384",
+                     *         "issued_at": "2026-11-27T08:12:16.478Z",
+                     *         "spec": {
+                     *           "data": {
+                     *             "dataset": "sim",
+                     *             "symbols": [
+                     *               "SIM"
+                     *             ],
+                     *             "timeframe": "1h"
+                     *           },
+                     *           "strategy": {
+                     *             "name": "sma_cross",
+                     *             "parameters": {
+                     *               "fast": 5,
+                     *               "slow": 20
+                     *             }
+                     *           },
+                     *           "tags": [
+                     *             "first",
+                     *             "my idea"
+                     *           ]
+                     *         },
+                     *         "submitter": "local",
+                     *         "type": "SubmitBacktest"
+                     *       },
+                     *       "problems": [],
+                     *       "spec": {
+                     *         "account": {
+                     *           "allow_short": true,
+                     *           "cash": 100000,
+                     *           "currency": "USD",
+                     *           "leverage": 1,
+                     *           "maintenance_margin": null,
+                     *           "type": "margin"
+                     *         },
+                     *         "data": {
+                     *           "dataset": "sim",
+                     *           "end": null,
+                     *           "start": null,
+                     *           "symbols": [
+                     *             "SIM"
+                     *           ],
+                     *           "timeframe": "1h",
+                     *           "version": null
+                     *         },
+                     *         "execution": {
+                     *           "cash_short": "refuse",
+                     *           "commission": {
+                     *             "type": "none"
+                     *           },
+                     *           "entry_bar": "live",
+                     *           "gap_limit": "open",
+                     *           "gap_stop": "open",
+                     *           "latency_bars": 0,
+                     *           "latency_seconds": 0,
+                     *           "limit_fill_probability": 1,
+                     *           "limit_touch": "inclusive",
+                     *           "market_fill": "next_open",
+                     *           "preset": null,
+                     *           "same_bar": "stop_first",
+                     *           "slippage": {
+                     *             "type": "none"
+                     *           },
+                     *           "stop_limit": "from_open",
+                     *           "stop_touch": "inclusive",
+                     *           "trail": "after_bar",
+                     *           "volume_limit": null
+                     *         },
+                     *         "limits": {
+                     *           "memory_mb": 2048,
+                     *           "seconds": 3600
+                     *         },
+                     *         "recording": {
+                     *           "equity_every": null,
+                     *           "orders": true
+                     *         },
+                     *         "seed": 0,
+                     *         "statistics": {
+                     *           "benchmark": null,
+                     *           "period": "day",
+                     *           "periods_per_year": null
+                     *         },
+                     *         "strategy": {
+                     *           "name": "sma_cross",
+                     *           "parameters": {
+                     *             "close_first": false,
+                     *             "fast": 5,
+                     *             "fraction": 0.95,
+                     *             "short": false,
+                     *             "slow": 20
+                     *           }
+                     *         },
+                     *         "tags": [
+                     *           "first",
+                     *           "my idea"
+                     *         ]
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Validation"];
                 };
             };
@@ -4564,7 +4868,7 @@ export interface operations {
             };
         };
     };
-    result_api_backtests__backtest_id__get: {
+    result: {
         parameters: {
             query?: never;
             header?: never;
@@ -4582,6 +4886,284 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "accepted_at": "2026-11-27T08:12:11.093000Z",
+                     *       "audit": null,
+                     *       "backtest_id": "sample",
+                     *       "bars": 3000,
+                     *       "bars_done": 3000,
+                     *       "cagr": 0.030254708578105076,
+                     *       "calmar": 1.9044721600091499,
+                     *       "cancel_command_id": null,
+                     *       "cancel_reason": null,
+                     *       "chain_head": "3e5d0fbc8017f4abb3d76d5a1bacdfb41cbde937c9f581a25cd0d3e0bbf0a720",
+                     *       "code": {
+                     *         "backtape": "0.1.0",
+                     *         "code": "7e6ea222fd2104a3ff3ea3f262b540da6d37aabc4859442d8b7ba47f54113737",
+                     *         "cpu": "AMD EPYC",
+                     *         "numpy": "2.4.6",
+                     *         "python": "3.11.7"
+                     *       },
+                     *       "command_id": "952deac0-557c-4a6f-8b4e-93d058ab9ede",
+                     *       "currency": "USD",
+                     *       "data_digest": "c905af1f8f2388b4b99524c103e6230e17b46683b3191505b75eb25ff1ed106a",
+                     *       "dataset": "sim",
+                     *       "dataset_version": 1,
+                     *       "equity": 101024.93367400007,
+                     *       "failure_detail": null,
+                     *       "failure_reason": null,
+                     *       "fills": 196,
+                     *       "final_equity": 101024.93367400007,
+                     *       "finished_at": "2026-11-27T08:12:11.740000Z",
+                     *       "first_bar": "2020-01-01T00:00:00Z",
+                     *       "first_offset": 0,
+                     *       "import_manifest": null,
+                     *       "initial_cash": 100000,
+                     *       "issued_at": "2026-11-27T08:12:11.001000Z",
+                     *       "last_bar": "2020-05-04T23:00:00Z",
+                     *       "last_number": 5,
+                     *       "last_sequence": 598,
+                     *       "links": {
+                     *         "audit": "/api/backtests/sample/audit",
+                     *         "cancel": "/api/backtests/tasks/sample",
+                     *         "equity": "/api/backtests/sample/equity",
+                     *         "events": "/api/backtests/sample/events",
+                     *         "fills": "/api/backtests/sample/fills",
+                     *         "orders": "/api/backtests/sample/orders",
+                     *         "positions": "/api/backtests/sample/positions",
+                     *         "replay": "/api/backtests/sample/replay",
+                     *         "report": "/api/backtests/sample/report",
+                     *         "self": "/api/backtests/sample",
+                     *         "snapshot": "/api/backtests/sample/snapshot",
+                     *         "status": "/api/backtests/status/sample",
+                     *         "stream": "/api/backtests/sample/stream",
+                     *         "trades": "/api/backtests/sample/trades"
+                     *       },
+                     *       "log_id": "88776c6a-0d91-4ad5-8120-6b8b4e16da4d",
+                     *       "manifest_key": "backtests/sample/manifest.json",
+                     *       "max_drawdown": -0.015886138539278893,
+                     *       "orders": 196,
+                     *       "origin": "run",
+                     *       "partition": 1,
+                     *       "positions": [
+                     *         {
+                     *           "average_price": 99.41,
+                     *           "bars_held": 53,
+                     *           "borrow": 0,
+                     *           "changed_at": "2020-05-04T04:00:00Z",
+                     *           "closed_at": "2020-05-04T04:00:00Z",
+                     *           "commission": 0,
+                     *           "dividends": 0,
+                     *           "funding": 0,
+                     *           "gross_pnl": 795.0034649999984,
+                     *           "is_open": false,
+                     *           "last_sequence": 590,
+                     *           "mae": -105.36190499999945,
+                     *           "mark": null,
+                     *           "marked_at": null,
+                     *           "mfe": 1101.5108250000055,
+                     *           "opened_at": "2020-05-01T23:00:00Z",
+                     *           "position_id": 98,
+                     *           "quantity": 0,
+                     *           "realized_pnl": 795.0034649999984,
+                     *           "return_fraction": 0.008349260637762868,
+                     *           "side": "long",
+                     *           "symbol": "SIM",
+                     *           "unrealized_pnl": 0
+                     *         },
+                     *         {
+                     *           "average_price": 99.79,
+                     *           "bars_held": 10,
+                     *           "borrow": 0,
+                     *           "changed_at": "2020-04-30T12:00:00Z",
+                     *           "closed_at": "2020-04-30T12:00:00Z",
+                     *           "commission": 0,
+                     *           "dividends": 0,
+                     *           "funding": 0,
+                     *           "gross_pnl": -85.95056700000326,
+                     *           "is_open": false,
+                     *           "last_sequence": 584,
+                     *           "mae": -85.95056700000326,
+                     *           "mark": null,
+                     *           "marked_at": null,
+                     *           "mfe": 162.35107099998805,
+                     *           "opened_at": "2020-04-30T02:00:00Z",
+                     *           "position_id": 97,
+                     *           "quantity": 0,
+                     *           "realized_pnl": -85.95056700000326,
+                     *           "return_fraction": -0.0009018939773525192,
+                     *           "side": "long",
+                     *           "symbol": "SIM",
+                     *           "unrealized_pnl": 0
+                     *         }
+                     *       ],
+                     *       "positions_total": 98,
+                     *       "priority": 0,
+                     *       "profit_factor": 1.168804161553208,
+                     *       "progress": 1,
+                     *       "quarantine_reason": null,
+                     *       "queue_position": null,
+                     *       "records_orders": true,
+                     *       "sharpe": 0.8391078342329525,
+                     *       "sortino": 1.46707540967486,
+                     *       "spec": {
+                     *         "account": {
+                     *           "allow_short": true,
+                     *           "cash": 100000,
+                     *           "currency": "USD",
+                     *           "leverage": 1,
+                     *           "maintenance_margin": null,
+                     *           "type": "margin"
+                     *         },
+                     *         "data": {
+                     *           "dataset": "sim",
+                     *           "end": null,
+                     *           "start": null,
+                     *           "symbols": [
+                     *             "SIM"
+                     *           ],
+                     *           "timeframe": "1h",
+                     *           "version": null
+                     *         },
+                     *         "execution": {
+                     *           "cash_short": "refuse",
+                     *           "commission": {
+                     *             "type": "none"
+                     *           },
+                     *           "entry_bar": "live",
+                     *           "gap_limit": "open",
+                     *           "gap_stop": "open",
+                     *           "latency_bars": 0,
+                     *           "latency_seconds": 0,
+                     *           "limit_fill_probability": 1,
+                     *           "limit_touch": "inclusive",
+                     *           "market_fill": "next_open",
+                     *           "preset": null,
+                     *           "same_bar": "stop_first",
+                     *           "slippage": {
+                     *             "type": "none"
+                     *           },
+                     *           "stop_limit": "from_open",
+                     *           "stop_touch": "inclusive",
+                     *           "trail": "after_bar",
+                     *           "volume_limit": null
+                     *         },
+                     *         "limits": {
+                     *           "memory_mb": 2048,
+                     *           "seconds": 3600
+                     *         },
+                     *         "recording": {
+                     *           "equity_every": null,
+                     *           "orders": true
+                     *         },
+                     *         "seed": 0,
+                     *         "statistics": {
+                     *           "benchmark": null,
+                     *           "period": "day",
+                     *           "periods_per_year": null
+                     *         },
+                     *         "strategy": {
+                     *           "name": "sma_cross",
+                     *           "parameters": {
+                     *             "close_first": false,
+                     *             "fast": 5,
+                     *             "fraction": 0.95,
+                     *             "short": false,
+                     *             "slow": 20
+                     *           }
+                     *         },
+                     *         "tags": [
+                     *           "first",
+                     *           "my idea"
+                     *         ]
+                     *       },
+                     *       "spec_digest": "e02958a50d3b9ccb1b6544ade3e5297f3bf926754656859ce62a6de3db986686",
+                     *       "sqn": 0.4471939254181733,
+                     *       "started_at": "2026-11-27T08:12:11.385000Z",
+                     *       "statistics": {
+                     *         "alpha": null,
+                     *         "annual_variance": 0.0013149737410673898,
+                     *         "average_bars_held": 14.653061224489797,
+                     *         "average_exposure": 0.45588255114548665,
+                     *         "average_trade_return": 0.00011229963201188665,
+                     *         "benchmark_return": null,
+                     *         "best_trade": 1109.6193600000054,
+                     *         "best_trade_return": 0.011675126903553323,
+                     *         "beta": null,
+                     *         "cagr": 0.030254708578105076,
+                     *         "calmar": 1.9044721600091499,
+                     *         "commission": 0,
+                     *         "correlation": null,
+                     *         "days": 124.95833333333333,
+                     *         "downside_deviation": 0.0010856190263581705,
+                     *         "expectancy": 10.458506877551795,
+                     *         "expected_shortfall_95": 0.0036423749450126275,
+                     *         "expected_shortfall_99": 0.0042339747581478515,
+                     *         "exposure": 0.4786666666666667,
+                     *         "final_equity": 101024.93367400007,
+                     *         "information_ratio": null,
+                     *         "initial_equity": 100000,
+                     *         "kelly": 0.022460339661065365,
+                     *         "kurtosis": 6.166190563674849,
+                     *         "long_trades": 98,
+                     *         "longest_drawdown_days": 57.25,
+                     *         "longest_losing_streak": 9,
+                     *         "longest_winning_streak": 3,
+                     *         "max_drawdown": -0.015886138539278893,
+                     *         "max_drawdown_recovery_days": null,
+                     *         "max_drawdown_recovery_ns": null,
+                     *         "max_drawdown_start_ns": "2020-04-01T17:00:00Z",
+                     *         "max_drawdown_trough_ns": "2020-05-01T23:00:00Z",
+                     *         "omega": 1.148125311253225,
+                     *         "peak_equity": 101789.50221300003,
+                     *         "periods_per_year": 365,
+                     *         "probabilistic_sharpe": 0.691792413125772,
+                     *         "profit_factor": 1.168804161553208,
+                     *         "profit_factor_long": 1.168804161553208,
+                     *         "profit_factor_short": null,
+                     *         "realized_pnl": 1024.9336740000758,
+                     *         "realized_pnl_long": 1024.9336740000758,
+                     *         "realized_pnl_short": 0,
+                     *         "recovery_factor": 0.6451748305391504,
+                     *         "sharpe": 0.8391078342329525,
+                     *         "short_trades": 0,
+                     *         "skewness": 1.1216075544080442,
+                     *         "sortino": 1.46707540967486,
+                     *         "sqn": 0.4471939254181733,
+                     *         "total_return": 0.010249336740000725,
+                     *         "tracking_error": null,
+                     *         "traded_value": 18652539.68924001,
+                     *         "trades": 98,
+                     *         "treynor": null,
+                     *         "turnover": 186.5253968924001,
+                     *         "value_at_risk_95": 0.0026723126005632203,
+                     *         "value_at_risk_99": 0.004105970031036521,
+                     *         "volatility": 0.036262566664087496,
+                     *         "win_rate": 0.2857142857142857,
+                     *         "win_rate_long": 0.2857142857142857,
+                     *         "win_rate_short": null,
+                     *         "worst_trade": -336.8003099999945,
+                     *         "worst_trade_return": -0.0035175879396984744
+                     *       },
+                     *       "status": "completed",
+                     *       "strategy": "sma_cross",
+                     *       "submitted_digest": "79095cbd00236ecba92eb8d2e28f2ab26a4da675bb6569435982dfdc971b6e01",
+                     *       "submitter": "local",
+                     *       "symbols": [
+                     *         "SIM"
+                     *       ],
+                     *       "tags": [
+                     *         "first",
+                     *         "my idea"
+                     *       ],
+                     *       "timeframe": "1h",
+                     *       "total_return": 0.010249336740000725,
+                     *       "trades": 98,
+                     *       "volatility": 0.036262566664087496,
+                     *       "win_rate": 0.2857142857142857
+                     *     }
+                     */
                     "application/json": components["schemas"]["BacktestResult"];
                 };
             };
@@ -4632,7 +5214,7 @@ export interface operations {
             };
         };
     };
-    delete_api_backtests__backtest_id__delete: {
+    delete: {
         parameters: {
             query?: {
                 reason?: string;
@@ -4652,6 +5234,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "backtest_id": "sample",
+                     *       "command_id": "952deac0-557c-4a6f-8b4e-93d058ab9ede"
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeleteAccepted"];
                 };
             };
@@ -4738,7 +5326,7 @@ export interface operations {
             };
         };
     };
-    audit_api_backtests__backtest_id__audit_get: {
+    audit: {
         parameters: {
             query?: never;
             header?: never;
@@ -4756,6 +5344,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "backtest_id": "sample",
+                     *       "detail": "",
+                     *       "findings": [
+                     *         {
+                     *           "check": "chain",
+                     *           "detail": "5 commits, 598 events, head 3e5d0fbc8017f4abb3d76d5a1bacdfb41cbde937c9f581a25cd0d3e0bbf0a720",
+                     *           "verdict": "proven"
+                     *         },
+                     *         {
+                     *           "check": "owner",
+                     *           "detail": "Accepted, Started and the end are what their causes give",
+                     *           "verdict": "proven"
+                     *         },
+                     *         {
+                     *           "check": "books",
+                     *           "detail": "cash follows from fills, commissions and payments at 3000 marks",
+                     *           "verdict": "proven"
+                     *         },
+                     *         {
+                     *           "check": "data",
+                     *           "detail": "data set sim version 1: the digest and the bytes of 1 files are those that were recorded",
+                     *           "verdict": "proven"
+                     *         },
+                     *         {
+                     *           "check": "re-run",
+                     *           "detail": "4 commits are the same byte for byte",
+                     *           "verdict": "proven"
+                     *         }
+                     *       ],
+                     *       "finished_at": "2026-11-27T08:12:48.642847Z",
+                     *       "requested_at": "2026-11-27T08:12:18.785932Z",
+                     *       "requested_by": "local",
+                     *       "started_at": "2026-11-27T08:12:18.796580Z",
+                     *       "state": "done",
+                     *       "verdict": "not_tried"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AuditAnswer"];
                 };
             };
@@ -4806,7 +5433,7 @@ export interface operations {
             };
         };
     };
-    start_audit_api_backtests__backtest_id__audit_post: {
+    start_audit: {
         parameters: {
             query?: never;
             header?: never;
@@ -4824,6 +5451,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "backtest_id": "sample",
+                     *       "detail": "",
+                     *       "findings": [],
+                     *       "finished_at": null,
+                     *       "requested_at": "2026-11-27T08:12:18.785932Z",
+                     *       "requested_by": "local",
+                     *       "started_at": null,
+                     *       "state": "queued",
+                     *       "verdict": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["AuditAnswer"];
                 };
             };
@@ -4910,7 +5550,7 @@ export interface operations {
             };
         };
     };
-    candles_api_backtests__backtest_id__candles_get: {
+    candles: {
         parameters: {
             query?: {
                 /** @description default: the spec's first */
@@ -4937,6 +5577,84 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "bars": 3000,
+                     *       "bars_per_candle": 3,
+                     *       "close": [
+                     *         100,
+                     *         99.98
+                     *       ],
+                     *       "dataset": "sim",
+                     *       "dataset_version": 1,
+                     *       "fills": [
+                     *         {
+                     *           "fill_id": 1,
+                     *           "order_id": 1,
+                     *           "price": 99.41,
+                     *           "quantity": 955.6382,
+                     *           "side": "buy",
+                     *           "tag": null,
+                     *           "time_ms": 1578229200000
+                     *         },
+                     *         {
+                     *           "fill_id": 2,
+                     *           "order_id": 2,
+                     *           "price": 99.44,
+                     *           "quantity": 955.6382,
+                     *           "side": "sell",
+                     *           "tag": null,
+                     *           "time_ms": 1578294000000
+                     *         }
+                     *       ],
+                     *       "fills_total": 196,
+                     *       "first_ms": 1577836800000,
+                     *       "high": [
+                     *         100.02,
+                     *         100.01
+                     *       ],
+                     *       "last_ms": 1588633200000,
+                     *       "low": [
+                     *         99.99,
+                     *         99.98
+                     *       ],
+                     *       "open": [
+                     *         100,
+                     *         100
+                     *       ],
+                     *       "stops": [],
+                     *       "symbol": "SIM",
+                     *       "time_ms": [
+                     *         1577836800000,
+                     *         1577847600000
+                     *       ],
+                     *       "timeframe": "1h",
+                     *       "trades": [
+                     *         {
+                     *           "average_close": 99.44,
+                     *           "average_price": 99.41,
+                     *           "closed_ms": 1578294000000,
+                     *           "opened_ms": 1578229200000,
+                     *           "realized_pnl": 28.669146000001085,
+                     *           "side": "buy",
+                     *           "trade_id": 1
+                     *         },
+                     *         {
+                     *           "average_close": 99.43,
+                     *           "average_price": 99.49,
+                     *           "closed_ms": 1578319200000,
+                     *           "opened_ms": 1578301200000,
+                     *           "realized_pnl": -57.3086099999886,
+                     *           "side": "buy",
+                     *           "trade_id": 2
+                     *         }
+                     *       ],
+                     *       "volume": [
+                     *         5872,
+                     *         11752
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Candles"];
                 };
             };
@@ -4987,7 +5705,7 @@ export interface operations {
             };
         };
     };
-    chart_api_backtests__backtest_id__chart_get: {
+    chart: {
         parameters: {
             query?: {
                 /** @description at most about so many points are answered */
@@ -5008,6 +5726,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "benchmark": [
+                     *         100000,
+                     *         99960.00799840032
+                     *       ],
+                     *       "benchmark_symbol": "SIM",
+                     *       "cash": [
+                     *         100000,
+                     *         100000
+                     *       ],
+                     *       "drawdown": [
+                     *         0,
+                     *         0
+                     *       ],
+                     *       "equity": [
+                     *         100000,
+                     *         100000
+                     *       ],
+                     *       "exposure": [
+                     *         0,
+                     *         0
+                     *       ],
+                     *       "is_thinned": true,
+                     *       "marks": 3000,
+                     *       "time_ms": [
+                     *         1577836800000,
+                     *         1577858400000
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["EquityChart"];
                 };
             };
@@ -5058,7 +5807,7 @@ export interface operations {
             };
         };
     };
-    equity_api_backtests__backtest_id__equity_get: {
+    equity: {
         parameters: {
             query?: {
                 /** @description next_cursor of the page before */
@@ -5083,6 +5832,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "cash": 100000,
+                     *           "drawdown": 0,
+                     *           "equity": 100000,
+                     *           "exposure": 0,
+                     *           "mark": 1,
+                     *           "time": "2020-01-01T00:00:00Z"
+                     *         },
+                     *         {
+                     *           "cash": 100000,
+                     *           "drawdown": 0,
+                     *           "equity": 100000,
+                     *           "exposure": 0,
+                     *           "mark": 2,
+                     *           "time": "2020-01-01T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": "W251bGwsMl0"
+                     *     }
+                     */
                     "application/json": components["schemas"]["EquityPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
@@ -5136,7 +5908,7 @@ export interface operations {
             };
         };
     };
-    events_api_backtests__backtest_id__events_get: {
+    events: {
         parameters: {
             query?: {
                 /** @description only of these types, such as OrderFilled */
@@ -5166,6 +5938,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "commit": 3,
+                     *           "data": {
+                     *             "order_id": 1,
+                     *             "order_type": "market",
+                     *             "quantity": 955.6382,
+                     *             "side": "buy",
+                     *             "symbol": "SIM"
+                     *           },
+                     *           "sequence": 3,
+                     *           "time": "2020-01-05T12:00:00Z",
+                     *           "type": "OrderSubmitted"
+                     *         },
+                     *         {
+                     *           "commit": 3,
+                     *           "data": {
+                     *             "commission": 0,
+                     *             "fill_id": 1,
+                     *             "leaves_quantity": 0,
+                     *             "order_id": 1,
+                     *             "price": 99.41,
+                     *             "quantity": 955.6382,
+                     *             "side": "buy",
+                     *             "symbol": "SIM"
+                     *           },
+                     *           "sequence": 4,
+                     *           "time": "2020-01-05T13:00:00Z",
+                     *           "type": "OrderFilled"
+                     *         }
+                     *       ],
+                     *       "last_sequence": 598,
+                     *       "next_cursor": "4"
+                     *     }
+                     */
                     "application/json": components["schemas"]["EventPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
@@ -5219,7 +6028,7 @@ export interface operations {
             };
         };
     };
-    fills_api_backtests__backtest_id__fills_get: {
+    fills: {
         parameters: {
             query?: {
                 /** @description only of this symbol */
@@ -5248,6 +6057,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "commission": 0,
+                     *           "conversion": 1,
+                     *           "fill_id": 1,
+                     *           "is_maker": false,
+                     *           "leaves_quantity": 0,
+                     *           "order_id": 1,
+                     *           "position_id": null,
+                     *           "price": 99.41,
+                     *           "quantity": 955.6382,
+                     *           "sequence": 4,
+                     *           "side": "buy",
+                     *           "symbol": "SIM",
+                     *           "time": "2020-01-05T13:00:00Z"
+                     *         },
+                     *         {
+                     *           "commission": 0,
+                     *           "conversion": 1,
+                     *           "fill_id": 2,
+                     *           "is_maker": false,
+                     *           "leaves_quantity": 0,
+                     *           "order_id": 2,
+                     *           "position_id": null,
+                     *           "price": 99.44,
+                     *           "quantity": 955.6382,
+                     *           "sequence": 7,
+                     *           "side": "sell",
+                     *           "symbol": "SIM",
+                     *           "time": "2020-01-06T07:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": "W251bGwsMl0"
+                     *     }
+                     */
                     "application/json": components["schemas"]["FillPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
@@ -5301,7 +6147,7 @@ export interface operations {
             };
         };
     };
-    monthly_api_backtests__backtest_id__monthly_get: {
+    monthly: {
         parameters: {
             query?: never;
             header?: never;
@@ -5319,6 +6165,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "months": [
+                     *         [
+                     *           -0.004105291629999841,
+                     *           0.0002868666110971141,
+                     *           0.01763584719940381,
+                     *           -0.011294296533141734,
+                     *           0.007931797052459943,
+                     *           null,
+                     *           null,
+                     *           null,
+                     *           null,
+                     *           null,
+                     *           null,
+                     *           null
+                     *         ]
+                     *       ],
+                     *       "totals": [
+                     *         0.010249336740000725
+                     *       ],
+                     *       "years": [
+                     *         2020
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["MonthlyTable"];
                 };
             };
@@ -5369,7 +6241,7 @@ export interface operations {
             };
         };
     };
-    orders_api_backtests__backtest_id__orders_get: {
+    orders: {
         parameters: {
             query?: {
                 /** @description only of this symbol */
@@ -5400,6 +6272,81 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "average_fill_price": 99.41,
+                     *           "commission": 0,
+                     *           "detail": null,
+                     *           "ended_at": "2020-01-05T13:00:00Z",
+                     *           "expires_at": null,
+                     *           "filled_quantity": 955.6382,
+                     *           "fills": 1,
+                     *           "is_open": false,
+                     *           "last_sequence": 4,
+                     *           "leaves_quantity": 0,
+                     *           "limit_price": null,
+                     *           "oco_group": null,
+                     *           "order_id": 1,
+                     *           "order_type": "market",
+                     *           "parent_order_id": null,
+                     *           "position_id": null,
+                     *           "post_only": false,
+                     *           "quantity": 955.6382,
+                     *           "reason": null,
+                     *           "reduce_only": false,
+                     *           "sequence": 3,
+                     *           "side": "buy",
+                     *           "status": "filled",
+                     *           "stop_price": null,
+                     *           "submitted_at": "2020-01-05T12:00:00Z",
+                     *           "symbol": "SIM",
+                     *           "tag": null,
+                     *           "time_in_force": "gtc",
+                     *           "trail_amount": null,
+                     *           "trail_percent": null,
+                     *           "trigger_price": null,
+                     *           "triggered_at": null
+                     *         },
+                     *         {
+                     *           "average_fill_price": 99.44,
+                     *           "commission": 0,
+                     *           "detail": null,
+                     *           "ended_at": "2020-01-06T07:00:00Z",
+                     *           "expires_at": null,
+                     *           "filled_quantity": 955.6382,
+                     *           "fills": 1,
+                     *           "is_open": false,
+                     *           "last_sequence": 7,
+                     *           "leaves_quantity": 0,
+                     *           "limit_price": null,
+                     *           "oco_group": null,
+                     *           "order_id": 2,
+                     *           "order_type": "market",
+                     *           "parent_order_id": null,
+                     *           "position_id": null,
+                     *           "post_only": false,
+                     *           "quantity": 955.6382,
+                     *           "reason": null,
+                     *           "reduce_only": true,
+                     *           "sequence": 6,
+                     *           "side": "sell",
+                     *           "status": "filled",
+                     *           "stop_price": null,
+                     *           "submitted_at": "2020-01-06T06:00:00Z",
+                     *           "symbol": "SIM",
+                     *           "tag": null,
+                     *           "time_in_force": "gtc",
+                     *           "trail_amount": null,
+                     *           "trail_percent": null,
+                     *           "trigger_price": null,
+                     *           "triggered_at": null
+                     *         }
+                     *       ],
+                     *       "next_cursor": "W251bGwsMl0"
+                     *     }
+                     */
                     "application/json": components["schemas"]["OrderPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
@@ -5453,7 +6400,7 @@ export interface operations {
             };
         };
     };
-    positions_api_backtests__backtest_id__positions_get: {
+    positions: {
         parameters: {
             query?: {
                 /** @description only of this symbol */
@@ -5484,6 +6431,63 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "average_price": 99.41,
+                     *           "bars_held": 18,
+                     *           "borrow": 0,
+                     *           "changed_at": "2020-01-06T07:00:00Z",
+                     *           "closed_at": "2020-01-06T07:00:00Z",
+                     *           "commission": 0,
+                     *           "dividends": 0,
+                     *           "funding": 0,
+                     *           "gross_pnl": 28.669146000001085,
+                     *           "is_open": false,
+                     *           "last_sequence": 8,
+                     *           "mae": -47.78190999999728,
+                     *           "mark": null,
+                     *           "marked_at": null,
+                     *           "mfe": 105.12020199999945,
+                     *           "opened_at": "2020-01-05T13:00:00Z",
+                     *           "position_id": 1,
+                     *           "quantity": 0,
+                     *           "realized_pnl": 28.669146000001085,
+                     *           "return_fraction": 0.0003017805049794209,
+                     *           "side": "long",
+                     *           "symbol": "SIM",
+                     *           "unrealized_pnl": 0
+                     *         },
+                     *         {
+                     *           "average_price": 99.49,
+                     *           "bars_held": 5,
+                     *           "borrow": 0,
+                     *           "changed_at": "2020-01-06T14:00:00Z",
+                     *           "closed_at": "2020-01-06T14:00:00Z",
+                     *           "commission": 0,
+                     *           "dividends": 0,
+                     *           "funding": 0,
+                     *           "gross_pnl": -57.3086099999886,
+                     *           "is_open": false,
+                     *           "last_sequence": 14,
+                     *           "mae": -85.96291499998969,
+                     *           "mark": null,
+                     *           "marked_at": null,
+                     *           "mfe": 9.551435000004886,
+                     *           "opened_at": "2020-01-06T09:00:00Z",
+                     *           "position_id": 2,
+                     *           "quantity": 0,
+                     *           "realized_pnl": -57.3086099999886,
+                     *           "return_fraction": -0.0006030756859984887,
+                     *           "side": "long",
+                     *           "symbol": "SIM",
+                     *           "unrealized_pnl": 0
+                     *         }
+                     *       ],
+                     *       "next_cursor": "W251bGwsMl0"
+                     *     }
+                     */
                     "application/json": components["schemas"]["PositionPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
@@ -5537,7 +6541,7 @@ export interface operations {
             };
         };
     };
-    summary_api_backtests__backtest_id__positions_summary_get: {
+    summary: {
         parameters: {
             query?: never;
             header?: never;
@@ -5555,6 +6559,71 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "all": {
+                     *         "average_bars_held": 14.653061224489797,
+                     *         "average_loss": -93.41126559999931,
+                     *         "average_win": 253.45235492857267,
+                     *         "commission": 0,
+                     *         "expectancy": 10.458506877551795,
+                     *         "gross_pnl": 1024.9336740000758,
+                     *         "losses": 65,
+                     *         "profit_factor": 1.1688041615532088,
+                     *         "realized_pnl": 1024.9336740000758,
+                     *         "trades": 98,
+                     *         "win_rate": 0.2857142857142857,
+                     *         "wins": 28
+                     *       },
+                     *       "borrow": 0,
+                     *       "commission": 0,
+                     *       "dividends": 0,
+                     *       "funding": 0,
+                     *       "gross_pnl": 1024.9336740000758,
+                     *       "long": {
+                     *         "average_bars_held": 14.653061224489797,
+                     *         "average_loss": -93.41126559999931,
+                     *         "average_win": 253.45235492857267,
+                     *         "commission": 0,
+                     *         "expectancy": 10.458506877551795,
+                     *         "gross_pnl": 1024.9336740000758,
+                     *         "losses": 65,
+                     *         "profit_factor": 1.1688041615532088,
+                     *         "realized_pnl": 1024.9336740000758,
+                     *         "trades": 98,
+                     *         "win_rate": 0.2857142857142857,
+                     *         "wins": 28
+                     *       },
+                     *       "open": 0,
+                     *       "positions": 98,
+                     *       "realized_pnl": 1024.9336740000758,
+                     *       "short": {
+                     *         "average_bars_held": null,
+                     *         "average_loss": null,
+                     *         "average_win": null,
+                     *         "commission": 0,
+                     *         "expectancy": null,
+                     *         "gross_pnl": 0,
+                     *         "losses": 0,
+                     *         "profit_factor": null,
+                     *         "realized_pnl": 0,
+                     *         "trades": 0,
+                     *         "win_rate": null,
+                     *         "wins": 0
+                     *       },
+                     *       "symbols": [
+                     *         {
+                     *           "commission": 0,
+                     *           "gross_pnl": 1024.9336740000758,
+                     *           "open": 0,
+                     *           "positions": 98,
+                     *           "realized_pnl": 1024.9336740000758,
+                     *           "symbol": "SIM"
+                     *         }
+                     *       ],
+                     *       "unrealized_pnl": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["PositionSummary"];
                 };
             };
@@ -5605,7 +6674,7 @@ export interface operations {
             };
         };
     };
-    replay_api_backtests__backtest_id__replay_get: {
+    replay: {
         parameters: {
             query: {
                 /** @description a sequence, or an RFC 3339 market time */
@@ -5626,6 +6695,83 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "backtest_id": "sample",
+                     *       "borrow": 0,
+                     *       "cash": 4995.71106500001,
+                     *       "chain_head": "fd2c59aa636e5d0dbaf5189309ba9a46ba0ac92e23ecab604a51686a5e5dfb10",
+                     *       "commission": 0,
+                     *       "commit": 3,
+                     *       "currency": "USD",
+                     *       "dividends": 0,
+                     *       "equity": 99914.08475800001,
+                     *       "equity_at": "2020-01-09T08:00:00Z",
+                     *       "event": {
+                     *         "commit": 3,
+                     *         "data": {
+                     *           "order_id": 10,
+                     *           "order_type": "market",
+                     *           "quantity": 954.6251,
+                     *           "reduce_only": true,
+                     *           "side": "sell",
+                     *           "symbol": "SIM"
+                     *         },
+                     *         "sequence": 30,
+                     *         "time": "2020-01-09T08:00:00Z",
+                     *         "type": "OrderSubmitted"
+                     *       },
+                     *       "fills": 9,
+                     *       "funding": 0,
+                     *       "initial_cash": 100000,
+                     *       "last_sequence": 598,
+                     *       "mark": null,
+                     *       "orders": 10,
+                     *       "positions": [
+                     *         {
+                     *           "average_price": 99.43,
+                     *           "commission": 0,
+                     *           "last_price": 99.43,
+                     *           "last_price_at": "2020-01-09T05:00:00Z",
+                     *           "opened_at": "2020-01-09T05:00:00Z",
+                     *           "position_id": 5,
+                     *           "quantity": 954.6251,
+                     *           "realized_pnl": 0,
+                     *           "symbol": "SIM",
+                     *           "unrealized_pnl": 0,
+                     *           "value": 94918.373693
+                     *         }
+                     *       ],
+                     *       "realized_pnl": -85.91524199997612,
+                     *       "sequence": 30,
+                     *       "status": "running",
+                     *       "time": "2020-01-09T08:00:00Z",
+                     *       "trades": 4,
+                     *       "working_orders": [
+                     *         {
+                     *           "expires_at": null,
+                     *           "filled_quantity": 0,
+                     *           "leaves_quantity": 954.6251,
+                     *           "limit_price": null,
+                     *           "oco_group": null,
+                     *           "order_id": 10,
+                     *           "order_type": "market",
+                     *           "parent_order_id": null,
+                     *           "quantity": 954.6251,
+                     *           "side": "sell",
+                     *           "status": "working",
+                     *           "stop_price": null,
+                     *           "submitted_at": "2020-01-09T08:00:00Z",
+                     *           "symbol": "SIM",
+                     *           "tag": null,
+                     *           "time_in_force": "gtc",
+                     *           "trail_amount": null,
+                     *           "trail_percent": null,
+                     *           "trigger_price": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReplayAnswer"];
                 };
             };
@@ -5676,7 +6822,7 @@ export interface operations {
             };
         };
     };
-    report_api_backtests__backtest_id__report_get: {
+    report: {
         parameters: {
             query?: {
                 /** @description whether a browser keeps it as a file */
@@ -5747,7 +6893,7 @@ export interface operations {
             };
         };
     };
-    snapshot_api_backtests__backtest_id__snapshot_get: {
+    snapshot: {
         parameters: {
             query?: never;
             header?: never;
@@ -5765,6 +6911,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "backtest_id": "sample",
+                     *       "expires_at": "2026-11-27T09:12:18.533552Z",
+                     *       "files": [
+                     *         {
+                     *           "bytes": 17090,
+                     *           "key": "backtests/sample/orders-feb9b32d1ad08e393f5e36faa57a2d522ff1afb7de61033a1ac33ea7e03c2ba7.parquet",
+                     *           "row_groups": null,
+                     *           "rows": 196,
+                     *           "sha256": "feb9b32d1ad08e393f5e36faa57a2d522ff1afb7de61033a1ac33ea7e03c2ba7",
+                     *           "table": "orders",
+                     *           "url": "http://s3.example/backtape/backtests/sample/orders-feb9b32d1ad08e393f5e36faa57a2d522ff1afb7de61033a1ac33ea7e03c2ba7.parquet?X-Amz-Signature=..."
+                     *         },
+                     *         {
+                     *           "bytes": 9578,
+                     *           "key": "backtests/sample/fills-8fddaeb3169c982dfb7423f5c90094cd83423522c981f0588a1cf685bbf07c9d.parquet",
+                     *           "row_groups": null,
+                     *           "rows": 196,
+                     *           "sha256": "8fddaeb3169c982dfb7423f5c90094cd83423522c981f0588a1cf685bbf07c9d",
+                     *           "table": "fills",
+                     *           "url": "http://s3.example/backtape/backtests/sample/fills-8fddaeb3169c982dfb7423f5c90094cd83423522c981f0588a1cf685bbf07c9d.parquet?X-Amz-Signature=..."
+                     *         }
+                     *       ],
+                     *       "kind": "s3",
+                     *       "manifest_key": "backtests/sample/manifest.json",
+                     *       "manifest_url": "http://s3.example/backtape/backtests/sample/manifest.json?X-Amz-Signature=...",
+                     *       "store": "s3://backtape"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SnapshotAnswer"];
                 };
             };
@@ -5815,7 +6991,7 @@ export interface operations {
             };
         };
     };
-    follow_api_backtests__backtest_id__stream_get: {
+    follow: {
         parameters: {
             query?: {
                 /** @description as Last-Event-ID, where a client can't set headers */
@@ -5889,7 +7065,7 @@ export interface operations {
             };
         };
     };
-    trades_api_backtests__backtest_id__trades_get: {
+    trades: {
         parameters: {
             query?: {
                 /** @description only of this symbol */
@@ -5918,6 +7094,55 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "average_close": 99.44,
+                     *           "average_price": 99.41,
+                     *           "bars_held": 18,
+                     *           "borrow": 0,
+                     *           "closed_at": "2020-01-06T07:00:00Z",
+                     *           "commission": 0,
+                     *           "dividends": 0,
+                     *           "funding": 0,
+                     *           "gross_pnl": 28.669146000001085,
+                     *           "mae": -47.78190999999728,
+                     *           "mfe": 105.12020199999945,
+                     *           "opened_at": "2020-01-05T13:00:00Z",
+                     *           "quantity": 955.6382,
+                     *           "realized_pnl": 28.669146000001085,
+                     *           "return_fraction": 0.0003017805049794209,
+                     *           "sequence": 8,
+                     *           "side": "buy",
+                     *           "symbol": "SIM",
+                     *           "trade_id": 1
+                     *         },
+                     *         {
+                     *           "average_close": 99.43,
+                     *           "average_price": 99.49,
+                     *           "bars_held": 5,
+                     *           "borrow": 0,
+                     *           "closed_at": "2020-01-06T14:00:00Z",
+                     *           "commission": 0,
+                     *           "dividends": 0,
+                     *           "funding": 0,
+                     *           "gross_pnl": -57.3086099999886,
+                     *           "mae": -85.96291499998969,
+                     *           "mfe": 9.551435000004886,
+                     *           "opened_at": "2020-01-06T09:00:00Z",
+                     *           "quantity": 955.1435,
+                     *           "realized_pnl": -57.3086099999886,
+                     *           "return_fraction": -0.0006030756859984887,
+                     *           "sequence": 14,
+                     *           "side": "buy",
+                     *           "symbol": "SIM",
+                     *           "trade_id": 2
+                     *         }
+                     *       ],
+                     *       "next_cursor": "W251bGwsMl0"
+                     *     }
+                     */
                     "application/json": components["schemas"]["TradePage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
@@ -5971,7 +7196,7 @@ export interface operations {
             };
         };
     };
-    compare_api_compare_get: {
+    compare: {
         parameters: {
             query: {
                 /** @description backtests, repeated: ids=a&ids=b */
@@ -5991,11 +7216,197 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "differences": [],
+                     *       "runs": [
+                     *         {
+                     *           "backtest_id": "sample",
+                     *           "drawdown": [
+                     *             0,
+                     *             0
+                     *           ],
+                     *           "growth": [
+                     *             1,
+                     *             1
+                     *           ],
+                     *           "statistics": {
+                     *             "alpha": null,
+                     *             "annual_variance": 0.0013149737410673898,
+                     *             "average_bars_held": 14.653061224489797,
+                     *             "average_exposure": 0.45588255114548665,
+                     *             "average_trade_return": 0.00011229963201188665,
+                     *             "benchmark_return": null,
+                     *             "best_trade": 1109.6193600000054,
+                     *             "best_trade_return": 0.011675126903553323,
+                     *             "beta": null,
+                     *             "cagr": 0.030254708578105076,
+                     *             "calmar": 1.9044721600091499,
+                     *             "commission": 0,
+                     *             "correlation": null,
+                     *             "days": 124.95833333333333,
+                     *             "downside_deviation": 0.0010856190263581705,
+                     *             "expectancy": 10.458506877551795,
+                     *             "expected_shortfall_95": 0.0036423749450126275,
+                     *             "expected_shortfall_99": 0.0042339747581478515,
+                     *             "exposure": 0.4786666666666667,
+                     *             "final_equity": 101024.93367400007,
+                     *             "information_ratio": null,
+                     *             "initial_equity": 100000,
+                     *             "kelly": 0.022460339661065365,
+                     *             "kurtosis": 6.166190563674849,
+                     *             "long_trades": 98,
+                     *             "longest_drawdown_days": 57.25,
+                     *             "longest_losing_streak": 9,
+                     *             "longest_winning_streak": 3,
+                     *             "max_drawdown": -0.015886138539278893,
+                     *             "max_drawdown_recovery_days": null,
+                     *             "max_drawdown_recovery_ns": null,
+                     *             "max_drawdown_start_ns": "2020-04-01T17:00:00Z",
+                     *             "max_drawdown_trough_ns": "2020-05-01T23:00:00Z",
+                     *             "omega": 1.148125311253225,
+                     *             "peak_equity": 101789.50221300003,
+                     *             "periods_per_year": 365,
+                     *             "probabilistic_sharpe": 0.691792413125772,
+                     *             "profit_factor": 1.168804161553208,
+                     *             "profit_factor_long": 1.168804161553208,
+                     *             "profit_factor_short": null,
+                     *             "realized_pnl": 1024.9336740000758,
+                     *             "realized_pnl_long": 1024.9336740000758,
+                     *             "realized_pnl_short": 0,
+                     *             "recovery_factor": 0.6451748305391504,
+                     *             "sharpe": 0.8391078342329525,
+                     *             "short_trades": 0,
+                     *             "skewness": 1.1216075544080442,
+                     *             "sortino": 1.46707540967486,
+                     *             "sqn": 0.4471939254181733,
+                     *             "total_return": 0.010249336740000725,
+                     *             "tracking_error": null,
+                     *             "traded_value": 18652539.68924001,
+                     *             "trades": 98,
+                     *             "treynor": null,
+                     *             "turnover": 186.5253968924001,
+                     *             "value_at_risk_95": 0.0026723126005632203,
+                     *             "value_at_risk_99": 0.004105970031036521,
+                     *             "volatility": 0.036262566664087496,
+                     *             "win_rate": 0.2857142857142857,
+                     *             "win_rate_long": 0.2857142857142857,
+                     *             "win_rate_short": null,
+                     *             "worst_trade": -336.8003099999945,
+                     *             "worst_trade_return": -0.0035175879396984744
+                     *           },
+                     *           "status": "completed",
+                     *           "strategy": "sma_cross",
+                     *           "symbols": [
+                     *             "SIM"
+                     *           ],
+                     *           "time_ms": [
+                     *             1577836800000,
+                     *             1577923200000
+                     *           ]
+                     *         },
+                     *         {
+                     *           "backtest_id": "first",
+                     *           "drawdown": [
+                     *             0,
+                     *             0
+                     *           ],
+                     *           "growth": [
+                     *             1,
+                     *             1
+                     *           ],
+                     *           "statistics": {
+                     *             "alpha": null,
+                     *             "annual_variance": 0.0013149737410673898,
+                     *             "average_bars_held": 14.653061224489797,
+                     *             "average_exposure": 0.45588255114548665,
+                     *             "average_trade_return": 0.00011229963201188665,
+                     *             "benchmark_return": null,
+                     *             "best_trade": 1109.6193600000054,
+                     *             "best_trade_return": 0.011675126903553323,
+                     *             "beta": null,
+                     *             "cagr": 0.030254708578105076,
+                     *             "calmar": 1.9044721600091499,
+                     *             "commission": 0,
+                     *             "correlation": null,
+                     *             "days": 124.95833333333333,
+                     *             "downside_deviation": 0.0010856190263581705,
+                     *             "expectancy": 10.458506877551795,
+                     *             "expected_shortfall_95": 0.0036423749450126275,
+                     *             "expected_shortfall_99": 0.0042339747581478515,
+                     *             "exposure": 0.4786666666666667,
+                     *             "final_equity": 101024.93367400007,
+                     *             "information_ratio": null,
+                     *             "initial_equity": 100000,
+                     *             "kelly": 0.022460339661065365,
+                     *             "kurtosis": 6.166190563674849,
+                     *             "long_trades": 98,
+                     *             "longest_drawdown_days": 57.25,
+                     *             "longest_losing_streak": 9,
+                     *             "longest_winning_streak": 3,
+                     *             "max_drawdown": -0.015886138539278893,
+                     *             "max_drawdown_recovery_days": null,
+                     *             "max_drawdown_recovery_ns": null,
+                     *             "max_drawdown_start_ns": "2020-04-01T17:00:00Z",
+                     *             "max_drawdown_trough_ns": "2020-05-01T23:00:00Z",
+                     *             "omega": 1.148125311253225,
+                     *             "peak_equity": 101789.50221300003,
+                     *             "periods_per_year": 365,
+                     *             "probabilistic_sharpe": 0.691792413125772,
+                     *             "profit_factor": 1.168804161553208,
+                     *             "profit_factor_long": 1.168804161553208,
+                     *             "profit_factor_short": null,
+                     *             "realized_pnl": 1024.9336740000758,
+                     *             "realized_pnl_long": 1024.9336740000758,
+                     *             "realized_pnl_short": 0,
+                     *             "recovery_factor": 0.6451748305391504,
+                     *             "sharpe": 0.8391078342329525,
+                     *             "short_trades": 0,
+                     *             "skewness": 1.1216075544080442,
+                     *             "sortino": 1.46707540967486,
+                     *             "sqn": 0.4471939254181733,
+                     *             "total_return": 0.010249336740000725,
+                     *             "tracking_error": null,
+                     *             "traded_value": 18652539.68924001,
+                     *             "trades": 98,
+                     *             "treynor": null,
+                     *             "turnover": 186.5253968924001,
+                     *             "value_at_risk_95": 0.0026723126005632203,
+                     *             "value_at_risk_99": 0.004105970031036521,
+                     *             "volatility": 0.036262566664087496,
+                     *             "win_rate": 0.2857142857142857,
+                     *             "win_rate_long": 0.2857142857142857,
+                     *             "win_rate_short": null,
+                     *             "worst_trade": -336.8003099999945,
+                     *             "worst_trade_return": -0.0035175879396984744
+                     *           },
+                     *           "status": "completed",
+                     *           "strategy": "sma_cross",
+                     *           "symbols": [
+                     *             "SIM"
+                     *           ],
+                     *           "time_ms": [
+                     *             1577836800000,
+                     *             1577923200000
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Comparison"];
                 };
             };
             /** @description no key or session, or none that is good */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such thing, or it is not seen by this key */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6032,7 +7443,7 @@ export interface operations {
             };
         };
     };
-    datasets_api_datasets_get: {
+    datasets: {
         parameters: {
             query?: never;
             header?: never;
@@ -6047,6 +7458,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "adjusted": true,
+                     *           "bars": 3000,
+                     *           "dataset": "sim",
+                     *           "first_ms": 1577836800000,
+                     *           "last_ms": 1588633200000,
+                     *           "source": "generated: bars=3000 seed=1 timeframe=1h start=2020-01-01",
+                     *           "symbols": [
+                     *             "SIM"
+                     *           ],
+                     *           "timeframes": [
+                     *             "1h"
+                     *           ],
+                     *           "version": 1
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DataSets"];
                 };
             };
@@ -6079,7 +7511,7 @@ export interface operations {
             };
         };
     };
-    dataset_api_datasets__dataset__get: {
+    dataset: {
         parameters: {
             query?: {
                 /** @description default: the newest */
@@ -6100,6 +7532,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "adjusted": true,
+                     *       "dataset": "sim",
+                     *       "digest": "c905af1f8f2388b4b99524c103e6230e17b46683b3191505b75eb25ff1ed106a",
+                     *       "files": [
+                     *         {
+                     *           "bars": 3000,
+                     *           "bytes": 60958,
+                     *           "first_ms": 1577836800000,
+                     *           "last_ms": 1588633200000,
+                     *           "sha256": "4090508255e7a66ba60fb5863d308673088fbdcc6e5d0ec0ff97f9ee25fb9f08",
+                     *           "symbol": "SIM",
+                     *           "timeframe": "1h"
+                     *         }
+                     *       ],
+                     *       "instruments": [
+                     *         {
+                     *           "calendar": "always",
+                     *           "currency": "USD",
+                     *           "lot": 0.0001,
+                     *           "multiplier": 1,
+                     *           "symbol": "SIM",
+                     *           "tick": 0.01
+                     *         }
+                     *       ],
+                     *       "repairs": [],
+                     *       "source": "generated: bars=3000 seed=1 timeframe=1h start=2020-01-01",
+                     *       "version": 1,
+                     *       "versions": [
+                     *         1
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DataSetAnswer"];
                 };
             };
@@ -6150,7 +7616,7 @@ export interface operations {
             };
         };
     };
-    upload_api_datasets__dataset__uploads_post: {
+    upload: {
         parameters: {
             query: {
                 symbol: string;
@@ -6193,6 +7659,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "dataset": "sim",
+                     *       "digest": "c905af1f8f2388b4b99524c103e6230e17b46683b3191505b75eb25ff1ed106a",
+                     *       "files": [
+                     *         {
+                     *           "bars": 3000,
+                     *           "bytes": 60958,
+                     *           "first_ms": 1577836800000,
+                     *           "last_ms": 1588633200000,
+                     *           "sha256": "4090508255e7a66ba60fb5863d308673088fbdcc6e5d0ec0ff97f9ee25fb9f08",
+                     *           "symbol": "SIM",
+                     *           "timeframe": "1h"
+                     *         }
+                     *       ],
+                     *       "is_new": true,
+                     *       "repairs": [],
+                     *       "version": 1
+                     *     }
+                     */
                     "application/json": components["schemas"]["UploadAnswer"];
                 };
             };
@@ -6279,7 +7765,7 @@ export interface operations {
             };
         };
     };
-    logout_api_logout_post: {
+    logout: {
         parameters: {
             query?: never;
             header?: never;
@@ -6360,7 +7846,7 @@ export interface operations {
             };
         };
     };
-    me_api_me_get: {
+    me: {
         parameters: {
             query?: never;
             header?: never;
@@ -6375,6 +7861,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "csrf_token": null,
+                     *       "expires_at": null,
+                     *       "is_session": false,
+                     *       "key_id": "051959d05ec3",
+                     *       "name": "local",
+                     *       "scopes": [
+                     *         "admin"
+                     *       ],
+                     *       "sees_all": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Me"];
                 };
             };
@@ -6407,7 +7906,7 @@ export interface operations {
             };
         };
     };
-    presets_api_presets_get: {
+    presets: {
         parameters: {
             query?: never;
             header?: never;
@@ -6422,6 +7921,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "backtesting.py",
+                     *           "policies": {
+                     *             "cash_short": "cancel",
+                     *             "entry_bar": "by_entry",
+                     *             "gap_limit": "open",
+                     *             "gap_stop": "open",
+                     *             "limit_touch": "inclusive",
+                     *             "market_fill": "next_open",
+                     *             "same_bar": "stop_first",
+                     *             "stop_limit": "at_stop",
+                     *             "stop_touch": "inclusive"
+                     *           }
+                     *         },
+                     *         {
+                     *           "name": "backtrader",
+                     *           "policies": {
+                     *             "cash_short": "refuse",
+                     *             "entry_bar": "wait",
+                     *             "gap_limit": "open",
+                     *             "gap_stop": "open",
+                     *             "limit_touch": "inclusive",
+                     *             "market_fill": "next_open",
+                     *             "same_bar": "submission",
+                     *             "stop_limit": "from_open",
+                     *             "stop_touch": "inclusive"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Presets"];
                 };
             };
@@ -6454,7 +7987,7 @@ export interface operations {
             };
         };
     };
-    spec_schema_api_spec_schema_get: {
+    spec_schema: {
         parameters: {
             query?: never;
             header?: never;
@@ -6469,6 +8002,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "required": [
+                     *         "data",
+                     *         "strategy"
+                     *       ],
+                     *       "title": "BacktestSpec",
+                     *       "type": "object"
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: unknown;
                     };
@@ -6503,7 +8046,7 @@ export interface operations {
             };
         };
     };
-    strategies_api_strategies_get: {
+    strategies: {
         parameters: {
             query?: never;
             header?: never;
@@ -6518,6 +8061,72 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "code_digest": "d574f5d940d89af86ae756928a9281c0d84bb819cf216659706a76115e4e8c8b",
+                     *           "defaults": {
+                     *             "fraction": 1
+                     *           },
+                     *           "name": "buy_and_hold",
+                     *           "parameters": {
+                     *             "additionalProperties": false,
+                     *             "properties": {
+                     *               "fraction": {
+                     *                 "default": 1,
+                     *                 "exclusiveMinimum": 0,
+                     *                 "maximum": 10,
+                     *                 "title": "Fraction",
+                     *                 "type": "number"
+                     *               }
+                     *             },
+                     *             "title": "Parameters",
+                     *             "type": "object"
+                     *           },
+                     *           "summary": "Buy each symbol with an equal share of equity when its first bar has closed, and hold it."
+                     *         },
+                     *         {
+                     *           "code_digest": "30d573b1e2dec8d88392727ce62ed00259c7ca69a51b2707026cc8f569ddc5b2",
+                     *           "defaults": {
+                     *             "entry": 20,
+                     *             "exit": 10,
+                     *             "fraction": 0.95
+                     *           },
+                     *           "name": "donchian_breakout",
+                     *           "parameters": {
+                     *             "additionalProperties": false,
+                     *             "properties": {
+                     *               "entry": {
+                     *                 "default": 20,
+                     *                 "maximum": 10000,
+                     *                 "minimum": 1,
+                     *                 "title": "Entry",
+                     *                 "type": "integer"
+                     *               },
+                     *               "exit": {
+                     *                 "default": 10,
+                     *                 "maximum": 10000,
+                     *                 "minimum": 1,
+                     *                 "title": "Exit",
+                     *                 "type": "integer"
+                     *               },
+                     *               "fraction": {
+                     *                 "default": 0.95,
+                     *                 "exclusiveMinimum": 0,
+                     *                 "maximum": 10,
+                     *                 "title": "Fraction",
+                     *                 "type": "number"
+                     *               }
+                     *             },
+                     *             "title": "Parameters",
+                     *             "type": "object"
+                     *           },
+                     *           "summary": "Buy by a stop order at the highest high of the last bars, leave by a stop order at the lowest low of fewer bars."
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Strategies"];
                 };
             };
@@ -6550,7 +8159,7 @@ export interface operations {
             };
         };
     };
-    follow_many_api_stream_get: {
+    follow_many: {
         parameters: {
             query?: {
                 /** @description backtests to follow closely: ID, or ID@SEQUENCE to go on after it */
@@ -6614,7 +8223,7 @@ export interface operations {
             };
         };
     };
-    overview_api_system_get: {
+    overview: {
         parameters: {
             query?: never;
             header?: never;
@@ -6629,6 +8238,76 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "audits_queued": 0,
+                     *       "backtests": {
+                     *         "cancelled": 0,
+                     *         "completed": 3,
+                     *         "failed": 0,
+                     *         "queued": 0,
+                     *         "running": 0,
+                     *         "total": 3
+                     *       },
+                     *       "commits": 15,
+                     *       "dead_letters": 0,
+                     *       "events": 1794,
+                     *       "events_per_second": null,
+                     *       "fills": 588,
+                     *       "groups": [
+                     *         {
+                     *           "committed_offset": 2,
+                     *           "end_offset": 2,
+                     *           "group": "backtape.worker",
+                     *           "lag_records": 0,
+                     *           "partition": 0,
+                     *           "topic": "backtape.commands"
+                     *         },
+                     *         {
+                     *           "committed_offset": 1,
+                     *           "end_offset": 1,
+                     *           "group": "backtape.worker",
+                     *           "lag_records": 0,
+                     *           "partition": 1,
+                     *           "topic": "backtape.commands"
+                     *         }
+                     *       ],
+                     *       "is_stale": false,
+                     *       "lag_records": 0,
+                     *       "lag_seconds": 0,
+                     *       "now": "2026-11-27T08:12:49.353828Z",
+                     *       "outcomes": {
+                     *         "accepted": 3
+                     *       },
+                     *       "quarantined": 0,
+                     *       "snapshots": 3,
+                     *       "sources": [
+                     *         {
+                     *           "end_offset": 3,
+                     *           "lag_records": 0,
+                     *           "log_id": null,
+                     *           "next_offset": 3,
+                     *           "partition": 0,
+                     *           "recorded_at": "2026-11-27T08:12:12.416000Z",
+                     *           "topic": "backtape.archive",
+                     *           "updated_at": "2026-11-27T08:12:12.425614Z"
+                     *         },
+                     *         {
+                     *           "end_offset": 0,
+                     *           "lag_records": 0,
+                     *           "log_id": null,
+                     *           "next_offset": 0,
+                     *           "partition": 0,
+                     *           "recorded_at": null,
+                     *           "topic": "backtape.dead-letters",
+                     *           "updated_at": "2026-11-27T07:32:15.892791Z"
+                     *         }
+                     *       ],
+                     *       "streams": 0,
+                     *       "version": "0.1.0",
+                     *       "without_snapshot": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["SystemAnswer"];
                 };
             };
@@ -6670,7 +8349,7 @@ export interface operations {
             };
         };
     };
-    commands_api_system_commands_get: {
+    commands: {
         parameters: {
             query?: {
                 outcome?: ("accepted" | "duplicate" | "rejected" | "expired" | "queue_full" | "forwarded" | "dead") | null;
@@ -6688,6 +8367,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "backtest_id": "sample",
+                     *           "command_id": "952deac0-557c-4a6f-8b4e-93d058ab9ede",
+                     *           "command_offset": 0,
+                     *           "command_type": "SubmitBacktest",
+                     *           "detail": null,
+                     *           "issued_at": "2026-11-27T08:12:11.001000Z",
+                     *           "outcome": "accepted",
+                     *           "partition": 1,
+                     *           "reason": null,
+                     *           "receipt_offset": 0,
+                     *           "recorded_at": "2026-11-27T08:12:11.093000Z",
+                     *           "submitter": "local"
+                     *         },
+                     *         {
+                     *           "backtest_id": "e4312e8a-0cf7-40f4-8ef8-f1f61348b145",
+                     *           "command_id": "ce0475b1-3aef-4156-9ed5-fa6906a67950",
+                     *           "command_offset": 1,
+                     *           "command_type": "SubmitBacktest",
+                     *           "detail": null,
+                     *           "issued_at": "2026-11-27T07:41:14.369000Z",
+                     *           "outcome": "accepted",
+                     *           "partition": 0,
+                     *           "reason": null,
+                     *           "receipt_offset": 2,
+                     *           "recorded_at": "2026-11-27T07:41:14.411000Z",
+                     *           "submitter": "local"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["CommandPage"];
                 };
             };
@@ -6738,7 +8451,7 @@ export interface operations {
             };
         };
     };
-    list_dead_letters_api_system_dead_letters_get: {
+    list_dead_letters: {
         parameters: {
             query?: {
                 limit?: number;
@@ -6755,6 +8468,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "beginning": "{\"type\": \"SubmitBacktest\", \"spec\": ",
+                     *           "command_offset": 7,
+                     *           "detail": "not JSON: EOF while parsing a value at line 1 column 35",
+                     *           "is_whole": true,
+                     *           "length": 35,
+                     *           "letter_offset": 0,
+                     *           "partition": 1,
+                     *           "reason": "not_json",
+                     *           "recorded_at": "2026-11-27T08:00:00Z",
+                     *           "sha256": "6c29cb863fe9322f2be03acb14775890f6dd758993e028b3fcca9c5a5891a5de"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeadLetterPage"];
                 };
             };
@@ -6805,7 +8536,7 @@ export interface operations {
             };
         };
     };
-    dead_letter_api_system_dead_letters__partition___offset__get: {
+    dead_letter: {
         parameters: {
             query?: never;
             header?: never;
@@ -6823,6 +8554,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "not JSON: EOF while parsing a value at line 1 column 35",
+                     *       "is_text": true,
+                     *       "is_whole": true,
+                     *       "key": "sample",
+                     *       "length": 35,
+                     *       "letter_offset": 0,
+                     *       "partition": 1,
+                     *       "reason": "not_json",
+                     *       "sha256": "6c29cb863fe9322f2be03acb14775890f6dd758993e028b3fcca9c5a5891a5de",
+                     *       "text": "{\"type\": \"SubmitBacktest\", \"spec\": "
+                     *     }
+                     */
                     "application/json": components["schemas"]["DeadLetterText"];
                 };
             };
@@ -6882,7 +8627,7 @@ export interface operations {
             };
         };
     };
-    retry_api_system_dead_letters__partition___offset__retry_post: {
+    retry: {
         parameters: {
             query?: never;
             header?: never;
@@ -6904,6 +8649,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "offset": 9,
+                     *       "partition": 1
+                     *     }
+                     */
                     "application/json": components["schemas"]["Retried"];
                 };
             };
@@ -6990,7 +8741,7 @@ export interface operations {
             };
         };
     };
-    quarantine_api_system_quarantine_get: {
+    quarantine: {
         parameters: {
             query?: never;
             header?: never;
@@ -7005,6 +8756,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["QuarantinePage"];
                 };
             };
@@ -7046,7 +8802,7 @@ export interface operations {
             };
         };
     };
-    healthz_healthz_get: {
+    healthz: {
         parameters: {
             query?: never;
             header?: never;
@@ -7061,6 +8817,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Alive"];
                 };
             };
@@ -7084,7 +8845,7 @@ export interface operations {
             };
         };
     };
-    login_login_get: {
+    login: {
         parameters: {
             query: {
                 /** @description of a login link */
@@ -7132,7 +8893,7 @@ export interface operations {
             };
         };
     };
-    metrics_metrics_get: {
+    metrics: {
         parameters: {
             query?: never;
             header?: never;
@@ -7170,7 +8931,7 @@ export interface operations {
             };
         };
     };
-    readyz_readyz_get: {
+    readyz: {
         parameters: {
             query?: never;
             header?: never;
@@ -7185,6 +8946,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "checks": {
+                     *         "database": "ok",
+                     *         "kafka": "ok"
+                     *       },
+                     *       "lag_records": 0,
+                     *       "lag_seconds": 0,
+                     *       "status": "ready"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Ready"];
                 };
             };
