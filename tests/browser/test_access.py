@@ -61,6 +61,7 @@ def test_no_page_breaks_the_rules_of_access(page: Page, world: World) -> None:
 def test_keys_do_what_the_mouse_does(page: Page, world: World) -> None:
     """Skip to the content, sort, open a row, move among tabs."""
     page.goto(f"{world.address}/#/")
+    page.reload()  # so that nothing has the focus
     page.locator("main table").wait_for()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
