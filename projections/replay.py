@@ -23,11 +23,14 @@ from schemas.events import (
     DividendPaid,
     EquityMarked,
     FundingPaid,
+    InstrumentDelisted,
     OrderFilled,
     OrderTriggered,
     PositionClosed,
+    PositionMarked,
     Side,
     SplitApplied,
+    SymbolChanged,
 )
 from schemas.ids import Digest
 
@@ -37,12 +40,12 @@ class ReplayError(FoldError):
 
 
 def cash_of_fill(event: OrderFilled, multiplier: float) -> float:
-    """Return what a fill takes from cash: ``side * quantity * multiplier * price + commission``, from left to right.
+    """Return what a fill takes from cash: ``side * quantity * multiplier * price * conversion + commission``, left to right.
 
     A sale of 10 at 99.5 for 1.0 takes -10 * 99.5 + 1.0 = -994.0: it adds 994.0.
     """
     side = 1 if event.side is Side.BUY else -1
-    return side * event.quantity * multiplier * event.price + event.commission
+    return side * event.quantity * multiplier * event.price * event.conversion + event.commission
 
 
 def replay(bodies: Iterable[bytes], *, sequence: int | None = None, time_ns: int | None = None) -> Replayed:
@@ -67,8 +70,11 @@ def replay(bodies: Iterable[bytes], *, sequence: int | None = None, time_ns: int
 
 @dataclass(slots=True)
 class _Price:
+    """The last price that the log names for a symbol, and what one unit of its currency was worth."""
+
     price: float
     time_ns: int
+    conversion: float = 1.0
 
 
 class Book:
@@ -147,24 +153,38 @@ class Book:
                     self._multipliers = dict(zip(event.symbols, event.multipliers, strict=True))
             case OrderFilled():
                 self._sums["commission"] += event.commission
-                self._prices[event.symbol] = _Price(event.price, event.time_ns)
+                self._note_price(event.symbol, event.price, event.time_ns, event.conversion)
             case OrderTriggered():
                 order = self._fold.orders.get(event.order_id) if self._fold is not None else None
                 if order is not None:
-                    self._prices[order.symbol] = _Price(event.price, event.time_ns)
+                    self._note_price(order.symbol, event.price, event.time_ns)
+            case PositionMarked() | InstrumentDelisted():
+                self._note_price(event.symbol, event.price, event.time_ns)
+            case SymbolChanged():
+                if event.symbol in self._prices:
+                    self._prices[event.new_symbol] = self._prices.pop(event.symbol)
+                if event.symbol in self._multipliers:
+                    self._multipliers[event.new_symbol] = self._multipliers.pop(event.symbol)
             case PositionClosed():
                 self._sums["closed"] += event.realized_pnl
             case FundingPaid():
                 self._sums["funding"] += event.amount
+                self._note_price(event.symbol, event.price, event.time_ns)
             case BorrowPaid():
                 self._sums["borrow"] += event.amount
             case DividendPaid():
                 self._sums["dividends"] += event.amount
             case SplitApplied():
-                if event.symbol in self._prices:
-                    self._prices[event.symbol].price *= event.ratio
+                last = self._prices.get(event.symbol)
+                if last is not None and last.time_ns < event.time_ns:  # once, however many positions are split
+                    last.price, last.time_ns = last.price * event.ratio, event.time_ns
             case _:
                 pass
+
+    def _note_price(self, symbol: str, price: float, time_ns: int, conversion: float | None = None) -> None:
+        if conversion is None:
+            conversion = self._prices[symbol].conversion if symbol in self._prices else 1.0
+        self._prices[symbol] = _Price(price, time_ns, conversion)
 
     def _taken(self, event: AnyEvent) -> float | None:
         """Return what the event takes from cash; None where it touches none."""
@@ -238,7 +258,7 @@ class Book:
 
     def _position(self, state: PositionState) -> OpenPosition:
         last = self._prices.get(state.symbol)
-        units = state.quantity * self._multipliers.get(state.symbol, 1.0)
+        units = state.quantity * self._multipliers.get(state.symbol, 1.0) * (1.0 if last is None else last.conversion)
         return OpenPosition(
             position_id=state.position_id,
             symbol=state.symbol,

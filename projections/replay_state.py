@@ -60,7 +60,7 @@ class OpenPosition(msgspec.Struct, frozen=True):
     opened_ns: int
     last_price: float | None  # the last one that the log names for the symbol
     last_price_ns: int | None
-    value: float | None  # quantity * multiplier * last price
+    value: float | None  # quantity * multiplier * last price, in account currency
     unrealized_pnl: float | None  # quantity * multiplier * (last price - average price)
 
 

@@ -19,14 +19,15 @@ Table = Literal["orders", "fills", "positions", "trades", "equity", "events"]
 
 
 class SnapshotFile(Model):
-    """One Parquet file, or some row groups of a file that several runs share."""
+    """One Parquet file, or a run of rows within some row groups of a file that several runs share (a bundle)."""
 
     table: Table
     key: Annotated[str, Field(min_length=1, max_length=1_024)]
-    sha256: Sha256
-    bytes: Count
-    rows: Count
+    sha256: Sha256  # of the whole file
+    bytes: Count  # of the whole file
+    rows: Count  # of this run
     row_groups: list[Count] | None = None  # null: the whole file
+    first_row: Count | None = None  # of this run, counted within these row groups; null: the whole file
 
 
 class SnapshotManifest(Model):

@@ -51,7 +51,8 @@ def _compare_files(store: Blobs, manifest: SnapshotManifest, facts: RunFacts, co
     named = [file.table for file in manifest.files]
     if named != list(TABLES):
         return f"the manifest names the tables {', '.join(named)}; a snapshot has {', '.join(TABLES)}"
-    for file, (name, expected) in zip(manifest.files, snapshot_tables(facts.backtest_id, commits), strict=True):
+    expected_tables = snapshot_tables(facts.backtest_id, commits)
+    for file, (name, expected) in zip(manifest.files, expected_tables.items(), strict=True):
         found = read_file(store, file)
         difference = _compare_metadata(found, file, facts) or compare_tables(found, expected, name=name)
         if difference is not None:

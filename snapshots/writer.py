@@ -91,7 +91,7 @@ def check_facts(manifest: SnapshotManifest, facts: RunFacts, *, where: str) -> N
 
 def _write_files(store: Blobs, bodies: Iterable[bytes], facts: RunFacts) -> list[SnapshotFile]:
     files = []
-    for name, table in snapshot_tables(facts.backtest_id, bodies):
+    for name, table in snapshot_tables(facts.backtest_id, bodies).items():
         if name == "events" and table.num_rows != facts.events:
             raise LogError(f"the commits of {facts.backtest_id} hold {table.num_rows} events, its chain {facts.events}")
         body = encode_table(table, name=name, facts=facts, sorted_by=SORTED_BY[name])
