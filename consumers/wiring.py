@@ -125,11 +125,20 @@ def compactor_role(settings: Settings) -> Role:
             announcer=announcer,
             reader=KafkaLogReader(settings.kafka),
             clock=clock,
-            rules=CompactorRules(archive_topic=settings.kafka.topic(ARCHIVE)),
+            rules=_compactor_rules(settings),
             keeper=_keeper(settings, store, announcer, clock),
         )
 
-    return Role(name="compactor", group=settings.compactor_group, topics=(settings.kafka.topic(EVENTS),), make_loop=make)
+    return Role(
+        name="compactor",
+        group=settings.compactor_group,
+        topics=(settings.kafka.topic(EVENTS), settings.kafka.topic(RECEIPTS)),
+        make_loop=make,
+    )
+
+
+def _compactor_rules(settings: Settings) -> CompactorRules:
+    return CompactorRules(archive_topic=settings.kafka.topic(ARCHIVE), receipts_topic=settings.kafka.topic(RECEIPTS))
 
 
 def _keeper(settings: Settings, store: BlobStore, announcer: KafkaAppender, clock: SystemClock) -> ArchiveKeeper | None:
@@ -160,7 +169,7 @@ async def snapshot_job(settings: Settings, *, on_progress: Callable[[int, int], 
             announcer=announcer,
             clock=SystemClock(),
             events_topic=settings.kafka.topic(EVENTS),
-            rules=CompactorRules(archive_topic=settings.kafka.topic(ARCHIVE)),
+            rules=_compactor_rules(settings),
             on_progress=on_progress,
         )
     finally:

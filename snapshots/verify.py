@@ -41,9 +41,14 @@ def read_file(store: Blobs, file: SnapshotFile) -> pa.Table:
     found = sha256(body)
     if found != file.sha256:
         raise DamagedError(f"{store.url}/{file.key} has SHA-256 {found}, the manifest says {file.sha256}")
-    table = decode_table(body, key=file.key, row_groups=file.row_groups)
+    return rows_of(body, file, where=store.url)
+
+
+def rows_of(body: bytes, file: SnapshotFile, *, where: str) -> pa.Table:
+    """Return a manifest's rows of a file whose digest was checked. Raises DamagedError."""
+    table = decode_table(body, key=file.key, row_groups=file.row_groups, first_row=file.first_row or 0, rows=file.rows)
     if table.num_rows != file.rows:
-        raise DamagedError(f"{store.url}/{file.key} has {table.num_rows} rows, the manifest says {file.rows}")
+        raise DamagedError(f"{where}/{file.key} has {table.num_rows} rows, the manifest says {file.rows}")
     return table
 
 
