@@ -99,6 +99,7 @@ class S3BlobStore:
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.url = f"s3://{bucket}/{self.prefix}".rstrip("/")
         self.budget_seconds = budget_seconds
+        self.endpoint = endpoint
         self._client = client if client is not None else _client(endpoint=endpoint, region=region)
         self._sleep = sleep
         self._now = now

@@ -55,6 +55,11 @@ def schema_of(name: Table) -> pa.Schema:
     return EVENTS_SCHEMA if name == "events" else arrow_schema(_SOURCES[name], form="full")
 
 
+def words_of(name: Table) -> list[str]:
+    """Return the columns of a table that hold words: they are read dictionary-encoded."""
+    return [field.name for field in schema_of(name) if pa.types.is_dictionary(field.type)]
+
+
 class TableBuilder:
     """Makes a run's tables from its commits, a portion at a time: what can't change any more is turned into columns at once.
 

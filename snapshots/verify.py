@@ -35,13 +35,21 @@ def verify_snapshot(store: Blobs, backtest_id: str, commits: Sequence[bytes]) ->
 
 def read_file(store: Blobs, file: SnapshotFile) -> pa.Table:
     """Return the rows of one file of a manifest. Raises DamagedError when its bytes are not those that the manifest says."""
-    if store.head(file.key) is None:
-        raise DamagedError(f"{store.url}/{file.key} is missing, but a manifest names it")
-    body = store.get(file.key)
+    return read_parts(store, [file])[0]
+
+
+def read_parts(store: Blobs, files: Sequence[SnapshotFile]) -> list[pa.Table]:
+    """Return the rows of manifests that name one and the same file: it is read and checked once. Raises DamagedError."""
+    key = files[0].key
+    if store.head(key) is None:
+        raise DamagedError(f"{store.url}/{key} is missing, but a manifest names it")
+    body = store.get(key)
     found = sha256(body)
-    if found != file.sha256:
-        raise DamagedError(f"{store.url}/{file.key} has SHA-256 {found}, the manifest says {file.sha256}")
-    return rows_of(body, file, where=store.url)
+    for file in files:
+        assert file.key == key, "one file"
+        if found != file.sha256:
+            raise DamagedError(f"{store.url}/{key} has SHA-256 {found}, the manifest says {file.sha256}")
+    return [rows_of(body, file, where=store.url) for file in files]
 
 
 def rows_of(body: bytes, file: SnapshotFile, *, where: str) -> pa.Table:
