@@ -185,6 +185,10 @@ class BlobStore(Protocol):
         """Remove the object; nothing happens when there is none."""
         ...
 
+    def presigned(self, key: str, seconds: int) -> str | None:
+        """Return an address that opens the object without further authority for so long; None where there is no such thing."""
+        ...
+
 
 class MarketData(Protocol):
     """Immutable data-set versions. Synchronous: simulations' processes use it."""
