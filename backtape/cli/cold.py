@@ -70,6 +70,38 @@ def archive(
         table("Events topic in Kafka", (*offsets, "held by"), cut, right=offsets)
 
 
+@app.command()
+def restore(as_json: bool = JSON_OPTION) -> None:
+    """Build a lost Kafka again from the archive.
+
+    For a Kafka that is gone: topics are created and filled with events, receipts, dead letters and run state from the blob store,
+    snapshots are announced again. Stop our processes first. A lost database is made anew beside it, and the projector fills it. A
+    read model that is still there follows from the lost log: backtape rebuild. May be repeated.
+    """
+    import msgspec
+
+    from backtape.prepare import prepare
+    from consumers.restore_job import restore_job
+    from schemas.times import format_time
+
+    used = settings()
+    prepare(used, report=say)
+    done = wait_for(restore_job(used, report=say))
+    if as_json:
+        print_json(msgspec.to_builtins(done))
+        return
+    numbers = ("partition", "archived to", "commits", "receipts", "dead letters", "runs", "open runs")
+    rows = [
+        (each.partition, each.archived_to, each.events, each.receipts, each.dead_letters, each.runs, each.open_count,
+         format_time(each.last_timestamp_ms * 1_000_000), each.log_id)
+        for each in done.partitions
+    ]  # fmt: skip
+    table("Restored", (*numbers, "newest commit", "log"), rows, right=numbers)
+    for each in done.partitions:
+        for backtest_id in each.open_runs:
+            say(f"open, goes on: {backtest_id}")
+
+
 @app.command("dead-letters")
 def dead_letters(
     limit: int = typer.Option(50, min=1, max=100_000, help="At most so many, newest first."), as_json: bool = JSON_OPTION
