@@ -156,6 +156,7 @@ class Loop(Protocol):
 class BlobInfo:
     key: str
     bytes: int
+    modified_ms: int = 0  # when it was put last, by the store's clock
 
 
 class BlobStore(Protocol):

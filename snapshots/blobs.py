@@ -20,6 +20,9 @@ class BlobInfo(Protocol):
     @property
     def bytes(self) -> int: ...
 
+    @property
+    def modified_ms(self) -> int: ...
+
 
 class Blobs(Protocol):
     """Objects under keys; semantics as in adapters/ports.py."""

@@ -6,24 +6,28 @@ The manifest is still what makes a run's snapshot complete: it is put by the con
 Who loses that race takes the winner's manifest; its own rows in the bundle belong to nobody then (docs/decisions/0008).
 """
 
+import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from schemas.canonical import canonical_json
 from schemas.ids import sha256
 from schemas.manifest import SnapshotAnnouncement, SnapshotFile, SnapshotManifest, Table
 from snapshots.blobs import Blobs, bundle_key, manifest_key
-from snapshots.errors import LogError, SnapshotError
+from snapshots.errors import DamagedError, LogError, SnapshotError
 from snapshots.parquet import Part, encode_parts
 from snapshots.run_log import Place, RunFacts
 from snapshots.tables import SORTED_BY, TABLES, TableBuilder
 from snapshots.writer import announcement, manifest_of, put_checked, winner_of
 
 GROUP_ROWS = 16_384  # of a row group: large enough to compress, small enough to read one run's rows out of it
+
+RUNS = "backtape.runs"
 
 Work = Callable[[], Any]
 Answer = SnapshotAnnouncement | SnapshotError
@@ -85,7 +89,7 @@ def _write_table(store: Blobs, name: Table, members: Sequence[Member]) -> list[S
         [pa.concat_tables(group).unify_dictionaries().combine_chunks() for group in groups],
         name=name,
         sorted_by=SORTED_BY[name],
-        metadata={"backtape.runs": str(len(members)), **(_index(members, parts) if name == "events" else {})},
+        metadata=_told(members, parts, has_index=name == "events"),
     )
     digest = sha256(body)
     key = bundle_key(name, digest)
@@ -97,16 +101,31 @@ def _write_table(store: Blobs, name: Table, members: Sequence[Member]) -> list[S
     ]  # fmt: skip
 
 
-def _index(members: Sequence[Member], parts: Sequence[Part]) -> dict[str, str]:
-    """Return what the file of events says of its runs: id, chain head, first and last sequence, row group, first row, rows."""
-    rows = [
-        [
-            member.facts.backtest_id, member.facts.chain_head, member.facts.first_sequence, member.facts.last_sequence,
-            part.row_group, part.first_row, part.rows,
-        ]
-        for member, part in zip(members, parts, strict=True)
-    ]  # fmt: skip
-    return {"backtape.index": json.dumps(rows, separators=(",", ":"))}
+def _told(members: Sequence[Member], parts: Sequence[Part], *, has_index: bool) -> dict[str, str]:
+    """Return what a file says of its runs: their ids. The file of events says more, enough to make a lost manifest again.
+
+    backtape.index : of each run its id, chain head, first and last sequence, row group, first row, rows
+    """
+    told = {RUNS: json.dumps([member.facts.backtest_id for member in members], separators=(",", ":"))}
+    if has_index:
+        rows = [
+            [
+                member.facts.backtest_id, member.facts.chain_head, member.facts.first_sequence, member.facts.last_sequence,
+                part.row_group, part.first_row, part.rows,
+            ]
+            for member, part in zip(members, parts, strict=True)
+        ]  # fmt: skip
+        told["backtape.index"] = json.dumps(rows, separators=(",", ":"))
+    return told
+
+
+def runs_of(body: bytes, *, key: str) -> list[str]:
+    """Return the ids of the runs whose rows a bundle's file holds. Raises DamagedError when it does not say so."""
+    try:
+        metadata = pq.read_metadata(io.BytesIO(body)).metadata or {}
+        return [str(each) for each in json.loads(metadata[RUNS.encode()])]
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise DamagedError(f"{key} is no file of a bundle: {error}") from error
 
 
 def _put_manifest(store: Blobs, member: Member, manifest: SnapshotManifest) -> Work:
