@@ -3,7 +3,7 @@
 A sweep of ten thousand runs would otherwise make sixty thousand files of some kilobytes. In a bundle's file the runs stand one
 after the other, in the order of their ids, each within one row group; its manifest names the row group and its rows there.
 The manifest is still what makes a run's snapshot complete: it is put by the conditional PUT, after the files were read back.
-Who loses that race takes the winner's manifest; its own rows in the bundle belong to nobody then (docs/decisions/0008).
+Who loses that race takes the winner's manifest; its own rows in the bundle belong to nobody then (docs/decisions/0012).
 """
 
 import io
