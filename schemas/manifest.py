@@ -28,6 +28,12 @@ class SnapshotFile(Model):
     rows: Count  # of this run
     row_groups: list[Count] | None = None  # null: the whole file
     first_row: Count | None = None  # of this run, counted within these row groups; null: the whole file
+    file_rows: Count | None = None  # of all runs in the file; null: the whole file is this run's
+
+    @property
+    def share(self) -> int:
+        """Return the run's part of the file's bytes, by rows."""
+        return self.bytes if self.file_rows is None else self.bytes * self.rows // max(1, self.file_rows)
 
 
 class SnapshotManifest(Model):

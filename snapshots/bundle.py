@@ -94,7 +94,7 @@ def _write_table(store: Blobs, name: Table, members: Sequence[Member]) -> list[S
     digest = sha256(body)
     key = bundle_key(name, digest)
     put_checked(store, key, body, digest)
-    whole = SnapshotFile(table=name, key=key, sha256=digest, bytes=len(body), rows=0)
+    whole = SnapshotFile(table=name, key=key, sha256=digest, bytes=len(body), rows=0, file_rows=sum(part.rows for part in parts))
     return [
         whole.model_copy(update={"rows": part.rows, "row_groups": [part.row_group], "first_row": part.first_row})
         for part in parts

@@ -65,7 +65,7 @@ def announcement(manifest: SnapshotManifest, body: bytes) -> SnapshotAnnouncemen
         manifest_key=manifest_key(manifest.backtest_id),
         manifest_sha256=sha256(body),
         chain_head=manifest.chain_head,
-        bytes=sum(file.bytes for file in manifest.files),
+        bytes=sum(file.share for file in manifest.files),
         rows=sum(file.rows for file in manifest.files),
     )
 

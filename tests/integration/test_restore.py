@@ -132,4 +132,5 @@ def lose(stack: LocalStack) -> None:
     for service in (stack.kafka, stack.postgres):
         service.kill()
         shutil.rmtree(service.data)
+        (service.folder / "formatted").unlink(missing_ok=True)
         service.start()
