@@ -184,9 +184,7 @@ async def test_a_topic_that_holds_something_else_is_refused() -> None:
     await archiver(lost, store).archive_all(range(2))
     number = next(record.partition for record in lost.log.of(EVENTS))
     new.log.append(EVENTS, number, b"bt-0", b"other", (("log_id", b"x"),))
-    with pytest.raises(
-        ConfigurationError, match="holds at offset 0 what the archive does not"
-    ):
+    with pytest.raises(ConfigurationError, match="holds at offset 0 what the archive does not"):
         await restored(store, new)
 
 
