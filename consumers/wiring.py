@@ -149,11 +149,16 @@ def compactor_role(settings: Settings) -> Role:
             announcer=announcer,
             reader=KafkaLogReader(settings.kafka),
             clock=clock,
-            rules=CompactorRules(archive_topic=settings.kafka.topic(ARCHIVE)),
+            rules=_compactor_rules(settings),
             keeper=_keeper(settings, store, announcer, clock),
         )
 
-    return _fixed("compactor", Reading(settings.compactor_group, (settings.kafka.topic(EVENTS),), make))
+    topics = (settings.kafka.topic(EVENTS), settings.kafka.topic(RECEIPTS))  # receipts tell of deletions
+    return _fixed("compactor", Reading(settings.compactor_group, topics, make))
+
+
+def _compactor_rules(settings: Settings) -> CompactorRules:
+    return CompactorRules(archive_topic=settings.kafka.topic(ARCHIVE), receipts_topic=settings.kafka.topic(RECEIPTS))
 
 
 def _keeper(settings: Settings, store: BlobStore, announcer: KafkaAppender, clock: SystemClock) -> ArchiveKeeper | None:
@@ -184,7 +189,7 @@ async def snapshot_job(settings: Settings, *, on_progress: Callable[[int, int], 
             announcer=announcer,
             clock=SystemClock(),
             events_topic=settings.kafka.topic(EVENTS),
-            rules=CompactorRules(archive_topic=settings.kafka.topic(ARCHIVE)),
+            rules=_compactor_rules(settings),
             on_progress=on_progress,
         )
     finally:
