@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from adapters.archived_log import ArchivedLogReader
 from adapters.blob_store import open_blob_store
 from adapters.clock import SystemClock
-from adapters.copy_rows import warm_up
 from adapters.kafka import KafkaAppender, KafkaLogReader
 from adapters.kafka_partition import KafkaPartition
 from adapters.market_data import StoredMarketData
@@ -115,6 +114,8 @@ def projector_role(settings: Settings) -> Role:
 
 def _projecting(settings: Settings, generation: Generation) -> Reading:
     async def make(membership: KafkaMembership) -> Projector:
+        from adapters.copy_rows import warm_up  # here: it brings numba, which only projectors need
+
         warm_up()
         return Projector(
             store=PostgresRowStore(settings.database_url, generation.schema, role=PROJECTOR_ROLE),
