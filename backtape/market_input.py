@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 import pydantic
 
+from schemas.actions import Side
 from schemas.errors import FieldError, field_error
 from schemas.market_data import Bars, Instrument, Market
 from schemas.spec import BacktestSpec
@@ -34,9 +35,13 @@ def market_of(
     *,
     instruments: Instruments | None = None,
     timezone: str | None = None,
+    actions: "pd.DataFrame | None" = None,
+    rates: "pd.DataFrame | None" = None,
 ) -> Market:
     """Return a market as it is, or made of frames: checked, and with a digest of what is in it.
 
+    actions : corporate actions; given, they say that the prices are raw
+    rates : of conversion, funding and borrowing
     asked : the data section of the spec as far as it is given: names the data set, one frame's symbol, the timeframe
     Raises BadDataError naming row and column, FieldError for an instrument that can't be.
     """
@@ -48,7 +53,10 @@ def market_of(
     timeframe = asked.get("timeframe") or _timeframe_of(next(iter(frames.values())))
     bars = [_checked(frame, symbol=str(symbol), timeframe=timeframe, timezone=timezone) for symbol, frame in frames.items()]
     traded = tuple(_instrument(each.symbol, (instruments or {}).get(each.symbol)) for each in bars)
-    return _with_digest(bars, traded, dataset=str(asked.get("dataset") or MEMORY))
+    side = Side()
+    if actions is not None or rates is not None:
+        side = _side(actions, rates, {each.symbol for each in bars}, timezone)
+    return _with_digest(bars, traded, dataset=str(asked.get("dataset") or MEMORY), adjusted=actions is None, side=side)
 
 
 def market_of_store(place: str | Path, spec: BacktestSpec) -> Market:
@@ -64,6 +72,7 @@ def market_of_store(place: str | Path, spec: BacktestSpec) -> Market:
     stored = StoredMarketData(_open(place, settings.s3_endpoint), settings.cache_dir / "bars")
     data = spec.data
     manifest = stored.resolve(data.dataset, data.version)
+    side = stored.side(manifest)
     return Market(
         bars=tuple(stored.bars(manifest, symbol, data.timeframe) for symbol in spec.needed_symbols),
         instruments=tuple(manifest.instrument(symbol) for symbol in spec.needed_symbols),
@@ -71,6 +80,8 @@ def market_of_store(place: str | Path, spec: BacktestSpec) -> Market:
         version=manifest.version,
         digest=manifest.digest(),
         adjusted=manifest.adjusted,
+        actions=side.actions,
+        rates=side.rates,
     )
 
 
@@ -144,9 +155,25 @@ def _instrument(symbol: str, given: Instrument | Mapping[str, Any] | None) -> In
         raise field_error(error) from error
 
 
-def _with_digest(bars: list[Bars], instruments: tuple[Instrument, ...], *, dataset: str) -> Market:
+def _side(actions: "pd.DataFrame | None", rates: "pd.DataFrame | None", symbols: set[str], timezone: str | None) -> Side:
+    from backtape.data.columns import TimeRules
+    from backtape.data.side_tables import read_side
+
+    return read_side(actions, rates, symbols=symbols, times=TimeRules(timezone=timezone))
+
+
+def _with_digest(bars: list[Bars], instruments: tuple[Instrument, ...], *, dataset: str, adjusted: bool, side: Side) -> Market:
     """Return the market of these bars, named as a version of a data set is: by a digest of its content."""
     from adapters.market_data import MemoryMarketData
 
-    manifest = MemoryMarketData().publish(dataset, bars, instruments=list(instruments))
-    return Market(bars=tuple(bars), instruments=instruments, dataset=dataset, version=manifest.version, digest=manifest.digest())
+    manifest = MemoryMarketData().publish(dataset, bars, instruments=list(instruments), adjusted=adjusted, side=side)
+    return Market(
+        bars=tuple(bars),
+        instruments=instruments,
+        dataset=dataset,
+        version=manifest.version,
+        digest=manifest.digest(),
+        adjusted=adjusted,
+        actions=side.actions,
+        rates=side.rates,
+    )

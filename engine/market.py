@@ -5,8 +5,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.records import SYMBOL, Records, Tape
+from engine.currencies import foreign_currencies
+from engine.kernels.records import HAPPENING, SYMBOL, Records, Tape
+from schemas.actions import RateKind
 from schemas.market_data import Bars, FloatArray, Instrument, Market, TimeArray
+from schemas.spec import AccountSpec
 
 Array = TypeVar("Array", bound=NDArray[Any])
 
@@ -25,7 +28,10 @@ def is_dense(market: Market, times: TimeArray) -> bool:
 
 
 def lay_out(market: Market) -> Tape:
-    """Return the tape. A single symbol's columns are used as they are (memory-mapped, say); several are copied."""
+    """Return the tape, without conversion rates and happenings (setup.py adds them).
+
+    A single symbol's columns are used as they are (memory-mapped, say); several are copied.
+    """
     times = merged_times(market)
     return Tape(
         time_ns=read_only(np.ascontiguousarray(times, dtype=np.int64)),
@@ -35,6 +41,8 @@ def lay_out(market: Market) -> Tape:
         close=_column([bars.close for bars in market.bars]),
         volume=_column([bars.volume for bars in market.bars]),
         latest=read_only(_latest_rows(market.bars, times) if not is_dense(market, times) else np.zeros((0, 0), dtype=np.int32)),
+        rates=read_only(np.zeros((0, 0))),
+        happenings=read_only(np.zeros(0, dtype=HAPPENING)),
     )
 
 
@@ -71,10 +79,13 @@ def _latest_rows(all_bars: tuple[Bars, ...], times: TimeArray) -> NDArray[np.int
     return latest
 
 
-def symbol_records(market: Market) -> Records:
-    """Return the symbols' instruments and empty positions, shape (symbols,)."""
-    records = np.zeros(len(market.bars), dtype=SYMBOL)
-    for record, instrument, offset in zip(records, market.instruments, offsets(market), strict=True):
+def symbol_records(market: Market, account: AccountSpec) -> Records:
+    """Return the symbols' instruments and empty positions, and one spare record at the end, shape (symbols + 1,)."""
+    records = np.zeros(len(market.bars) + 1, dtype=SYMBOL)
+    currencies = foreign_currencies(market, account.currency)
+    for place, (instrument, offset) in enumerate(zip(market.instruments, offsets(market), strict=True)):
+        record = records[place]
+        record["base"] = place
         record["offset"] = offset
         record["tick"] = instrument.tick
         record["tick_inverse"] = grid_inverse(instrument.tick)
@@ -82,6 +93,16 @@ def symbol_records(market: Market) -> Records:
         record["lot_inverse"] = grid_inverse(instrument.lot)
         record["multiplier"] = instrument.multiplier
         record["used_step"] = -1
+        record["rate_row"] = currencies.index(instrument.currency) if instrument.currency in currencies else -1
+        record["is_inverse"] = instrument.contract == "inverse"
+        record["is_margined"] = instrument.settlement == "margin"
+        record["is_plain"] = instrument.settlement == "full" and record["rate_row"] < 0
+        own = instrument.initial_margin
+        record["margin_weight"] = 1.0 if own is None else own * account.leverage
+        own = instrument.maintenance_margin
+        record["maintenance"] = (account.maintenance_margin or 0.0) if own is None else own
+        record["borrow_rate"] = instrument.borrow_rate
+        record["has_borrow"] = instrument.borrow_rate > 0.0 or market.rate_series(RateKind.BORROW, instrument.symbol) is not None
     return records
 
 

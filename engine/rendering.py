@@ -7,9 +7,12 @@ array-driven run have no handles; all that they can have is in the effect: ``sub
 import math
 from typing import Any
 
-from engine.kernels.codes import MARGIN_CALL
 from engine.kernels.records import EFFECT, packing
 from schemas.events import (
+    BorrowPaid,
+    DividendPaid,
+    FundingPaid,
+    InstrumentDelisted,
     MarginCalled,
     OrderCancelled,
     OrderEnd,
@@ -24,6 +27,8 @@ from schemas.events import (
     PositionOpened,
     RejectReason,
     Side,
+    SplitApplied,
+    SymbolChanged,
 )
 
 Row = tuple[Any, ...]
@@ -31,18 +36,19 @@ Row = tuple[Any, ...]
 ROW = packing(EFFECT)
 _PLACES = {name: place for place, name in enumerate(EFFECT.names or ())}
 (KIND, STEP, ORDER, SYMBOL, SIDE, TYPE, REASON, FILL, POSITION, QUANTITY, PRICE, COMMISSION, LEAVES, LIMIT, STOP, AVERAGE,
- CLOSE, REALIZED, GROSS, MAE, MFE, OPENED, BARS, MAKER, PARENT, REDUCE) = (
+ CLOSE, REALIZED, GROSS, MAE, MFE, OPENED, BARS, MAKER, PARENT, REDUCE, RATE, TRAIL, CAUSE) = (
     _PLACES[name]
     for name in (
         "kind", "step", "order", "symbol", "side", "type", "reason", "fill", "position", "quantity", "price", "commission",
         "leaves", "limit", "stop", "average", "close", "realized", "gross", "mae", "mfe", "opened_step", "bars", "is_maker",
-        "parent", "reduce_only",
+        "parent", "reduce_only", "rate", "trail", "cause",
     )
 )  # fmt: skip
 REJECT_REASONS = list(RejectReason)
 ENDS = list(OrderEnd)
 SHORT_SYMBOL = 24  # characters; with more of them an event weighs more
 CLOSED_WEIGHT = 512  # bytes; see ``engine.recorder``
+CAUSES = ("", "margin_call", "delisted", "symbol_changed")  # tags of the engine's own orders, by codes.BY_...
 LONG_WEIGHT = 1_024  # of an order with texts of its own
 _TYPES = list(OrderType)
 
@@ -58,8 +64,8 @@ def submitted(row: Row, sequence: int, time_ns: int, symbol: str) -> OrderSubmit
     tag, group = None, None
     if parent:
         tag, group = ("stop" if order_type is OrderType.STOP else "target"), f"bracket {parent}"
-    elif row[REASON] == MARGIN_CALL:
-        tag = "margin_call"
+    elif row[CAUSE]:
+        tag = CAUSES[row[CAUSE]]
     return OrderSubmitted(
         sequence=sequence,
         time_ns=time_ns,
@@ -108,6 +114,8 @@ def filled(row: Row, sequence: int, time_ns: int, symbol: str) -> OrderFilled:
         commission=row[COMMISSION],
         leaves_quantity=row[LEAVES],
         is_maker=bool(row[MAKER]),
+        conversion=row[RATE],
+        position_id=row[POSITION] or None,
     )
 
 
@@ -167,3 +175,51 @@ def return_fraction(row: Row) -> float | None:
 
 def margin_called(row: Row, sequence: int, time_ns: int) -> MarginCalled:
     return MarginCalled(sequence=sequence, time_ns=time_ns, equity=row[QUANTITY], maintenance=row[PRICE])
+
+
+# --- what happens besides trading -----------------------------------------------------------------------------------
+
+
+def split_applied(row: Row, sequence: int, time_ns: int, symbol: str) -> SplitApplied:
+    return SplitApplied(
+        sequence=sequence,
+        time_ns=time_ns,
+        symbol=symbol,
+        position_id=row[POSITION],
+        ratio=row[RATE],
+        quantity=row[QUANTITY],
+        average_price=row[AVERAGE],
+        cash=row[PRICE],
+    )
+
+
+def dividend_paid(row: Row, sequence: int, time_ns: int, symbol: str) -> DividendPaid:
+    return DividendPaid(
+        sequence=sequence, time_ns=time_ns, symbol=symbol, position_id=row[POSITION], per_share=row[RATE], amount=row[QUANTITY]
+    )
+
+
+def funding_paid(row: Row, sequence: int, time_ns: int, symbol: str) -> FundingPaid:
+    return FundingPaid(
+        sequence=sequence,
+        time_ns=time_ns,
+        symbol=symbol,
+        position_id=row[POSITION],
+        rate=row[RATE],
+        price=row[PRICE],
+        amount=row[QUANTITY],
+    )
+
+
+def borrow_paid(row: Row, sequence: int, time_ns: int, symbol: str) -> BorrowPaid:
+    return BorrowPaid(
+        sequence=sequence, time_ns=time_ns, symbol=symbol, position_id=row[POSITION], rate=row[RATE], amount=row[QUANTITY]
+    )
+
+
+def symbol_changed(row: Row, sequence: int, time_ns: int, symbol: str, new_symbol: str) -> SymbolChanged:
+    return SymbolChanged(sequence=sequence, time_ns=time_ns, symbol=symbol, new_symbol=new_symbol)
+
+
+def delisted(row: Row, sequence: int, time_ns: int, symbol: str) -> InstrumentDelisted:
+    return InstrumentDelisted(sequence=sequence, time_ns=time_ns, symbol=symbol, price=row[PRICE])

@@ -10,11 +10,14 @@ from engine.broker import Broker
 from engine.kernels import codes
 from engine.kernels.records import Records, State, Tape
 from engine.kernels.tape import price_at, row_at
+from engine.kernels.valuation import gain_of, rate_at
 from engine.orders import Fill, Order, OrderStatus, Position
 from engine.recorder import MARK_WEIGHT, MARKS_PER_EVENT, Recorder
 from engine.rendering import (
     AVERAGE,
     BARS,
+    CAUSE,
+    CAUSES,
     CLOSED_WEIGHT,
     COMMISSION,
     ENDS,
@@ -28,6 +31,7 @@ from engine.rendering import (
     POSITION,
     PRICE,
     QUANTITY,
+    RATE,
     REALIZED,
     REASON,
     REJECT_REASONS,
@@ -37,6 +41,8 @@ from engine.rendering import (
     STEP,
     STOP,
     SYMBOL,
+    TRAIL,
+    TYPE,
     finite,
     return_fraction,
 )
@@ -65,6 +71,7 @@ class Reporter:
         self._broker = broker
         self._recorder = recorder
         self._records_orders = records_orders
+        self._is_hedging = bool(broker.state.core[0]["is_hedging"])
         self._on_order = _overridden(strategy, "on_order")
         self._on_fill = _overridden(strategy, "on_fill")
         self._on_position = _overridden(strategy, "on_position")
@@ -114,10 +121,10 @@ class Reporter:
     def _submitted(self, row: tuple[Any, ...], time_ns: int) -> None:
         self.orders += 1
         order = self._broker.handles.get(row[ORDER])
-        if order is None:  # the engine's own: a liquidation
+        if order is None:  # the engine's own
             symbol = self._broker.symbols[row[SYMBOL]]
             side = Side.BUY if row[SIDE] > 0 else Side.SELL
-            order = Order(None, row[ORDER], symbol, side, OrderType.MARKET, tag="margin_call")
+            order = Order(None, row[ORDER], symbol, side, OrderType.MARKET, tag=CAUSES[row[CAUSE]])
             self._broker.handles[order.id] = order
         quantity = None if math.isnan(row[QUANTITY]) else row[QUANTITY]
         order.quantity = quantity
@@ -150,6 +157,7 @@ class Reporter:
                 oco_group=order.group,
                 parent_order_id=order.parent_id,
                 tag=order.tag,
+                position_id=order.position_id,
             ),
             256 if order.tag is None and order.group is None and len(order.symbol) <= SHORT_SYMBOL else LONG_WEIGHT,
         )
@@ -182,6 +190,7 @@ class Reporter:
         order.quantity = order.filled + order.leaves
         order.limit = finite(row[LIMIT])
         order.stop = finite(row[STOP])
+        order.trail_amount = finite(row[TRAIL])
         if self._records_orders:
             self._recorder.add(
                 OrderModified(
@@ -191,6 +200,8 @@ class Reporter:
                     quantity=order.quantity,
                     limit_price=order.limit,
                     stop_price=order.stop,
+                    trail_amount=order.trail_amount,
+                    trail_percent=finite(order.trail_percent),
                 )
             )
         self._tell_order(order)
@@ -231,21 +242,38 @@ class Reporter:
             del self._broker.handles[order.id]
         self._recorder.add(rendering.filled(row, self._recorder.next_sequence(), time_ns, order.symbol))
         if self._on_fill is not None:
-            self._notices.append((self._on_fill, Fill(order, order.symbol, order.side, quantity, price, row[COMMISSION])))
+            fill = Fill(order, order.symbol, order.side, quantity, price, row[COMMISSION], row[RATE], row[POSITION] or None)
+            self._notices.append((self._on_fill, fill))
         self._tell_order(order)
 
     # --- positions ---
 
     def _position(self, row: tuple[Any, ...]) -> Position:
-        position = self._broker.positions[self._broker.symbols[row[SYMBOL]]]
+        symbol = self._broker.symbols[row[SYMBOL]]
+        if self._is_hedging:
+            position = self._broker.lots.setdefault(row[POSITION], Position(symbol))
+        else:
+            position = self._broker.positions[symbol]
         position.id = row[POSITION]
         position.quantity = row[QUANTITY]
         position.average_price = row[AVERAGE]
         position.commission = row[COMMISSION]
         position.realized_pnl = row[REALIZED]
+        if self._is_hedging:
+            self._net(symbol)
         if self._on_position is not None:
             self._notices.append((self._on_position, position))
         return position
+
+    def _net(self, symbol: str) -> None:
+        """Let a symbol's position show the net of its lots; its average price is that of lots of one side, else 0."""
+        net, lots = self._broker.positions[symbol], [lot for lot in self._broker.lots.values() if lot.symbol == symbol]
+        net.quantity = math.fsum(lot.quantity for lot in lots)
+        net.commission = math.fsum(lot.commission for lot in lots)
+        net.realized_pnl = math.fsum(lot.realized_pnl for lot in lots)
+        is_one_sided = len({lot.quantity > 0.0 for lot in lots}) == 1
+        value = math.fsum(lot.quantity * lot.average_price for lot in lots)
+        net.average_price = value / net.quantity if is_one_sided and net.quantity else 0.0
 
     def _opened(self, row: tuple[Any, ...], time_ns: int) -> None:
         position = self._position(row)
@@ -258,6 +286,9 @@ class Reporter:
     def _closed(self, row: tuple[Any, ...], time_ns: int) -> None:
         position = self._position(row)
         position.quantity = 0.0
+        if self._is_hedging:
+            del self._broker.lots[row[POSITION]]
+            self._net(position.symbol)
         fraction, side = return_fraction(row), row[SIDE]
         self.pnl.append(row[REALIZED])
         self.gross.append(row[GROSS])
@@ -278,6 +309,48 @@ class Reporter:
 
     def _margin_called(self, row: tuple[Any, ...], time_ns: int) -> None:
         self._recorder.add(rendering.margin_called(row, self._recorder.next_sequence(), time_ns))
+
+    def _split_applied(self, row: tuple[Any, ...], time_ns: int) -> None:
+        symbol = self._broker.symbols[row[SYMBOL]]
+        position = self._broker.lots[row[POSITION]] if self._is_hedging else self._broker.positions[symbol]
+        position.quantity, position.average_price = row[QUANTITY], row[AVERAGE]
+        if self._is_hedging:
+            self._net(symbol)
+        self._recorder.add(rendering.split_applied(row, self._recorder.next_sequence(), time_ns, symbol))
+
+    def _dividend_paid(self, row: tuple[Any, ...], time_ns: int) -> None:
+        symbol = self._broker.symbols[row[SYMBOL]]
+        self._recorder.add(rendering.dividend_paid(row, self._recorder.next_sequence(), time_ns, symbol))
+
+    def _funding_paid(self, row: tuple[Any, ...], time_ns: int) -> None:
+        symbol = self._broker.symbols[row[SYMBOL]]
+        self._recorder.add(rendering.funding_paid(row, self._recorder.next_sequence(), time_ns, symbol))
+
+    def _borrow_paid(self, row: tuple[Any, ...], time_ns: int) -> None:
+        symbol = self._broker.symbols[row[SYMBOL]]
+        self._recorder.add(rendering.borrow_paid(row, self._recorder.next_sequence(), time_ns, symbol))
+
+    def _symbol_changed(self, row: tuple[Any, ...], time_ns: int) -> None:
+        """Record the change, and move what the strategy sees: the position, the lots, the orders' handles."""
+        broker = self._broker
+        symbol, successor = broker.symbols[row[SYMBOL]], broker.symbols[row[TYPE]]
+        self._recorder.add(rendering.symbol_changed(row, self._recorder.next_sequence(), time_ns, symbol, successor))
+        for order in broker.handles.values():
+            if order.symbol == symbol:
+                order.symbol = successor
+        if self._is_hedging:
+            for lot in broker.lots.values():
+                if lot.symbol == symbol:
+                    lot.symbol = successor
+            self._net(symbol)
+            self._net(successor)
+        elif broker.positions[symbol].quantity:
+            broker.positions[symbol].copy_to(broker.positions[successor])
+            Position(symbol).copy_to(broker.positions[symbol])
+
+    def _delisted(self, row: tuple[Any, ...], time_ns: int) -> None:
+        symbol = self._broker.symbols[row[SYMBOL]]
+        self._recorder.add(rendering.delisted(row, self._recorder.next_sequence(), time_ns, symbol))
 
     def report_marks(self, at_least: int) -> None:
         """Report the pending equity marks in blocks, if there are ``at_least`` so many."""
@@ -314,18 +387,18 @@ def positions_at(tape: Tape, state: State, symbols: tuple[str, ...], step: int) 
 
     Excursions are those up to the last marked step, and at this close: what a close at this price would report.
     """
-    held = [index for index, symbol in enumerate(state.symbols) if symbol["quantity"] != 0.0]
+    held = [place for place in range(int(state.core[0]["symbols"])) if state.symbols[place]["quantity"] != 0.0]
     result = []
     for index in sorted(held, key=lambda index: int(state.symbols[index]["position_id"])):
         symbol = state.symbols[index]
         price = float(price_at(tape, state, index, step))
-        unrealized = float(symbol["quantity"] * symbol["multiplier"] * (price - symbol["average"]))
+        unrealized = float(gain_of(symbol, symbol["quantity"], price, rate_at(tape, symbol, step)))
         gain = float(symbol["gross"]) + unrealized
         result.append(
             {
                 "time_ns": int(tape.time_ns[step]),
                 "position_id": int(symbol["position_id"]),
-                "symbol": symbols[index],
+                "symbol": symbols[int(symbol["base"])],
                 "price": price,
                 "unrealized_pnl": unrealized,
                 "mae": min(float(symbol["mae"]), gain),
@@ -354,6 +427,12 @@ _REPORTS: list[Callable[[Reporter, tuple[Any, ...], int], None]] = [
     Reporter._changed,
     Reporter._closed,
     Reporter._margin_called,
+    Reporter._split_applied,
+    Reporter._dividend_paid,
+    Reporter._funding_paid,
+    Reporter._borrow_paid,
+    Reporter._symbol_changed,
+    Reporter._delisted,
 ]
 
 

@@ -24,11 +24,10 @@ from engine.errors import ParametersError, StrategyError, strategy_error
 from engine.kernels.records import State
 from engine.kernels.scanning import FIRST_WINDOW, LAST_WINDOW
 from engine.kernels.stepping import PLAYED, finish, mark, play, resume
-from engine.market import lay_out
 from engine.recorder import MARKS_PER_EVENT, Recorder
 from engine.reporting import Reporter
 from engine.series import Columns, rows
-from engine.setup import BLOCK, first_state
+from engine.setup import BLOCK, complete_tape, first_state
 from engine.strategy import Bars, Data, Positions, Strategy
 from engine.summary import Summary, summarize
 from engine.timeline import select
@@ -64,7 +63,8 @@ def run_ahead(
     """
     if not is_driven(strategy):
         return None
-    return Simulation(backtest_id, spec, head, select(spec, market), strategy).run_ahead()
+    simulation = Simulation(backtest_id, spec, head, select(spec, market), strategy)
+    return simulation.run_ahead() if simulation.is_driven else None
 
 
 def parameters_of(strategy: type[Strategy], given: dict[str, Any]) -> Any:
@@ -81,7 +81,7 @@ class Simulation:
     def __init__(self, backtest_id: BacktestId, spec: BacktestSpec, head: Head, market: Market, strategy: type[Strategy]) -> None:
         self._spec = spec
         self._market = market
-        self._tape = lay_out(market)
+        self._tape = complete_tape(spec, market)
         self._steps = len(self._tape.time_ns)
         self._recorder = Recorder(backtest_id, head)
         self._parameters = parameters_of(strategy, spec.strategy.parameters)
@@ -92,15 +92,17 @@ class Simulation:
         self._plays_next = not self._reporter.has_callbacks
         self._window = FIRST_WINDOW
         self._must_look = True
-        self._calls_margin = spec.account.maintenance_margin is not None
-        self._is_driven = is_driven(strategy)
+        core = self._broker.state.core[0]
+        self._must_watch = bool(core["calls_margin"]) or int(core["happenings"]) > 0  # also while no order rests
+        # In compiled blocks there is no room for lots and for what is due: such runs go signal by signal.
+        self.is_driven = is_driven(strategy) and bool(core["is_plain"]) and not int(core["happenings"])
         self._progress_every = BLOCK * max(1, -(-self._steps // (BLOCK * PROGRESS_REPORTS)))
 
     def run(self) -> Iterator[EncodedCommit]:
         """Yield the commits. When the strategy raises, what happened before is yielded first."""
         try:
             self._start()
-            if self._is_driven:
+            if self.is_driven:
                 yield from self._run_driven()
                 return
             run_block = self._run_block if self._strategy._wakes is None else self._run_sparse_block
@@ -125,7 +127,7 @@ class Simulation:
         strategy, broker = self._strategy, self._broker
         strategy._broker = broker
         if isinstance(strategy, ArrayStrategy):
-            strategy._is_driven = self._is_driven
+            strategy._is_driven = self.is_driven
         strategy.parameters = self._parameters
         strategy.symbols = broker.symbols
         strategy.bars = Bars(broker, broker.symbols)
@@ -149,7 +151,7 @@ class Simulation:
 
     def run_ahead(self) -> "Outcome":
         """Run without a log, which is made when it is asked for."""
-        assert self._is_driven, "nothing has to be told to the strategy"
+        assert self.is_driven, "nothing has to be told to the strategy"
         try:
             self._start()
         except (Exception, SystemExit) as error:
@@ -242,7 +244,7 @@ class Simulation:
         while True:
             horizon = min(broker.step + 1 + self._window, end)
             actions = broker.fill_inbox()
-            if not (actions or self._must_look or self._calls_margin or broker.has_orders()):
+            if not (actions or self._must_look or self._must_watch or broker.has_orders()):
                 return end, end  # nothing rests: nothing can happen before the strategy speaks again
             self._must_look = False
             busy = resume(self._tape, broker.state, broker.step, actions, horizon, plays_next=self._plays_next)

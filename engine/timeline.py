@@ -1,6 +1,10 @@
 """This module says what a run will see: the market cut to the spec's range, and the event that records it."""
 
-from engine.errors import CurrencyError, NoDataError, UnknownSymbolError
+from dataclasses import replace
+
+from engine.currencies import check_rates
+from engine.errors import NoDataError, UnknownSymbolError
+from engine.happenings import happenings_of
 from engine.market import merged_times
 from schemas.events import BacktestStarted
 from schemas.market_data import Market
@@ -14,16 +18,12 @@ def select(spec: BacktestSpec, market: Market) -> Market:
     """Return the market with the spec's symbols in the spec's order, cut to its start (inclusive) and end (exclusive).
 
     Bars of the spec's benchmark go apart, cut in the same way.
-    Raises UnknownSymbolError for a symbol (or a benchmark) without bars, CurrencyError for symbols in several currencies,
-    NoDataError if no bar of any symbol is left.
+    Raises UnknownSymbolError for a symbol (or a benchmark) without bars, NoDataError if no bar of any symbol is left.
     """
     by_symbol = {bars.symbol: place for place, bars in enumerate(market.bars)}
     unknown = [symbol for symbol in spec.needed_symbols if symbol not in by_symbol]
     if unknown:
         raise UnknownSymbolError(f"data set {market.dataset} has no {spec.data.timeframe} bars of {', '.join(unknown)}")
-    currencies = sorted({market.instruments[by_symbol[symbol]].currency for symbol in spec.data.symbols})
-    if len(currencies) > 1:
-        raise CurrencyError(f"the symbols are traded in {' and '.join(currencies)}: a run has one currency")
     start = None if spec.data.start is None else parse_time(spec.data.start)
     end = None if spec.data.end is None else parse_time(spec.data.end)
     places = [by_symbol[symbol] for symbol in spec.data.symbols]
@@ -34,21 +34,23 @@ def select(spec: BacktestSpec, market: Market) -> Market:
             f"data set {market.dataset} has no bars of {', '.join(spec.data.symbols)} "
             f"from {spec.data.start or 'its start'} to {spec.data.end or 'its end'}"
         )
-    return Market(
+    return replace(
+        market,
         bars=cut,
         instruments=tuple(market.instruments[place] for place in places),
-        dataset=market.dataset,
-        version=market.version,
-        digest=market.digest,
-        adjusted=market.adjusted,
         benchmark=None if benchmark is None else market.bars[by_symbol[benchmark]].between(start, end),
     )
 
 
 def started(spec: BacktestSpec, market: Market, sequence: int) -> BacktestStarted:
-    """Return the event that records what the run will see. Raises like ``select``."""
+    """Return the event that records what the run will see.
+
+    Raises like ``select``; CurrencyError for a missing conversion rate, and like ``happenings_of`` for actions that don't fit.
+    """
     selected = select(spec, market)
     times = merged_times(selected)
+    check_rates(selected, spec.account.currency, int(times[0]))
+    happenings_of(selected, times)
     multipliers = tuple(instrument.multiplier for instrument in selected.instruments)
     return BacktestStarted(
         sequence=sequence,
@@ -63,6 +65,8 @@ def started(spec: BacktestSpec, market: Market, sequence: int) -> BacktestStarte
         bars=len(times),
         equity_every=equity_every(spec, len(times)),
         multipliers=multipliers if any(each != 1.0 for each in multipliers) else (),
+        margined=tuple(each.symbol for each in selected.instruments if each.settlement == "margin"),
+        inverse=tuple(each.symbol for each in selected.instruments if each.contract == "inverse"),
     )
 
 

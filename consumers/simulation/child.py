@@ -16,7 +16,7 @@ from adapters.errors import IntegrityError, NotFoundError, RetryableError
 from adapters.ports import MarketData
 from adapters.strategies import load_strategy
 from consumers.simulation.frames import AnyFrame, DataReady, Failed, Job, Resolved, Waiting, committed
-from engine.errors import NoDataError, ParametersError, StrategyError, UnknownSymbolError
+from engine.errors import CurrencyError, NoDataError, ParametersError, StrategyError, UnknownSymbolError
 from engine.registry import strategy_digest
 from engine.simulation import simulate
 from engine.timeline import started
@@ -110,6 +110,10 @@ def _market(spec: BacktestSpec, manifest: DataSetManifest, data: MarketData, sen
             raise RunFailed(FailureReason.UNKNOWN_SYMBOL, f"{_field_of(spec, symbol)}: {error}") from error
         except IntegrityError as error:
             raise RunFailed(FailureReason.DATA_DIGEST_MISMATCH, str(error)) from error
+    try:
+        side = _patiently(lambda: data.side(manifest), send)
+    except IntegrityError as error:
+        raise RunFailed(FailureReason.DATA_DIGEST_MISMATCH, str(error)) from error
     return Market(
         bars=tuple(bars),
         instruments=tuple(manifest.instrument(symbol) for symbol in spec.needed_symbols),
@@ -117,6 +121,8 @@ def _market(spec: BacktestSpec, manifest: DataSetManifest, data: MarketData, sen
         version=manifest.version,
         digest=manifest.digest(),
         adjusted=manifest.adjusted,
+        actions=side.actions,
+        rates=side.rates,
     )
 
 
@@ -157,6 +163,8 @@ def _commits(job: Job, spec: BacktestSpec, market: Market, strategy: type[Any]) 
         raise RunFailed(FailureReason.NO_DATA_IN_RANGE, str(error)) from error
     except UnknownSymbolError as error:
         raise RunFailed(FailureReason.UNKNOWN_SYMBOL, str(error)) from error
+    except CurrencyError as error:
+        raise RunFailed(FailureReason.MISSING_RATE, str(error)) from error
     start = encode_commit(backtest_id, job.accepted, Author.OWNER, [event])
     yield start
     yield from simulate(backtest_id, spec, start.head, market, strategy)

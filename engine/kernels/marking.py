@@ -13,6 +13,7 @@ from engine.kernels.codes import DAY_NS
 from engine.kernels.compiled import kernel
 from engine.kernels.records import State, Tape
 from engine.kernels.tape import day_at, has_bar, row_at
+from engine.kernels.valuation import notional, rate_at, value_of
 
 NOTHING_HELD = -1
 SEVERAL_HELD = -2
@@ -32,7 +33,7 @@ def mark_until(tape: Tape, state: State, last: int) -> None:
                 _mark_excursions(tape, state, index, first, last)
     if held == NOTHING_HELD:
         _mark_flat(tape, state, first, last)
-    elif held >= 0 and core["is_dense"]:
+    elif held >= 0 and core["is_dense"] and state.symbols[held]["is_plain"]:
         _mark_one(tape, state, held, first, last)
     else:
         for step in range(first, last + 1):
@@ -62,9 +63,15 @@ def mark_step(tape: Tape, state: State, step: int) -> None:
     for index in range(core["symbols"]):
         symbol = state.symbols[index]
         if symbol["quantity"] != 0.0:
-            value = symbol["quantity"] * symbol["multiplier"] * tape.close[row_at(tape, state, index, step)]
-            equity += value
-            exposure += abs(value)
+            price = tape.close[row_at(tape, state, index, step)]
+            if symbol["is_plain"]:
+                value = symbol["quantity"] * symbol["multiplier"] * price
+                equity += value
+                exposure += abs(value)
+            else:
+                rate = rate_at(tape, symbol, step)
+                equity += value_of(symbol, price, rate)
+                exposure += abs(notional(symbol, symbol["quantity"], price, rate))
             is_held = True
     core["equity"] = equity
     core["exposure"] += exposure
@@ -232,6 +239,9 @@ def _mark_excursions(tape: Tape, state: State, index: int, first: int, last: int
     Of the bar in which it was opened only what came after counts: all of it after a fill at the open, else the close.
     """
     symbol = state.symbols[index]
+    if not symbol["is_plain"]:
+        _mark_converted_excursions(tape, state, index, first, last)
+        return
     low, high = math.inf, -math.inf
     if symbol["opened_step"] == first:
         if has_bar(tape, state, index, first):
@@ -251,5 +261,17 @@ def _mark_excursions(tape: Tape, state: State, index: int, first: int, last: int
                 low = min(low, tape.low[row])
                 high = max(high, tape.high[row])
     if low <= high:
-        excursion(symbol, low)
-        excursion(symbol, high)
+        excursion(symbol, low, 1.0)
+        excursion(symbol, high, 1.0)
+
+
+@kernel
+def _mark_converted_excursions(tape: Tape, state: State, index: int, first: int, last: int) -> None:
+    """The same, bar by bar at its own conversion rate."""
+    symbol = state.symbols[index]
+    for step in range(first, last + 1):
+        if has_bar(tape, state, index, step):
+            row, rate = row_at(tape, state, index, step), rate_at(tape, symbol, step)
+            is_whole = step != symbol["opened_step"] or symbol["opened_at_open"]
+            excursion(symbol, tape.low[row] if is_whole else tape.close[row], rate)
+            excursion(symbol, tape.high[row] if is_whole else tape.close[row], rate)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engine.kernels.book import apply_actions, compact
 from engine.kernels.codes import CANCELLED, END_OF_DATA
 from engine.kernels.compiled import kernel
+from engine.kernels.due import apply_due
 from engine.kernels.execution import end_order
 from engine.kernels.margin import call_margin
 from engine.kernels.marking import mark_until
@@ -34,7 +35,7 @@ def resume(tape: Tape, state: State, step: int, actions: int, end: int, *, plays
 
 
 def play(tape: Tape, state: State, step: int) -> None:
-    """Mark up to the step before, match the step's bar, liquidate if its close demands it."""
+    """Mark up to the step before, apply what is due, match the step's bar, liquidate if its close demands it."""
     _enter(*tape, *state, PLAY, step, 0, 0, False)
 
 
@@ -51,12 +52,12 @@ def finish(tape: Tape, state: State) -> None:
 @kernel
 def _enter(
     time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
-    latest: NDArray[np.int32],
+    latest: NDArray[np.int32], rates: FloatArray, happenings: Records,
     core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
     tiers: FloatArray,
     what: int, step: int, actions: int, end: int, plays_next: bool,
 ) -> int:  # fmt: skip
-    tape = Tape(time_ns, opened, high, low, close, volume, latest)
+    tape = Tape(time_ns, opened, high, low, close, volume, latest, rates, happenings)
     state = State(core, symbols, book, inbox, effects, marks, periods, tiers)
     if what == RESUME:
         return resume_step(tape, state, step, actions, end, plays_next)
@@ -74,6 +75,7 @@ def _enter(
 def resume_step(tape: Tape, state: State, step: int, actions: int, end: int, plays_next: bool) -> int:
     core = state.core[0]
     core["effects"] = 0
+    core["now"] = max(step, 0)
     mark_until(tape, state, step - 1)
     if actions > 0:
         apply_actions(tape, state, actions, step)
@@ -88,7 +90,11 @@ def resume_step(tape: Tape, state: State, step: int, actions: int, end: int, pla
 
 @kernel
 def play_step(tape: Tape, state: State, step: int) -> None:
+    core = state.core[0]
+    core["now"] = step
     mark_until(tape, state, step - 1)
+    if core["happenings"] > 0:
+        apply_due(tape, state, step)
     match_step(tape, state, step)
     call_margin(tape, state, step)
 
