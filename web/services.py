@@ -18,6 +18,7 @@ from adapters.postgres_listener import PostgresListener
 from adapters.postgres_reader import PostgresReader
 from projections import queries
 from projections.queries import Query
+from projections.roles import WEB_ROLE
 from schemas.topics import EVENTS
 from web.audits import Audits
 from web.config import WebConfig
@@ -112,7 +113,7 @@ class Services:
 
 def make_services(config: WebConfig) -> Services:
     """Wire the service. Nothing is connected yet: that happens when it is first needed."""
-    model = PostgresReader(config.database_url, connections=CONNECTIONS)
+    model = PostgresReader(config.database_url, connections=CONNECTIONS, role=WEB_ROLE)
 
     async def ask(query: Query) -> list[dict[str, Any]]:
         return await model.fetch(query.sql, query.arguments)

@@ -7,9 +7,9 @@ import pytest
 from tests.unit.cli.conftest import Cli
 
 COMMANDS = (
-    "demo", "up", "down", "doctor", "run", "submit", "cancel", "status", "list", "events", "replay", "report", "audit",
-    "conformance", "check-lookahead", "snapshot", "archive", "rebuild",
-    "dead-letters", "worker", "projector", "compactor", "data", "db", "schema",
+    "demo", "up", "down", "doctor", "run", "submit", "cancel", "status", "list", "events", "replay", "report", "delete", "audit",
+    "conformance", "check-lookahead", "snapshot", "archive",
+    "dead-letters", "rebuild", "worker", "projector", "compactor", "data", "db", "schema",
 )  # fmt: skip
 
 
