@@ -65,7 +65,7 @@ class Broker:
         self._history = history
         self._can_prepare = True
         self._working = state.core["orders"]  # views of the core's counters: a third of the price of a look at the record
-        self._look()
+        self._take_bytes()
         self._lots = [float(record["lot"]) for record in state.symbols]
 
     # --- what is now ---
@@ -404,9 +404,9 @@ class Broker:
             inbox=np.zeros(max(len(state.inbox), 2 * actions), dtype=ORDER),
             effects=np.zeros(effects_capacity(len(book) + 2 * actions, len(symbols), self._most_due), dtype=EFFECT),
         )
-        self._look()
+        self._take_bytes()
 
-    def _look(self) -> None:
+    def _take_bytes(self) -> None:
         """Take the bytes of the arrays that are read and written record by record; numpy needs 10 us for each such look."""
         self._inbox = self.state.inbox.view(np.uint8).data
         self.effects = self.state.effects.view(np.uint8).data
