@@ -51,7 +51,7 @@ def test_a_span_is_marked_like_its_steps(data: st.DataObject) -> None:
     step = -1
     while step < count - 1:
         last = data.draw(st.integers(step + 1, count - 1))
-        for index in range(len(state.symbols)):
+        for index in range(int(state.core[0]["symbols"])):
             has_price = tape.latest.size == 0 or tape.latest[index, step + 1] >= 0
             quantity = data.draw(st.sampled_from([0.0, 0.0, 3.0, -2.0, 400.0])) if has_price else 0.0
             average = data.draw(price())
@@ -72,7 +72,7 @@ def test_a_span_is_marked_like_its_steps(data: st.DataObject) -> None:
 
 def mark_until_by_steps(tape: Tape, state: State, step: int) -> None:
     """Mark one step by the general rule, excursions one bar after another."""
-    for index in range(len(state.symbols)):
+    for index in range(int(state.core[0]["symbols"])):
         symbol = state.symbols[index]
         latest = None if tape.latest.size == 0 else tape.latest[index]
         row = int(symbol["offset"]) + step if latest is None else int(latest[step])
@@ -94,7 +94,7 @@ def test_the_next_busy_step_is_the_first_at_which_any_order_is(data: st.DataObje
     tape, state = first_of(data, count)
     orders = data.draw(st.integers(0, 5))
     for place in range(orders):
-        state.book[place] = random_record(data, count, len(state.symbols))
+        state.book[place] = random_record(data, count, int(state.core[0]["symbols"]))
     state.core[0]["orders"] = orders
     first = data.draw(st.integers(0, count))
     busy = [step for step in range(first, count) if any(is_busy(tape, state, state.book[place], step) for place in range(orders))]
