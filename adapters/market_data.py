@@ -13,6 +13,7 @@ from adapters.bars_cache import load_bars, store_bars
 from adapters.data_sets import check_name, download, file_key, newest_version, no_data_set, no_version, read_manifest
 from adapters.errors import IntegrityError, NotFoundError
 from adapters.ports import BlobStore
+from schemas.calendars import SessionTable
 from schemas.market_data import Bars, DataFile, DataSetManifest, Instrument
 
 
@@ -49,13 +50,24 @@ class MemoryMarketData:
         self._bars: dict[str, Bars] = {}
 
     def publish(
-        self, dataset: str, bars: list[Bars], *, instruments: list[Instrument] | None = None, adjusted: bool = True
+        self,
+        dataset: str,
+        bars: list[Bars],
+        *,
+        instruments: list[Instrument] | None = None,
+        adjusted: bool = True,
+        calendars: list[SessionTable] | None = None,
     ) -> DataSetManifest:
         """Add the next version of a data set and return its manifest."""
         versions = self._versions.setdefault(check_name(dataset), [])
         files = [self._kept(dataset, each) for each in bars]
         manifest = DataSetManifest(
-            dataset=dataset, version=len(versions) + 1, adjusted=adjusted, files=files, instruments=instruments or []
+            dataset=dataset,
+            version=len(versions) + 1,
+            adjusted=adjusted,
+            files=files,
+            instruments=instruments or [],
+            calendars=calendars or [],
         )
         versions.append(manifest)
         return manifest
@@ -74,7 +86,8 @@ class MemoryMarketData:
         return self._bars[_file_of(manifest, symbol, timeframe).sha256]
 
     def _kept(self, dataset: str, bars: Bars) -> DataFile:
-        columns = (bars.time_ns, bars.open, bars.high, bars.low, bars.close, bars.volume)
+        quotes = () if bars.bid is None or bars.ask is None else (bars.bid, bars.ask)
+        columns = (bars.time_ns, bars.open, bars.high, bars.low, bars.close, bars.volume, *quotes)
         digest = hashlib.sha256(repr((bars.symbol, bars.timeframe)).encode())
         for column in columns:
             digest.update(np.ascontiguousarray(column).tobytes())
@@ -89,6 +102,7 @@ class MemoryMarketData:
             rows=len(bars),
             first_ns=int(bars.time_ns[0]),
             last_ns=int(bars.time_ns[-1]),
+            quotes=bool(quotes),
         )
 
 

@@ -21,4 +21,4 @@ def lookahead_of(document: Document, store: str, *, cuts: int) -> "LookAhead | N
 
     spec = parse_spec(document)
     strategy = strategy_of(document, document)
-    return find_lookahead(spec, market_of_store(store, spec.data), strategy, cuts)
+    return find_lookahead(spec, market_of_store(store, spec), strategy, cuts)

@@ -9,7 +9,7 @@ import pydantic
 
 from schemas.errors import FieldError, field_error
 from schemas.market_data import Bars, Instrument, Market
-from schemas.spec import DataSpec
+from schemas.spec import BacktestSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,8 @@ MEMORY = "memory"  # name of the data set that a run on frames records
 DEFAULT_SYMBOL = "ASSET"
 _UNITS = (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))  # seconds, longest first
 
-Data = Union["pd.DataFrame", Mapping[str, "pd.DataFrame"], Market, str, Path]
+Frames = Union["pd.DataFrame", Mapping[str, "pd.DataFrame"]]  # of one symbol: one, or several by their time frame
+Data = Union["pd.DataFrame", Mapping[str, Frames], Market, str, Path]
 Instruments = Mapping[str, Instrument | Mapping[str, Any]]
 
 
@@ -29,7 +30,7 @@ def is_store(data: Data) -> bool:
 
 
 def market_of(
-    data: "pd.DataFrame | Mapping[str, pd.DataFrame] | Market",
+    data: "pd.DataFrame | Mapping[str, Frames] | Market",
     asked: Mapping[str, Any],
     *,
     instruments: Instruments | None = None,
@@ -42,16 +43,30 @@ def market_of(
     """
     if isinstance(data, Market):
         return data
-    frames = data if isinstance(data, Mapping) else {_only_symbol(asked): data}
-    if not frames:
+    given = data if isinstance(data, Mapping) else {_only_symbol(asked): data}
+    if not given:
         raise FieldError.of("data", data, "at least one frame")
-    timeframe = asked.get("timeframe") or _timeframe_of(next(iter(frames.values())))
-    bars = [_checked(frame, symbol=str(symbol), timeframe=timeframe, timezone=timezone) for symbol, frame in frames.items()]
+    timeframe = asked.get("timeframe") or _timeframe_of(_a_frame(given))
+    bars, further = [], []
+    for symbol, frames in given.items():
+        by_timeframe = frames if isinstance(frames, Mapping) else {timeframe: frames}
+        if timeframe not in by_timeframe:
+            raise FieldError.of(f"data.{symbol}", ", ".join(map(str, by_timeframe)), f"a frame of the run's timeframe {timeframe}")
+        for each, frame in by_timeframe.items():
+            checked = _checked(frame, symbol=str(symbol), timeframe=str(each), timezone=timezone)
+            (bars if each == timeframe else further).append(checked)
     traded = tuple(_instrument(each.symbol, (instruments or {}).get(each.symbol)) for each in bars)
-    return _with_digest(bars, traded, dataset=str(asked.get("dataset") or MEMORY))
+    return _with_digest(bars, further, traded, dataset=str(asked.get("dataset") or MEMORY))
 
 
-def market_of_store(place: str | Path, data: DataSpec) -> Market:
+def _a_frame(given: "Mapping[str, Frames]") -> "pd.DataFrame":
+    first = next(iter(given.values()))
+    if isinstance(first, Mapping):
+        raise FieldError.of("data.timeframe", "nothing", "with frames of several time frames: which one is the run's")
+    return first
+
+
+def market_of_store(place: str | Path, spec: BacktestSpec) -> Market:
     """Return the market that a worker would resolve from a store of data sets.
 
     place : s3://bucket/prefix, file:///folder, or a folder
@@ -59,18 +74,12 @@ def market_of_store(place: str | Path, data: DataSpec) -> Market:
     """
     from adapters.market_data import StoredMarketData
     from consumers.settings import load_settings
+    from engine.assemble import assemble
 
     settings = load_settings()
     stored = StoredMarketData(_open(place, settings.s3_endpoint), settings.cache_dir / "bars")
-    manifest = stored.resolve(data.dataset, data.version)
-    return Market(
-        bars=tuple(stored.bars(manifest, symbol, data.timeframe) for symbol in data.symbols),
-        instruments=tuple(manifest.instrument(symbol) for symbol in data.symbols),
-        dataset=manifest.dataset,
-        version=manifest.version,
-        digest=manifest.digest(),
-        adjusted=manifest.adjusted,
-    )
+    manifest = stored.resolve(spec.data.dataset, spec.data.version)
+    return assemble(spec, manifest, lambda symbol, timeframe: stored.bars(manifest, symbol, timeframe))
 
 
 def _open(place: str | Path, endpoint: str | None) -> "BlobStore":
@@ -143,9 +152,19 @@ def _instrument(symbol: str, given: Instrument | Mapping[str, Any] | None) -> In
         raise field_error(error) from error
 
 
-def _with_digest(bars: list[Bars], instruments: tuple[Instrument, ...], *, dataset: str) -> Market:
+def _with_digest(bars: list[Bars], frames: list[Bars], instruments: tuple[Instrument, ...], *, dataset: str) -> Market:
     """Return the market of these bars, named as a version of a data set is: by a digest of its content."""
     from adapters.market_data import MemoryMarketData
+    from backtape.data.calendars import pinned
 
-    manifest = MemoryMarketData().publish(dataset, bars, instruments=list(instruments))
-    return Market(bars=tuple(bars), instruments=instruments, dataset=dataset, version=manifest.version, digest=manifest.digest())
+    traded, calendars = pinned(instruments, bars, dataset)
+    manifest = MemoryMarketData().publish(dataset, [*bars, *frames], instruments=traded, calendars=calendars)
+    return Market(
+        bars=tuple(bars),
+        instruments=tuple(traded),
+        dataset=dataset,
+        version=manifest.version,
+        digest=manifest.digest(),
+        frames=tuple(frames),
+        calendars=tuple(calendars),
+    )

@@ -59,7 +59,7 @@ def run(
     document["strategy"] = _strategy_section(document, parameters)
     strategy = strategy_of(spec_or_strategy, document)
     if is_store(data):
-        market = market_of_store(data, parse_spec(document).data)  # type: ignore[arg-type]
+        market = market_of_store(data, parse_spec(document))  # type: ignore[arg-type]
     else:
         asked = {**document.get("data", {}), **({"symbols": [symbol]} if symbol is not None else {})}
         market = market_of(data, asked, instruments=instruments, timezone=timezone)  # type: ignore[arg-type]

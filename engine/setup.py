@@ -8,7 +8,7 @@ import numpy as np
 from engine.errors import ParametersError
 from engine.kernels import codes
 from engine.kernels.records import CORE, EFFECT, MARK, ORDER, Records, State, Tape, book_capacity
-from engine.market import symbol_records
+from engine.market import account_days, symbol_records
 from engine.timeline import equity_every
 from schemas.market_data import FloatArray, Market
 from schemas.spec import (
@@ -21,6 +21,7 @@ from schemas.spec import (
     NoCommission,
     NoSlippage,
     PercentSlippage,
+    QuotesSlippage,
     RateCommission,
     Slippage,
     SlippageScope,
@@ -50,7 +51,7 @@ _POLICIES = (
 
 def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
     """Return the state before the first bar. Raises ParametersError for slippage in ticks of what has no tick."""
-    _check_ticks(spec, market)
+    _check_slippage(spec, market)
     core = np.zeros(1, dtype=CORE)
     steps = len(tape.time_ns)
     record = core[0]
@@ -63,7 +64,7 @@ def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
     record["longest_start"] = record["longest_end"] = -1
     record["equity_every"] = equity_every(spec, steps)
     record["by_bar"] = spec.statistics.period == "bar"
-    record["timeframe_ns"] = timeframe_ns(spec.data.timeframe)
+    record["timeframe_ns"] = timeframe_ns(spec.line_timeframe)
     record["seed"] = spec.seed
     _set_account(core, spec)
     _set_policies(core, spec.execution)
@@ -80,12 +81,20 @@ def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
     )
 
 
-def _check_ticks(spec: BacktestSpec, market: Market) -> None:
-    """Refuse slippage in ticks for an instrument that has none: it would silently be nothing."""
-    if isinstance(spec.execution.slippage, TicksSlippage):
-        without = [instrument.symbol for instrument in market.instruments if instrument.tick <= 0.0]
-        if without:
-            raise ParametersError(f"execution.slippage: ticks are not allowed for {', '.join(without)}, which has no tick")
+def _check_slippage(spec: BacktestSpec, market: Market) -> None:
+    """Refuse slippage in ticks of what has none, and by quotes of what has none: it would silently be nothing."""
+    match spec.execution.slippage:
+        case TicksSlippage():
+            without = [instrument.symbol for instrument in market.instruments if instrument.tick <= 0.0]
+            missing = "tick"
+        case QuotesSlippage():
+            without = [bars.symbol for bars in market.bars if bars.bid is None or bars.ask is None]
+            missing = "bid and ask"
+        case _:
+            return
+    if without:
+        kind = spec.execution.slippage.type
+        raise ParametersError(f"execution.slippage: {kind} are not allowed for {', '.join(without)}, which has no {missing}")
 
 
 def _set_account(core: Records, spec: BacktestSpec) -> None:
@@ -146,6 +155,8 @@ def _set_slippage(core: Records, slippage: Slippage) -> None:
             record["slippage"], record["slippage_value"] = codes.SLIP_TICKS, slippage.ticks
         case PercentSlippage():
             record["slippage"], record["slippage_value"] = codes.SLIP_PERCENT, slippage.rate
+        case QuotesSlippage():
+            record["slippage"] = codes.SLIP_QUOTES
         case SpreadSlippage():
             record["slippage"], record["slippage_value"] = codes.SLIP_SPREAD, slippage.rate
         case VolumeShareSlippage():
@@ -167,6 +178,6 @@ def policy_code(name: str, value: str) -> int:
 
 
 def _days(tape: Tape) -> int:
-    """Return how many UTC days have bars."""
-    days = tape.time_ns // 86_400_000_000_000
+    """Return how many of the account's days have bars."""
+    days = account_days(tape)
     return 1 + int(np.count_nonzero(days[1:] != days[:-1]))

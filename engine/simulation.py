@@ -26,7 +26,7 @@ from engine.series import Columns, rows
 from engine.setup import BLOCK, first_state
 from engine.strategy import Bars, Data, Positions, Strategy
 from engine.summary import summarize
-from engine.timeline import select
+from engine.timeline import Scene, scene_of
 from schemas.commit import EncodedCommit, Head
 from schemas.errors import field_error
 from schemas.events import BacktestCompleted, BacktestProgressed
@@ -44,9 +44,9 @@ def simulate(
 
     head : after the commit of BacktestStarted
     Raises StrategyError when the strategy raises (after the commits of what happened before), ParametersError for
-    parameters that its schema refuses, NoDataError and UnknownSymbolError like ``timeline.select``.
+    parameters that its schema refuses, NoDataError and UnknownSymbolError like ``timeline.scene_of``.
     """
-    simulation = Simulation(backtest_id, spec, head, select(spec, market), strategy)
+    simulation = Simulation(backtest_id, spec, head, scene_of(spec, market), strategy)
     yield from simulation.run()
 
 
@@ -61,8 +61,10 @@ def parameters_of(strategy: type[Strategy], given: dict[str, Any]) -> Any:
 class Simulation:
     """One run. Its state is the kernels' arrays; everything here is about the strategy and the log."""
 
-    def __init__(self, backtest_id: BacktestId, spec: BacktestSpec, head: Head, market: Market, strategy: type[Strategy]) -> None:
+    def __init__(self, backtest_id: BacktestId, spec: BacktestSpec, head: Head, scene: Scene, strategy: type[Strategy]) -> None:
+        market = scene.market
         self._spec = spec
+        self._scene = scene
         self._market = market
         self._tape = lay_out(market)
         self._steps = len(self._tape.time_ns)
@@ -70,7 +72,7 @@ class Simulation:
         self._parameters = parameters_of(strategy, spec.strategy.parameters)
         self._strategy = strategy.__new__(strategy)
         self._has_on_bar = strategy.on_bar is not Strategy.on_bar
-        self._broker = Broker(market, self._tape, first_state(spec, market, self._tape), strategy.history)
+        self._broker = Broker(scene, self._tape, first_state(spec, market, self._tape), strategy.history)
         self._reporter = Reporter(self._broker, self._recorder, self._strategy, records_orders=spec.recording.orders)
         self._window = FIRST_WINDOW
         self._must_look = True
@@ -108,9 +110,12 @@ class Simulation:
         strategy.position = Positions(broker.positions)
         strategy.random = random.Random(self._spec.seed)
         strategy.__init__()  # type: ignore[misc]
-        strategy.prepare(Data(_columns(self._market)))
+        columns = _columns(broker)
+        strategy.prepare(Data(columns))
         broker.close_preparation()
-        _refuse_whole_columns(strategy, {len(bars) for bars in self._market.bars})
+        _refuse_whole_columns(strategy, set().union(*(each.lengths() for each in columns.values())))
+        for each in columns.values():
+            each.close_down()
         strategy.on_start()
 
     def _run_block(self, first: int, end: int) -> None:
@@ -241,12 +246,11 @@ class Simulation:
         recorder.flush()
 
 
-def _columns(market: Market) -> dict[str, Columns]:
+def _columns(broker: Broker) -> dict[str, Columns]:
+    lanes = broker.lanes
     return {
-        bars.symbol: Columns(
-            bars.symbol, bars.time_ns, open=bars.open, high=bars.high, low=bars.low, close=bars.close, volume=bars.volume
-        )
-        for bars in market.bars
+        symbol: Columns(lanes.lane(index).bars, {name: lanes.lane(index, name).bars for name in lanes.frames})
+        for index, symbol in enumerate(broker.symbols)
     }
 
 

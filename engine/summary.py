@@ -4,7 +4,7 @@ import math
 
 from engine import statistics as stats
 from engine.kernels.records import State, Tape
-from engine.market import periods_per_year
+from engine.market import account_days, periods_per_year
 from engine.reporting import Reporter
 from schemas.market_data import Market
 from schemas.spec import BacktestSpec
@@ -48,13 +48,13 @@ def _periods(spec: BacktestSpec, market: Market, tape: Tape, count: int) -> floa
     """Return N: the spec's; else 252 or 365 days; for returns by bar so many times the bars of an average day or week."""
     if spec.statistics.periods_per_year is not None:
         return spec.statistics.periods_per_year
-    days = periods_per_year(market.instruments)
+    days = periods_per_year(market)
     if spec.statistics.period == "day":
         return days
-    length = timeframe_ns(spec.data.timeframe)
-    if length >= DAY_NS:
+    length = timeframe_ns(spec.line_timeframe)
+    if length >= DAY_NS and (spec.data.resample is None or spec.data.resample.type == "time"):
         return days * (DAY_NS / length) if days == 365.0 else days / max(1.0, 5.0 * length / (7.0 * DAY_NS))
-    with_bars = tape.time_ns // DAY_NS
+    with_bars = account_days(tape)
     return days * count / (1 + int((with_bars[1:] != with_bars[:-1]).sum()))
 
 

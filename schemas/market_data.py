@@ -4,13 +4,15 @@ A bar's ``time_ns`` is its start. Files hold the columns ``timestamp, open, high
 where the data has quotes).
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from schemas.calendars import UNPINNED, CalendarName, SessionTable
 from schemas.canonical import document_digest
 from schemas.ids import Digest, IdField
 from schemas.spec import Model, Positive, Symbol
@@ -21,6 +23,7 @@ TimeArray = NDArray[np.int64]
 
 NO_DIGEST = Digest("")  # data that was given in process and has no version
 BAR_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
+QUOTE_COLUMNS = ("bid", "ask")
 
 
 class Instrument(Model):
@@ -31,7 +34,8 @@ class Instrument(Model):
     lot: Positive = 1e-8  # smallest quantity step
     multiplier: Positive = 1.0  # money per point and unit
     currency: Annotated[str, Field(pattern=r"^[A-Z0-9]{3,8}$")] = "USD"
-    calendar: Literal["exchange", "always"] = "exchange"  # always: 24/7, 365 periods a year
+    # exchange: UTC days, 252 a year; always: UTC days, 365 a year; else a calendar whose sessions the data set holds
+    calendar: CalendarName = "exchange"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Bars:
     """The bars of one symbol in one timeframe.
 
     All arrays have shape (n,), are C-contiguous and ascending in time without repeats; prices are finite and > 0,
-    volume is >= 0, ``low <= open, close <= high``.
+    volume is >= 0, ``low <= open, close <= high``. ``bid, ask`` are the quotes at the bar's end, ``bid <= ask``; both or none.
     """
 
     symbol: str
@@ -50,6 +54,8 @@ class Bars:
     low: FloatArray
     close: FloatArray
     volume: FloatArray
+    bid: FloatArray | None = None
+    ask: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.time_ns)
@@ -58,22 +64,31 @@ class Bars:
         """Return the bars from ``start_ns`` (inclusive) to ``end_ns`` (exclusive), as views."""
         first = 0 if start_ns is None else int(np.searchsorted(self.time_ns, start_ns, side="left"))
         last = len(self) if end_ns is None else int(np.searchsorted(self.time_ns, end_ns, side="left"))
-        part = slice(first, max(first, last))
-        return Bars(
-            symbol=self.symbol,
-            timeframe=self.timeframe,
-            time_ns=self.time_ns[part],
-            open=self.open[part],
-            high=self.high[part],
-            low=self.low[part],
-            close=self.close[part],
-            volume=self.volume[part],
+        return self.part(slice(first, max(first, last)))
+
+    def part(self, which: slice | NDArray[np.bool_]) -> "Bars":
+        """Return some of the bars; of a slice, views."""
+        return replace(
+            self,
+            time_ns=self.time_ns[which],
+            open=self.open[which],
+            high=self.high[which],
+            low=self.low[which],
+            close=self.close[which],
+            volume=self.volume[which],
+            bid=None if self.bid is None else self.bid[which],
+            ask=None if self.ask is None else self.ask[which],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """What one simulation sees: bars and instrument of each symbol, in the order of the spec's symbols."""
+    """What one simulation sees: bars and instrument of each symbol, in the order of the spec's symbols.
+
+    frames : bars of the same symbols in further time frames, each symbol at most once in each
+    calendars : the sessions of every calendar that an instrument names
+    live_ns : bars before it are warm-up: strategies see them, nothing is traded in them; None: there are none
+    """
 
     bars: tuple[Bars, ...]
     instruments: tuple[Instrument, ...]
@@ -81,9 +96,21 @@ class Market:
     version: int = 1
     digest: Digest = NO_DIGEST
     adjusted: bool = True  # splits and dividends are already in the prices: none is applied
+    frames: tuple[Bars, ...] = ()
+    calendars: tuple[SessionTable, ...] = ()
+    live_ns: int | None = None
 
     def __post_init__(self) -> None:
         assert len(self.bars) == len(self.instruments), "one instrument for each symbol"
+        _check_calendars(self.instruments, self.calendars)
+
+    def sessions(self, calendar: str) -> SessionTable | None:
+        """Return the sessions of a calendar; None where its day is the UTC day."""
+        return next((table for table in self.calendars if table.name == calendar), None)
+
+    def frame(self, symbol: str, timeframe: str) -> Bars | None:
+        """Return a symbol's bars in a further time frame, None if there are none."""
+        return next((bars for bars in self.frames if bars.symbol == symbol and bars.timeframe == timeframe), None)
 
 
 class DataFile(Model):
@@ -97,6 +124,12 @@ class DataFile(Model):
     rows: Annotated[int, Field(ge=1)]
     first_ns: int
     last_ns: int
+    quotes: bool = False  # it has the columns bid and ask
+
+
+def columns_of(file: DataFile) -> tuple[str, ...]:
+    """Return the columns of a data set's file."""
+    return BAR_COLUMNS + QUOTE_COLUMNS if file.quotes else BAR_COLUMNS
 
 
 class DataSetManifest(Model):
@@ -108,15 +141,21 @@ class DataSetManifest(Model):
     adjusted: bool
     files: Annotated[list[DataFile], Field(min_length=1)]
     instruments: list[Instrument]
+    calendars: list[SessionTable] = Field(default_factory=list)  # of every calendar that an instrument names
     source: Annotated[str, Field(max_length=2_000)] = ""
     repairs: list[str] = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _holds_its_calendars(self) -> Self:
+        _check_calendars(self.instruments, self.calendars)
+        return self
+
     def digest(self) -> Digest:
-        """Return the digest that a run records: of names, file digests, instruments and the adjustment mark.
+        """Return the digest that a run records: of names, file digests, instruments, sessions and the adjustment mark.
 
         The files' times are left out: they follow from the bytes, and canonical JSON can't say integers beyond 2**53.
         """
-        document = self.model_dump(mode="json", include={"dataset", "version", "adjusted", "files", "instruments"})
+        document = self.model_dump(mode="json", include={"dataset", "version", "adjusted", "files", "instruments", "calendars"})
         for file in document["files"]:
             del file["first_ns"], file["last_ns"]
         return document_digest(document)
@@ -126,3 +165,14 @@ class DataSetManifest(Model):
 
     def instrument(self, symbol: str) -> Instrument:
         return next((each for each in self.instruments if each.symbol == symbol), Instrument(symbol=symbol))
+
+
+def _check_calendars(instruments: Iterable[Instrument], calendars: Iterable[SessionTable]) -> None:
+    """Raise ValueError for an instrument whose calendar's sessions are not there."""
+    there = {table.name for table in calendars}
+    for instrument in instruments:
+        if instrument.calendar not in UNPINNED and instrument.calendar not in there:
+            has = ", ".join(sorted(there)) or "none"
+            raise ValueError(
+                f"{instrument.symbol} has calendar {instrument.calendar}, whose sessions are not in the data set; it has {has}"
+            )

@@ -30,7 +30,7 @@ def import_data(
     column: list[str] = typer.Option([], help="A column by another name, such as timestamp=Date; may be repeated."),
     tick: float = typer.Option(0.0, min=0, help="Smallest price step; 0: none."),
     lot: float = typer.Option(1e-8, min=1e-8, help="Smallest quantity step."),
-    calendar: str = typer.Option("exchange", help="exchange (252 days a year) or always (365)."),
+    calendar: str = typer.Option("exchange", help="XNYS, XLON … (exchange_calendars); always (24/7); exchange (UTC days)."),
     adjusted: bool = typer.Option(False, "--adjusted", help="Splits and dividends are already in the prices."),
     repair: bool = typer.Option(False, "--repair", help="Mend what can be mended, and list what was done."),
     as_json: bool = JSON_OPTION,

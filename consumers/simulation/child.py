@@ -16,6 +16,7 @@ from adapters.errors import IntegrityError, NotFoundError, RetryableError
 from adapters.ports import MarketData
 from adapters.strategies import load_strategy
 from consumers.simulation.frames import AnyFrame, DataReady, Failed, Job, Resolved, Waiting, committed
+from engine.assemble import assemble
 from engine.errors import NoDataError, ParametersError, StrategyError, UnknownSymbolError
 from engine.registry import strategy_digest
 from engine.simulation import simulate
@@ -24,7 +25,7 @@ from engine.version import code_digest
 from schemas.commit import Author, EncodedCommit, encode_commit
 from schemas.events import FailureReason
 from schemas.ids import BacktestId
-from schemas.market_data import Bars, DataSetManifest, Market
+from schemas.market_data import DataSetManifest, Market
 from schemas.spec import BacktestSpec, parse_spec
 
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)  # the last one repeats while the data is out of reach
@@ -102,22 +103,12 @@ def _resolve(job: Job, spec: BacktestSpec, data: MarketData, send: Send) -> Data
 
 
 def _market(spec: BacktestSpec, manifest: DataSetManifest, data: MarketData, send: Send) -> Market:
-    bars: list[Bars] = []
-    for symbol in spec.data.symbols:
-        try:
-            bars.append(_patiently(lambda symbol=symbol: data.bars(manifest, symbol, spec.data.timeframe), send))  # type: ignore[misc]
-        except NotFoundError as error:
-            raise RunFailed(FailureReason.UNKNOWN_SYMBOL, f"spec.data.symbols: {error}") from error
-        except IntegrityError as error:
-            raise RunFailed(FailureReason.DATA_DIGEST_MISMATCH, str(error)) from error
-    return Market(
-        bars=tuple(bars),
-        instruments=tuple(manifest.instrument(symbol) for symbol in spec.data.symbols),
-        dataset=manifest.dataset,
-        version=manifest.version,
-        digest=manifest.digest(),
-        adjusted=manifest.adjusted,
-    )
+    try:
+        return assemble(spec, manifest, lambda symbol, timeframe: _patiently(lambda: data.bars(manifest, symbol, timeframe), send))
+    except NotFoundError as error:
+        raise RunFailed(FailureReason.UNKNOWN_SYMBOL, f"spec.data.symbols: {error}") from error
+    except IntegrityError as error:
+        raise RunFailed(FailureReason.DATA_DIGEST_MISMATCH, str(error)) from error
 
 
 def _patiently(read: Callable[[], Found], send: Send) -> Found:

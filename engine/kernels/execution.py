@@ -26,11 +26,12 @@ from engine.kernels.codes import (
     POSITION_CLOSED,
     SHORT_ALLOW,
     SHORT_PARTIAL,
+    SLIP_QUOTES,
     SLIP_VOLUME_SHARE,
     STOP,
 )
 from engine.kernels.compiled import kernel
-from engine.kernels.costs import commission, has_slippage, slipped
+from engine.kernels.costs import commission, has_slippage, quoted, slipped
 from engine.kernels.kinds import is_at_any_price, is_limit_like
 from engine.kernels.records import State, Tape
 from engine.kernels.rounding import nearest_lot, round_price, whole_lots
@@ -123,7 +124,10 @@ def execute(tape: Tape, state: State, place: int, price: float, step: int, is_at
     order = state.book[place]
     index = order["symbol"]
     symbol = state.symbols[index]
-    volume = tape.volume[row_at(tape, state, index, step)]
+    row = row_at(tape, state, index, step)
+    volume = tape.volume[row]
+    if core["slippage"] == SLIP_QUOTES and has_slippage(core, order):
+        price = quoted(tape, state, order, price, row, is_at_open)
     available = available_volume(tape, state, index, step)
     guess = min(order["leaves"], available)
     asked = resize(tape, state, order, fill_price(core, symbol, order, price, guess, volume), step)

@@ -1,7 +1,7 @@
 """This module defines the arrays that kernels work on: the tape they read and the state they change.
 
 Steps are bars of the merged time line (0, 1, 2 …), rows are bars in the columns. With one symbol, or symbols whose bars
-have the same times, row = offset + step ("dense"); otherwise ``latest[symbol, step]`` is the symbol's last row at or
+have the same times, row = offset + step ("dense", offset: the row after the warm-up); otherwise ``latest[symbol, step]`` is the symbol's last row at or
 before the step (-1: none yet), and the symbol has a bar at a step where that number changes.
 """
 
@@ -29,7 +29,7 @@ ORDER = _record(
     expires_ns=I,
     sent_step=I,  # the step at whose close it was sent
     active_step=I,  # the first step in which it may fill
-    day=I,  # time in force DAY: the UTC day that it lives in, -1 before its first bar
+    day=I,  # time in force DAY: the day that it lives in, -1 before its first bar
     cancel_step=I,  # a cancel on its way (latency): the step at whose close it takes effect, -1: none
     modify_step=I, new_quantity=F, new_limit=F, new_stop=F,  # a modification on its way
     group=I,  # one-cancels-other group, 0: none
@@ -42,7 +42,7 @@ ORDER = _record(
 
 # One symbol: its instrument and its position. Money in account currency.
 SYMBOL = _record(
-    offset=I, tick=F, tick_inverse=F, lot=F, lot_inverse=F, multiplier=F,
+    first_row=I, offset=I, tick=F, tick_inverse=F, lot=F, lot_inverse=F, multiplier=F,
     position_id=I, quantity=F, average=F, commission=F, realized=F, gross=F,
     entry_value=F, entry_quantity=F, exit_value=F, exit_quantity=F, largest=F,
     opened_step=I, opened_row=I, opened_at_open=I, mae=F, mfe=F,
@@ -92,6 +92,10 @@ class Tape(NamedTuple):
     close: FloatArray
     volume: FloatArray
     latest: NDArray[np.int32]  # (symbols, steps), or (0, 0) when dense
+    day: NDArray[np.int32]  # (steps,) the account's day, or (0,) when it is the UTC day
+    flags: NDArray[np.uint8]  # (symbols, steps) where days begin and end, or (0, 0) when they are UTC days
+    bid: FloatArray  # (rows,) quotes at the bars' ends, or (0,) without
+    ask: FloatArray
 
 
 class State(NamedTuple):
