@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backtape.data import BadDataError
+    from backtape.replaying import replay
     from backtape.result import Result
     from backtape.running import run
     from backtape.stored_results import read_results
@@ -28,6 +29,7 @@ __all__ = [
     "crossed_above",
     "crossed_below",
     "read_results",
+    "replay",
     "run",
 ]
 
@@ -42,6 +44,7 @@ _HOMES = {
     "crossed_above": "engine.strategy",
     "crossed_below": "engine.strategy",
     "read_results": "backtape.stored_results",
+    "replay": "backtape.replaying",
     "run": "backtape.running",  # not backtape.run: importing a module of that name would hide the function
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.postgres_reader import PostgresReader
 from projections import queries
-from projections.queries import Query
+from projections.queries import MAX_PAGE, After, BacktestFilter, Query
 from schemas.run_state import RunStatus
 
 POLL_SECONDS = 0.1
@@ -40,8 +40,18 @@ class ReadModel:
                 return row
             await asyncio.sleep(POLL_SECONDS)
 
-    async def backtests(self, *, status: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        return await self.ask(queries.backtests(status=status, limit=limit))
+    async def backtests(self, wanted: BacktestFilter | None = None, *, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the newest backtests that the filter leaves, the newest first."""
+        rows: list[dict[str, Any]] = []
+        after: After | None = None
+        while len(rows) < limit:
+            size = min(limit - len(rows), MAX_PAGE)
+            page = await self.ask(queries.backtest_page(wanted, after=after, limit=size))
+            rows += page
+            if len(page) < size:
+                break
+            after = After(page[-1]["accepted_at"], (page[-1]["backtest_id"],))
+        return rows
 
     async def named(self, backtest_ids: Sequence[str]) -> list[dict[str, Any]]:
         return await self.ask(queries.named_backtests(backtest_ids))

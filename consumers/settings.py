@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters.errors import ConfigurationError
 from adapters.kafka import KafkaAddress
+from schemas.generations import Generation
 from schemas.topics import DEFAULT_PARTITIONS
 
 PREFIX = "BACKTAPE_"
@@ -88,8 +89,8 @@ class Settings(BaseSettings):
     def compactor_group(self) -> str:
         return f"{self.topic_prefix}.compactor"
 
-    def projector_group(self, version: int) -> str:
-        return f"{self.topic_prefix}.projector.v{version}"
+    def projector_group(self, generation: Generation) -> str:
+        return f"{self.topic_prefix}.projector.{generation.name}"
 
     def environment(self) -> dict[str, str]:
         """Return the variables that give another process these settings."""

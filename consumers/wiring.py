@@ -10,7 +10,7 @@ from adapters.clock import SystemClock
 from adapters.kafka import KafkaAppender, KafkaLogReader
 from adapters.kafka_partition import KafkaPartition
 from adapters.market_data import StoredMarketData
-from adapters.ports import BlobStore
+from adapters.ports import BlobStore, LogReader
 from adapters.postgres import PostgresRowStore
 from consumers.compactor import Compactor
 from consumers.compactor_state import CompactorRules
@@ -25,7 +25,7 @@ from consumers.worker.loop import Worker
 from consumers.worker.partition import WorkerRules
 from consumers.worker.plan import TopicNames
 from engine.lifecycle import IntakeRules
-from projections.tables import PROJECTION_VERSION, SCHEMA
+from projections.tables import FIRST
 from schemas.topics import ARCHIVE, COMMANDS, DEAD_LETTERS, EVENTS, RECEIPTS, RUNS
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 def blob_store(settings: Settings) -> BlobStore:
     return open_blob_store(settings.s3_url, endpoint=settings.s3_endpoint)
+
+
+def log_reader(settings: Settings) -> LogReader:
+    return KafkaLogReader(settings.kafka)
 
 
 def market_data(settings: Settings) -> StoredMarketData:
@@ -92,7 +96,7 @@ def projector_role(settings: Settings) -> Role:
 
     async def make(membership: KafkaMembership) -> Projector:
         return Projector(
-            store=PostgresRowStore(settings.database_url, SCHEMA),
+            store=PostgresRowStore(settings.database_url, FIRST.schema),
             reader=KafkaLogReader(settings.kafka),
             membership=membership,
             clock=SystemClock(),
@@ -100,7 +104,7 @@ def projector_role(settings: Settings) -> Role:
         )
 
     topics = tuple(settings.kafka.topic(topic) for topic in PROJECTED)
-    return Role(name="projector", group=settings.projector_group(PROJECTION_VERSION), topics=topics, make_loop=make)
+    return Role(name="projector", group=settings.projector_group(FIRST), topics=topics, make_loop=make)
 
 
 def compactor_role(settings: Settings) -> Role:

@@ -8,6 +8,7 @@ from typing import Any
 from engine.broker import Broker
 from engine.kernels import codes
 from engine.kernels.records import EFFECT
+from engine.kernels.tape import price_at, row_at
 from engine.orders import Fill, Order, OrderStatus, Position
 from engine.recorder import MARK_WEIGHT, MARKS_PER_EVENT, Recorder
 from engine.strategy import Strategy
@@ -25,6 +26,7 @@ from schemas.events import (
     OrderType,
     PositionChanged,
     PositionClosed,
+    PositionMarked,
     PositionOpened,
     RejectReason,
     Side,
@@ -316,6 +318,33 @@ class Reporter:
             ),
             512,
         )
+
+    def report_positions(self, step: int) -> None:
+        """Report what each open position is worth at the step's close, ascending by its id.
+
+        Excursions are those up to the last marked step, and at this close: what a close at this price would report.
+        """
+        broker = self._broker
+        held = [index for index, symbol in enumerate(broker.state.symbols) if symbol["quantity"] != 0.0]
+        for index in sorted(held, key=lambda index: int(broker.state.symbols[index]["position_id"])):
+            symbol = broker.state.symbols[index]
+            price = float(price_at(broker.tape, broker.state, index, step))
+            unrealized = float(symbol["quantity"] * symbol["multiplier"] * (price - symbol["average"]))
+            gain = float(symbol["gross"]) + unrealized
+            self._recorder.group()
+            self._recorder.add(
+                PositionMarked(
+                    sequence=self._recorder.next_sequence(),
+                    time_ns=int(broker.tape.time_ns[step]),
+                    position_id=int(symbol["position_id"]),
+                    symbol=broker.symbols[index],
+                    price=price,
+                    unrealized_pnl=unrealized,
+                    mae=min(float(symbol["mae"]), gain),
+                    mfe=max(float(symbol["mfe"]), gain),
+                    bars_held=int(row_at(broker.tape, broker.state, index, step)) - int(symbol["opened_row"]),
+                )
+            )
 
     # --- account ---
 

@@ -8,7 +8,7 @@ callbacks are told what happened, ``on_bar`` speaks, what it asked for is applie
 import random
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -17,6 +17,7 @@ import pydantic
 
 from engine.broker import Broker
 from engine.errors import ParametersError, StrategyError, strategy_error
+from engine.kernels.marking import mark_until
 from engine.kernels.scanning import FIRST_WINDOW, LAST_WINDOW
 from engine.kernels.stepping import finish, play, resume
 from engine.market import lay_out
@@ -71,7 +72,8 @@ class Simulation:
         self._recorder = Recorder(backtest_id, head)
         self._parameters = parameters_of(strategy, spec.strategy.parameters)
         self._strategy = strategy.__new__(strategy)
-        self._has_on_bar = strategy.on_bar is not Strategy.on_bar
+        self._speak = None if strategy.on_bar is Strategy.on_bar else self._strategy.on_bar
+        self._wakes: Sequence[int] | None = None  # the steps at which on_bar is called; None: each of them
         self._broker = Broker(scene, self._tape, first_state(spec, market, self._tape), strategy.history)
         self._reporter = Reporter(self._broker, self._recorder, self._strategy, records_orders=spec.recording.orders)
         self._window = FIRST_WINDOW
@@ -83,10 +85,15 @@ class Simulation:
         """Yield the commits. When the strategy raises, what happened before is yielded first."""
         try:
             self._start()
-            run_block = self._run_block if self._strategy._wakes is None else self._run_sparse_block
+            self._wakes = _both(self._strategy._wakes, self._broker.lanes.wakes)
+            if self._wakes is not None and self._speak is None:
+                self._wakes = ()
             for first in range(0, self._steps, BLOCK):
                 end = min(first + BLOCK, self._steps)
-                run_block(first, end)
+                if self._wakes is None:
+                    self._run_block(first, end)
+                else:
+                    self._run_sparse_block(first, end)
                 self._end_block(end)
                 if self._recorder.has_ready:
                     yield from self._recorder.ready()
@@ -120,14 +127,17 @@ class Simulation:
 
     def _run_block(self, first: int, end: int) -> None:
         """Run the steps from ``first`` to ``end``, exclusive."""
-        broker, on_bar = self._broker, self._strategy.on_bar
+        broker, on_bar, timers = self._broker, self._speak, self._broker.timers
         self._must_look = True  # once in each block, so that marks never wait for more than one
         fed, feeds = rows(broker.feeds, first, end), len(broker.feeds)
         while broker.step < end - 1:
             busy, horizon = self._settle(end)
             if len(broker.feeds) != feeds:  # the strategy has looked at a column for the first time
                 fed, feeds = rows(broker.feeds, broker.step + 1, end), len(broker.feeds)
-            if self._has_on_bar:
+            alarm = timers.next_step
+            if alarm < busy:
+                busy = alarm
+            if on_bar is not None:
                 # Both columns and the clock move on in C; in the loop's head, because every statement here costs 2 %.
                 for broker.step, _ in zip(range(broker.step + 1, busy), fed, strict=False):  # noqa: B020
                     on_bar()
@@ -139,14 +149,14 @@ class Simulation:
             if broker.actions:
                 self._window = FIRST_WINDOW
             elif busy < horizon:
-                self._play(busy, fed, speaks=self._has_on_bar)
+                self._play(busy, fed, speaks=True)
             else:
                 self._window = min(2 * self._window, LAST_WINDOW)
 
     def _run_sparse_block(self, first: int, end: int) -> None:
         """Run the steps of a strategy that says beforehand at which of them it speaks: the others cost no Python."""
-        broker, wakes = self._broker, self._strategy._wakes
-        assert wakes is not None, "it said when it speaks"
+        broker, wakes, timers = self._broker, self._wakes, self._broker.timers
+        assert wakes is not None, "it is known when it speaks"
         self._must_look = True
         coming = iter(wakes[bisect_left(wakes, first) : bisect_left(wakes, end)])
         wake = next(coming, end)
@@ -155,14 +165,16 @@ class Simulation:
             busy, horizon = self._settle(min(wake, end))
             if len(broker.feeds) != feeds:
                 fed, feeds = rows(broker.feeds, broker.step + 1, end), len(broker.feeds)
+            alarm = timers.next_step
+            if alarm < busy:
+                busy = alarm
             if feeds:
                 deque(islice(fed, busy - 1 - broker.step), maxlen=0)
             broker.step = busy - 1
-            if busy < horizon:
-                self._play(busy, fed, speaks=False)
-            elif busy == wake < end:
-                self._play(busy, fed, speaks=True)
-                wake = next(coming, end)
+            if busy < horizon or busy == wake < end or busy == alarm < end:
+                self._play(busy, fed, speaks=busy == wake)
+                if busy == wake:
+                    wake = next(coming, end)
             else:
                 self._window = min(2 * self._window, LAST_WINDOW)
 
@@ -192,8 +204,10 @@ class Simulation:
         broker.step = step
         self._window = FIRST_WINDOW
         self._tell()
-        if speaks:
-            self._strategy.on_bar()
+        if step >= broker.timers.next_step:
+            broker.timers.fire(step)
+        if speaks and self._speak is not None:
+            self._speak()
 
     def _tell(self) -> None:
         """Record the pending effects and make the callbacks about them."""
@@ -206,6 +220,8 @@ class Simulation:
         recorder.bars_done = end
         self._reporter.report_marks(MARKS_PER_EVENT)
         if end % self._progress_every == 0 and end < self._steps:
+            mark_until(self._tape, broker.state, end - 2)  # the last step is marked once the strategy's orders are in
+            self._reporter.report_positions(end - 1)
             recorder.group()
             recorder.add(
                 BacktestProgressed(
@@ -229,6 +245,7 @@ class Simulation:
         finish(self._tape, state)
         self._tell()
         reporter.report_marks(1)
+        reporter.report_positions(self._steps - 1)
         recorder.group()
         recorder.add(
             BacktestCompleted(
@@ -261,3 +278,10 @@ def _refuse_whole_columns(strategy: Strategy, lengths: set[int]) -> None:
             raise StrategyError(
                 f"{name} holds one value for every bar: wrap it in self.indicator(...), which ends at the current bar"
             )
+
+
+def _both(first: Sequence[int] | None, second: Sequence[int] | None) -> Sequence[int] | None:
+    """Return the steps that are in both, ascending; None stands for every step."""
+    if first is None or second is None:
+        return second if first is None else first
+    return sorted(set(first) & set(second))

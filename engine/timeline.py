@@ -144,6 +144,7 @@ def started(spec: BacktestSpec, market: Market, sequence: int) -> BacktestStarte
     """Return the event that records what the run will see. Raises like ``scene_of``."""
     seen = scene_of(spec, market).market
     times = merged_times(seen.bars, seen.live_ns)
+    multipliers = tuple(instrument.multiplier for instrument in seen.instruments)
     return BacktestStarted(
         sequence=sequence,
         time_ns=int(times[0]),
@@ -156,6 +157,7 @@ def started(spec: BacktestSpec, market: Market, sequence: int) -> BacktestStarte
         last_bar_ns=int(times[-1]),
         bars=len(times),
         equity_every=equity_every(spec, len(times)),
+        multipliers=multipliers if any(each != 1.0 for each in multipliers) else (),
     )
 
 

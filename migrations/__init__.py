@@ -13,6 +13,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from migrations.roles import become_migrator
+
 CONTROL_SCHEMA = "backtape_control"
 LOCK_KEY = 7_240_114_902  # any number that nobody else takes as advisory lock in this database
 
@@ -30,6 +32,7 @@ async def upgrade_async(database_url: str, revision: str = "head") -> None:
             # Held to the end of the transaction. Before Alembic begins, because its context is global: two of them in one
             # process must not be inside of it at once either.
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK_KEY})"))
+            await become_migrator(connection)
             await connection.run_sync(_run, revision)
     finally:
         await engine.dispose()

@@ -1,6 +1,7 @@
 """This module folds the life cycle of a run into its row of ``backtests`` and its rows of ``statistics``."""
 
 import json
+import re
 from operator import attrgetter
 from typing import Any
 
@@ -24,6 +25,9 @@ from schemas.events import (
 from schemas.ids import Digest
 from schemas.run_state import RunStatus
 from schemas.times import format_time, parse_time
+
+MAX_WORDS = 100_000  # characters; what an index of words takes is ten times as much
+_NOT_WORD = re.compile(r"[\W_]+")
 
 # Statistics that have a column of their own, under the same name.
 RESULT_COLUMNS = (
@@ -100,7 +104,9 @@ def accepted(backtest_id: str, event: BacktestAccepted, source: Source) -> Backt
         records_orders = bool(spec["recording"]["orders"])
         fixed = (
             "run", event.command_id, parse_time(event.issued_at), event.submitter, event.priority, list(spec["tags"]),
-            spec["strategy"]["name"], data["dataset"], list(data["symbols"]), data["timeframe"],
+            spec["strategy"]["name"], data["dataset"], list(data["symbols"]), _words(
+                backtest_id, spec["strategy"]["name"], data["dataset"], *data["symbols"], event.submitter, *spec["tags"]
+            ), data["timeframe"],
             account["currency"], float(account["cash"]), json_text(spec), event.spec_digest, event.submitted_digest,
             records_orders, source.recorded_ns, source.log_id, source.partition, source.offset,
         )  # fmt: skip
@@ -113,7 +119,7 @@ def imported(backtest_id: str, event: BacktestImported, source: Source) -> Backt
     """Return the state of a result that was brought in. Its other rows come from its manifest, not from events."""
     fixed: Row = (
         "imported", event.command_id, None, None, 0, [],
-        None, None, [], None,
+        None, None, [], _words(backtest_id), None,
         None, None, None, None, None,
         False, source.recorded_ns, source.log_id, source.partition, source.offset,
     )  # fmt: skip
@@ -180,6 +186,12 @@ def _without_nul(value: Any) -> Any:
             return {_without_nul(key): _without_nul(item) for key, item in value.items()}
         case _:
             return value
+
+
+def _words(*texts: str | None) -> str:
+    """Return the words of texts in lower case, each once, in order, separated by spaces."""
+    words = _NOT_WORD.sub(" ", " ".join(text for text in texts if text).lower()).split()
+    return " ".join(dict.fromkeys(words))[:MAX_WORDS]
 
 
 def _new(backtest_id: str, *, records_orders: bool, fixed: Row, status: RunStatus) -> BacktestState:

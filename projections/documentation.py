@@ -1,7 +1,6 @@
 """This module writes the reference part of docs/sql.md: every view, every column, its type and meaning."""
 
-from sqlalchemy.dialects import postgresql
-
+from projections.computed_views import Computed
 from projections.views import VIEWS, View
 
 MARK = "<!-- From here on, made by projections/documentation.py; a test says when it is out of date. -->"
@@ -12,17 +11,9 @@ def views_markdown() -> str:
     return MARK + "\n" + "".join(_view(view) for view in VIEWS)
 
 
-def _view(view: View) -> str:
+def _view(view: View | Computed) -> str:
     lines = [f"\n## backtape.{view.name}\n", f"{view.comment}\n", "| column | type | meaning |", "|---|---|---|"]
     lines += [
-        f"| {name} | {_type(view, name)} | {comment.replace('|', chr(92) + '|')} |" for name, comment in view.columns.items()
+        f"| {name} | {view.type_of(name)} | {comment.replace('|', chr(92) + '|')} |" for name, comment in view.columns.items()
     ]
     return "\n".join(lines) + "\n"
-
-
-def _type(view: View, name: str) -> str:
-    column = view.table.columns.get(name)
-    if column is None:
-        return "text"
-    kind = column.type.compile(postgresql.dialect()).lower()  # type: ignore[no-untyped-call]
-    return kind.removesuffix(' collate "c"').replace("timestamp with time zone", "timestamptz")

@@ -36,6 +36,7 @@ from schemas.events import (
     DividendPaid,
     EquityMarked,
     FundingPaid,
+    InstrumentDelisted,
     MarginCalled,
     OrderCancelled,
     OrderExpired,
@@ -46,8 +47,10 @@ from schemas.events import (
     OrderTriggered,
     PositionChanged,
     PositionClosed,
+    PositionMarked,
     PositionOpened,
     SplitApplied,
+    SymbolChanged,
 )
 
 IN_PROCESS = Source(log_id=None, partition=0, offset=0, recorded_ns=0)
@@ -289,12 +292,26 @@ def _position_closed(fold: RunFold, run: BacktestState, event: PositionClosed, s
     rows.trades.append((fold.backtest_id, event))
 
 
-def _split_applied(fold: RunFold, run: BacktestState, event: SplitApplied, source: Source, rows: Rows) -> None:
+def _position_marked(fold: RunFold, run: BacktestState, event: PositionMarked, source: Source, rows: Rows) -> None:
+    fold.position(event.position_id)
+
+
+def _symbol_changed(fold: RunFold, run: BacktestState, event: SymbolChanged, source: Source, rows: Rows) -> None:
     for state in fold.positions.values():
         if state.symbol == event.symbol:
-            positions.split(state, event)
-            touch(state, rows.positions)
-            rows.position_history.append(state.history_row("split"))
+            state.symbol = event.new_symbol
+    _account_event(fold, event, rows, kind="symbol_change", symbol=event.symbol)
+
+
+def _instrument_delisted(fold: RunFold, run: BacktestState, event: InstrumentDelisted, source: Source, rows: Rows) -> None:
+    _account_event(fold, event, rows, kind="delisting", symbol=event.symbol, rate=event.price)
+
+
+def _split_applied(fold: RunFold, run: BacktestState, event: SplitApplied, source: Source, rows: Rows) -> None:
+    state = fold.position(event.position_id)
+    positions.split(state, event)
+    touch(state, rows.positions)
+    rows.position_history.append(state.history_row("split"))
     _account_event(fold, event, rows, kind="split", symbol=event.symbol, amount=event.cash, rate=event.ratio)
 
 
@@ -303,7 +320,7 @@ def _funding_paid(fold: RunFold, run: BacktestState, event: FundingPaid, source:
 
 
 def _borrow_paid(fold: RunFold, run: BacktestState, event: BorrowPaid, source: Source, rows: Rows) -> None:
-    _account_event(fold, event, rows, kind="borrow", symbol=event.symbol, amount=-event.amount)
+    _account_event(fold, event, rows, kind="borrow", symbol=event.symbol, amount=-event.amount, rate=event.rate)
 
 
 def _dividend_paid(fold: RunFold, run: BacktestState, event: DividendPaid, source: Source, rows: Rows) -> None:
@@ -360,10 +377,13 @@ _FOLDS: dict[type[Any], Callable[[RunFold, BacktestState, Any, Source, Rows], No
     PositionOpened: _position_opened,
     PositionChanged: _position_changed,
     PositionClosed: _position_closed,
+    PositionMarked: _position_marked,
     FundingPaid: _funding_paid,
     BorrowPaid: _borrow_paid,
     DividendPaid: _dividend_paid,
     SplitApplied: _split_applied,
+    SymbolChanged: _symbol_changed,
+    InstrumentDelisted: _instrument_delisted,
     MarginCalled: _margin_called,
     EquityMarked: _equity_marked,
 }

@@ -1,7 +1,8 @@
 """This module defines the tables of the read model: the one place where their columns, units and meaning stand.
 
-Each version of the read model has a schema of its own, ``backtape_v{PROJECTION_VERSION}``; people read the views in schema
-``backtape`` (projections/views.py). Every row follows from one source partition. Primary keys begin with the backtest's id,
+Each generation of the read model (schemas/generations.py) has a schema of its own; people read the views in schema ``backtape``
+(projections/views.py). ``METADATA`` stands for the first generation, which a migration makes; ``tables_in`` gives the same tables
+for any other. Every row follows from one source partition. Primary keys begin with the backtest's id,
 so that one backtest's rows lie together.
 
 A column that later events change is marked ``changes``; in each table those columns come last. A table without them is only
@@ -28,8 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
+from schemas.generations import Generation
+
 PROJECTION_VERSION = 1
-SCHEMA = f"backtape_v{PROJECTION_VERSION}"
+FIRST = Generation(PROJECTION_VERSION)  # of this version: the one that a migration makes
+SCHEMA = FIRST.schema
 
 METADATA = MetaData(schema=SCHEMA)
 
@@ -87,6 +91,7 @@ BACKTESTS = Table(
     _text("strategy", "name of the strategy; null for an imported one", null=True),
     _text("dataset", "name of the data set; null for an imported one", null=True),
     _column("symbols", ARRAY(Text()), "the symbols that the spec names"),
+    _text("words", "id, strategy, data set, symbols, submitter and tags as words in lower case: what a search looks at"),
     _text("timeframe", "length of a bar, such as 1m, 1h, 1d; null for an imported one", null=True),
     _text("currency", "the account's currency, unit of all money in this row; null for an imported one", null=True),
     _number("initial_cash", "cash at the start, account currency; null for an imported one", null=True),
@@ -131,10 +136,21 @@ BACKTESTS = Table(
     _integer("last_sequence", "sequence of the last event in this row", changes=True),
     _text("chain_head", "SHA-256 of the last commit: the head of the hash chain", changes=True),
     _integer("last_mark", "number of equity marks so far", changes=True),
-    Index("backtests_by_accepted_at", "accepted_at"),
-    Index("backtests_by_status", "status", "accepted_at"),
+    Index("backtests_by_accepted_at", "accepted_at", "backtest_id"),
+    Index("backtests_by_status", "status", "accepted_at", "backtest_id"),
+    Index("backtests_by_finished_at", "finished_at", "backtest_id"),
+    Index("backtests_by_strategy", "strategy", "accepted_at", "backtest_id"),
+    Index("backtests_by_submitter", "submitter", "accepted_at", "backtest_id"),
+    Index("backtests_by_symbol", "symbols", postgresql_using="gin"),
+    Index("backtests_by_tag", "tags", postgresql_using="gin"),
+    Index("backtests_by_word", text("to_tsvector('simple'::regconfig, words)"), postgresql_using="gin"),
     comment="One row per backtest: what was asked for, how far it is, what came out.",
+    # Room for a row's next state on its own page: progress then changes no index.
+    postgresql_with={"fillfactor": 80},
 )
+# The best first; what has no value comes last, which a plain index can't give.
+for _name in ("sharpe", "total_return", "max_drawdown"):
+    Index(f"backtests_by_{_name}", BACKTESTS.c[_name].desc().nulls_last(), BACKTESTS.c.backtest_id.desc())
 
 ORDERS = Table(
     "orders",
@@ -172,6 +188,7 @@ ORDERS = Table(
     _text("detail", "more about a rejection", null=True, changes=True),
     _integer("last_sequence", "sequence of the last event that changed it", changes=True),
     Index("orders_open", "backtest_id", postgresql_where=text("is_open")),
+    Index("orders_rejected", "reason", "backtest_id", postgresql_where=text("status = 'rejected'")),
     comment="One row per order, in its current state. Empty for runs that do not record orders.",
 )
 
@@ -250,6 +267,7 @@ TRADES = Table(
     _number("return_fraction", "side * (average close / average price - 1); null if the average price is 0", null=True),
     _number("mae", "maximum adverse excursion, account currency, <= 0"),
     _number("mfe", "maximum favourable excursion, account currency, >= 0"),
+    Index("trades_losing_by_time", text("(closed_at - opened_at)"), postgresql_where=text("realized_pnl < 0")),
     comment="One row per closed position, flat to flat.",
 )
 
@@ -288,6 +306,7 @@ STATISTICS = Table(
     _word("name", "name of the statistic", key=True),
     _number("value", "its value; null if undefined, or if it is a text", null=True),
     _text("text", "its value if it is a text; RFC 3339 for a time (a name that ends in _ns)", null=True),
+    Index("statistics_by_value", "name", "value"),
     comment="One row per statistic of a completed backtest.",
 )
 
@@ -324,6 +343,10 @@ COMMANDS = Table(
     _word("reason", "why it was not simply carried out, one word", null=True),
     _text("detail", "the same in a sentence", null=True),
     Index("commands_by_backtest", "backtest_id"),
+    Index("commands_by_place", "partition", "command_offset"),
+    Index("commands_by_time", "recorded_at", "partition", "receipt_offset"),
+    Index("commands_by_outcome", "outcome", "recorded_at"),
+    Index("commands_by_submitter", "submitter", "recorded_at"),
     comment="One row per receipt: what came in, and what became of it.",
 )
 
@@ -339,6 +362,7 @@ DEAD_LETTERS = Table(
     _integer("length", "bytes of the whole message", null=True),
     _text("sha256", "SHA-256 of the whole message", null=True),
     _column("beginning", LargeBinary(), "its first bytes, at most 4 KiB; the dead-letters topic has more", null=True),
+    Index("dead_letters_by_time", "recorded_at", "partition", "letter_offset"),
     comment="One row per message that could not be read as a command.",
 )
 
@@ -382,10 +406,41 @@ PROJECTION_STATE = Table(
     comment="One row per source partition: how far it has been read. Every batch moves it in the transaction of its rows.",
 )
 
+LOG_ENDS = Table(
+    "log_ends",
+    METADATA,
+    _text("topic", "topic that is read", key=True),
+    _column("partition", Integer(), "its partition", key=True),
+    _integer("log_end", "the last stable offset: every committed record below it can be read", changes=True),
+    _moment("oldest_unread_at", "time of the oldest record that was not in these tables, wall clock", null=True, changes=True),
+    _moment("observed_at", "when the projector looked, wall clock", changes=True),
+    comment="One row per source partition: where its log ended when the projector last looked. Written beside the batches.",
+)
+
+DELETED_BACKTESTS = Table(
+    "deleted_backtests",
+    METADATA,
+    _backtest_id(),
+    _text("command_id", "the command that asked for it", changes=True),
+    _text("submitter", "who sent it, as it says", null=True, changes=True),
+    _moment("deleted_at", "when it was accepted: the receipt's time, wall clock", changes=True),
+    _column("partition", Integer(), "partition of the receipt", changes=True),
+    _integer("receipt_offset", "offset of the receipt", changes=True),
+    comment="One row per deleted backtest. Its rows are gone, and what the log still holds of it is not projected again.",
+)
+
 # The tables that follow from one backtest's commits, in the order in which they are written.
 RUN_TABLES = (
     BACKTESTS, COMMITS, ORDERS, FILLS, POSITIONS, POSITION_HISTORY, TRADES, EQUITY, ACCOUNT_EVENTS, STATISTICS,
 )  # fmt: skip
+
+
+def tables_in(schema: str) -> MetaData:
+    """Return all tables as they are in another generation's schema."""
+    copied = MetaData(schema=schema)
+    for table in METADATA.sorted_tables:
+        table.to_metadata(copied, schema=schema)
+    return copied
 
 
 def key_of(table: Table) -> tuple[str, ...]:

@@ -1,19 +1,26 @@
 """This module lists the views of schema ``backtape``: what people query, whatever version of the tables lies behind.
 
 A view shows its table's columns with their comments, without the ones that only the projector needs. What joins several
-sources is a view, never a table. The role ``backtape_reader`` may read the views and nothing else.
+sources is a view, never a table; what is computed stands in projections/computed_views.py. The roles ``backtape_reader`` and
+``backtape_web`` may read the views and nothing else.
 """
 
 from dataclasses import dataclass
 
 from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
 
+from projections.computed_views import COMPUTED_VIEWS, Computed
+from projections.ddl import quoted_text
+from projections.functions import functions_sql
+from projections.roles import VIEW_SCHEMA, view_grants_sql
 from projections.tables import (
     ACCOUNT_EVENTS,
     BACKTESTS,
     COMMANDS,
     COMMITS,
     DEAD_LETTERS,
+    DELETED_BACKTESTS,
     EQUITY,
     FILLS,
     ORDERS,
@@ -21,14 +28,10 @@ from projections.tables import (
     POSITIONS,
     PROJECTION_STATE,
     QUARANTINE,
-    SCHEMA,
     SNAPSHOTS,
     STATISTICS,
     TRADES,
 )
-
-VIEW_SCHEMA = "backtape"
-READER_ROLE = "backtape_reader"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class View:
     """One view.
 
     hidden : columns of the table that the view leaves out
-    joins : SQL after the table, which has the alias ``t``; at most one row each
+    joins : SQL after the table, which has the alias ``t``; at most one row each. ``{schema}`` is the generation's schema
     """
 
     table: Table
@@ -67,13 +70,22 @@ class View:
         own = {column.name: str(column.comment) for column in self.table.columns if column.name not in self.hidden}
         return own | {column.name: column.comment for column in self.joined}
 
-    def select(self) -> str:
+    def type_of(self, name: str) -> str:
+        """Return a column's type, as people write it."""
+        column = self.table.columns.get(name)
+        if column is None:
+            return "text"
+        kind = column.type.compile(postgresql.dialect()).lower()  # type: ignore[no-untyped-call]
+        return kind.removesuffix(' collate "c"').replace("timestamp with time zone", "timestamptz")
+
+    def select(self, schema: str) -> str:
+        """Return the view's query over the tables of a schema."""
         own = [f't."{name}"' for name in self.columns if name not in {column.name for column in self.joined}]
         joined = [f'{column.expression} AS "{column.name}"' for column in self.joined]
-        return f"SELECT {', '.join(own + joined)} FROM {SCHEMA}.{self.table.name} AS t{self.joins}"
+        return f"SELECT {', '.join(own + joined)} FROM {schema}.{self.table.name} AS t{self.joins.format(schema=schema)}"
 
 
-VIEWS = (
+VIEWS: tuple[View | Computed, ...] = (
     View(
         BACKTESTS,
         hidden=("last_mark",),
@@ -82,8 +94,8 @@ VIEWS = (
             Joined("quarantine_reason", "q.reason", "why its rows stand still at last_sequence; null while they do not"),
         ),
         joins=(
-            f" LEFT JOIN {SCHEMA}.snapshots AS s ON s.backtest_id = t.backtest_id"
-            f" LEFT JOIN LATERAL (SELECT reason FROM {SCHEMA}.quarantine AS q WHERE q.backtest_id = t.backtest_id"
+            " LEFT JOIN {schema}.snapshots AS s ON s.backtest_id = t.backtest_id"
+            " LEFT JOIN LATERAL (SELECT reason FROM {schema}.quarantine AS q WHERE q.backtest_id = t.backtest_id"
             ' ORDER BY topic, partition, "offset" LIMIT 1) AS q ON true'
         ),
     ),
@@ -101,24 +113,20 @@ VIEWS = (
     View(SNAPSHOTS),
     View(QUARANTINE),
     View(PROJECTION_STATE),
+    View(DELETED_BACKTESTS),
+    *COMPUTED_VIEWS,
 )
 
 
-def views_sql() -> list[str]:
-    """Return the statements that put the views of this version in place, in one transaction, whatever was there before."""
+def views_sql(schema: str) -> list[str]:
+    """Return the statements that put the views over a generation's schema, in one transaction, whatever was there before."""
     statements = [
         f"CREATE SCHEMA IF NOT EXISTS {VIEW_SCHEMA}",
         *(f"DROP VIEW IF EXISTS {VIEW_SCHEMA}.{view.name}" for view in VIEWS),
     ]
     for view in VIEWS:
-        statements.append(f"CREATE VIEW {VIEW_SCHEMA}.{view.name} AS {view.select()}")
-        statements.append(f"COMMENT ON VIEW {VIEW_SCHEMA}.{view.name} IS {_quoted(view.comment)}")
+        statements.append(f"CREATE VIEW {VIEW_SCHEMA}.{view.name} AS {view.select(schema)}")
+        statements.append(f"COMMENT ON VIEW {VIEW_SCHEMA}.{view.name} IS {quoted_text(view.comment)}")
         for name, comment in view.columns.items():
-            statements.append(f'COMMENT ON COLUMN {VIEW_SCHEMA}.{view.name}."{name}" IS {_quoted(comment)}')
-    statements.append(f"GRANT USAGE ON SCHEMA {VIEW_SCHEMA} TO {READER_ROLE}")
-    statements.append(f"GRANT SELECT ON ALL TABLES IN SCHEMA {VIEW_SCHEMA} TO {READER_ROLE}")
-    return statements
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+            statements.append(f'COMMENT ON COLUMN {VIEW_SCHEMA}.{view.name}."{name}" IS {quoted_text(comment)}')
+    return [*statements, *functions_sql(), *view_grants_sql()]

@@ -124,6 +124,7 @@ class BacktestStarted(Event, frozen=True, tag=True):
     last_bar_ns: int
     bars: int  # on the merged time line
     equity_every: int  # bars between two equity marks
+    multipliers: tuple[float, ...] = ()  # money per point and unit, in the order of ``symbols``; empty: 1 for each
 
 
 class BacktestProgressed(Event, frozen=True, tag=True):
@@ -191,6 +192,7 @@ class OrderSubmitted(Event, frozen=True, tag=True):
     oco_group: str | None = None
     parent_order_id: int | None = None
     tag: str | None = None
+    position_id: int | None = None  # hedging: the one lot that the order closes
 
 
 class OrderRejected(Event, frozen=True, tag=True):
@@ -246,6 +248,8 @@ class OrderFilled(Event, frozen=True, tag=True):
     commission: float  # account currency; negative is a rebate
     leaves_quantity: float  # what the order still has open
     is_maker: bool = False
+    conversion: float = 1.0  # account currency per unit of the currency that price is in
+    position_id: int | None = None  # hedging: the lot that it opened or reduced
 
 
 # --- positions ---------------------------------------------------------------------------------------------------
@@ -293,6 +297,18 @@ class PositionClosed(Event, frozen=True, tag=True):
     mfe: float  # maximum favourable excursion in money, >= 0
 
 
+class PositionMarked(Event, frozen=True, tag=True):
+    """What an open position is worth now. Comes for each of them, ascending, right before a progress report and the end."""
+
+    position_id: int
+    symbol: str
+    price: float  # the last close, in the instrument's currency
+    unrealized_pnl: float
+    mae: float  # as PositionClosed would have them, were it closed at this price
+    mfe: float
+    bars_held: int
+
+
 # --- account ---------------------------------------------------------------------------------------------------
 
 
@@ -300,7 +316,9 @@ class FundingPaid(Event, frozen=True, tag=True):
     """A perpetual's funding; ``amount`` is added to cash (negative: paid)."""
 
     symbol: str
-    rate: float
+    position_id: int
+    rate: float  # of the position's value; a long position pays a positive rate
+    price: float  # at which the position was valued
     amount: float
 
 
@@ -308,6 +326,8 @@ class BorrowPaid(Event, frozen=True, tag=True):
     """The cost of a borrowed short position; ``amount`` is taken from cash."""
 
     symbol: str
+    position_id: int
+    rate: float  # a year
     amount: float
 
 
@@ -315,18 +335,34 @@ class DividendPaid(Event, frozen=True, tag=True):
     """A cash dividend; ``amount`` is added to cash (negative: a short position pays)."""
 
     symbol: str
-    per_share: float
+    position_id: int
+    per_share: float  # in the instrument's currency
     amount: float
 
 
 class SplitApplied(Event, frozen=True, tag=True):
-    """A split; ``ratio`` is new price / old price. Fractions were paid in ``cash``."""
+    """A split changed a position; ``ratio`` is new price / old price. Fractions of a lot were paid in ``cash``."""
 
     symbol: str
+    position_id: int
     ratio: float
     quantity: float
     average_price: float
     cash: float
+
+
+class SymbolChanged(Event, frozen=True, tag=True):
+    """An instrument goes on under another symbol: what is open of it, positions and orders, is now of ``new_symbol``."""
+
+    symbol: str
+    new_symbol: str
+
+
+class InstrumentDelisted(Event, frozen=True, tag=True):
+    """An instrument is traded no more. Its orders end, its positions are closed at ``price``; events of their own say so."""
+
+    symbol: str
+    price: float  # in the instrument's currency
 
 
 class MarginCalled(Event, frozen=True, tag=True):
@@ -356,8 +392,9 @@ LifecycleEvent = (
     | BacktestImported
 )
 OrderEvent = OrderSubmitted | OrderRejected | OrderModified | OrderTriggered | OrderCancelled | OrderExpired | OrderFilled
-PositionEvent = PositionOpened | PositionChanged | PositionClosed
-AccountEvent = FundingPaid | BorrowPaid | DividendPaid | SplitApplied | MarginCalled | EquityMarked
-AnyEvent = LifecycleEvent | OrderEvent | PositionEvent | AccountEvent
+PositionEvent = PositionOpened | PositionChanged | PositionClosed | PositionMarked
+ActionEvent = DividendPaid | SplitApplied | SymbolChanged | InstrumentDelisted
+AccountEvent = FundingPaid | BorrowPaid | MarginCalled | EquityMarked
+AnyEvent = LifecycleEvent | OrderEvent | PositionEvent | ActionEvent | AccountEvent
 
 TERMINAL_EVENTS = (BacktestCompleted, BacktestCancelled, BacktestFailed, BacktestImported)

@@ -32,6 +32,7 @@ from schemas.events import (
     OrderType,
     PositionChanged,
     PositionClosed,
+    PositionMarked,
     PositionOpened,
     RejectReason,
     Side,
@@ -259,21 +260,31 @@ class _Simulation:
 
     def _pay(self, step: int) -> Iterator[AnyEvent]:
         match self.chance.randint(0, 20):
-            case 0:
-                yield FundingPaid(**self._next(), symbol="AAPL", rate=0.0001, amount=-1.25)
-            case 1:
-                yield BorrowPaid(**self._next(), symbol="AAPL", amount=0.75)
-            case 2:
-                yield DividendPaid(**self._next(), symbol="AAPL", per_share=0.24, amount=24.0)
+            case 0 if self.position is not None:
+                position_id, _ = self.position
+                yield FundingPaid(**self._next(), symbol="AAPL", position_id=position_id, rate=0.0001, price=125.0, amount=-1.25)
+            case 1 if self.position is not None:
+                position_id, _ = self.position
+                yield BorrowPaid(**self._next(), symbol="AAPL", position_id=position_id, rate=0.02, amount=0.75)
+            case 2 if self.position is not None:
+                position_id, _ = self.position
+                yield DividendPaid(**self._next(), symbol="AAPL", position_id=position_id, per_share=0.24, amount=24.0)
             case 3:
                 yield MarginCalled(**self._next(), equity=900.0, maintenance=1_000.0)
             case 4 if self.position is not None:
                 position_id, held = self.position
                 self.position = (position_id, held * 2)
                 yield SplitApplied(
-                    **self._next(), symbol="AAPL", ratio=0.5, quantity=held * 2, average_price=self._price(), cash=0.0
-                )
+                    **self._next(), symbol="AAPL", position_id=position_id, ratio=0.5, quantity=held * 2,
+                    average_price=self._price(), cash=0.0,
+                )  # fmt: skip
             case 5:
+                if self.position is not None:
+                    position_id, _ = self.position
+                    yield PositionMarked(
+                        **self._next(), position_id=position_id, symbol="AAPL", price=self._price(), unrealized_pnl=3.5,
+                        mae=-1.0, mfe=4.0, bars_held=step,
+                    )  # fmt: skip
                 yield BacktestProgressed(**self._next(), bars_done=step, bars=250, equity=100_000.0 + step)
 
     def _mark(self, step: int) -> Iterator[AnyEvent]:

@@ -1,13 +1,14 @@
 """This module prints audits."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from backtape.cli.output import DONE, NO, NOT_TRIED, print_json, table
+from backtape.cli.output import DONE, NO, NOT_TRIED, print_json, say, table
 from backtape.proof.audit import Audit
 from backtape.proof.rerun import Verdict
 
-CHECKS = ("chain", "owner", "re-run", "SQL", "Parquet")
+CHECKS = ("chain", "owner", "books", "data", "re-run", "SQL", "Parquet")
 
 
 def exit_code(audits: Sequence[Audit]) -> int:
@@ -26,6 +27,9 @@ def show_audits(audits: Sequence[Audit], *, as_json: bool) -> None:
         by_check = {finding.check: finding for finding in audit.findings}
         events = by_check["chain"].detail.split(",")[1].strip() if "chain" in by_check else None
         rows.append((audit.backtest_id, audit.verdict, events, *(_mark(by_check.get(check)) for check in CHECKS)))
+    counts = Counter(audit.verdict for audit in audits)
+    if len(audits) > 1:
+        say(", ".join(f"{counts[verdict]} {verdict.replace('_', ' ')}" for verdict in Verdict) + f", of {len(audits)} backtests")
     table("Audit", ("backtest", "verdict", "log", *CHECKS), rows)
     open_points = [(audit.backtest_id, each) for audit in audits for each in audit.findings if each.verdict is not Verdict.PROVEN]
     if open_points:

@@ -153,19 +153,26 @@ def status(
 @app.command("list")
 def list_backtests(
     status: Status | None = typer.Option(None, help="Only those in this state."),
+    strategy: str | None = typer.Option(None, help="Only those with this strategy."),
+    symbol: str | None = typer.Option(None, help="Only those that trade this symbol."),
     submitter: str | None = typer.Option(None, help="Only those of this submitter."),
     tag: str | None = typer.Option(None, help="Only those with this tag in their spec."),
+    text: str | None = typer.Option(None, help="Only those with words in id, strategy, data set, … that begin like these."),
     limit: int = typer.Option(50, min=1, max=100_000, help="At most so many, newest first."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """List backtests, newest first."""
     from backtape.cli.results import show_results
     from backtape.read_model import ReadModel
-    from projections import queries
+    from projections.queries import BacktestFilter
+
+    wanted = BacktestFilter(
+        statuses=(status,) if status else (), strategy=strategy, symbol=symbol, submitter=submitter, tag=tag, text=text
+    )
 
     async def read() -> list[dict[str, Any]]:
         async with ReadModel(settings().database_url) as model:
-            return await model.ask(queries.backtests(status=status, submitter=submitter, tag=tag, limit=limit))
+            return await model.backtests(wanted, limit=limit)
 
     rows = wait_for(read())
     if as_json:
@@ -177,16 +184,51 @@ def list_backtests(
 @app.command()
 def events(
     backtest_id: str = ID,
-    first: int | None = typer.Option(None, "--from", min=1, help="First sequence to show."),
-    last: int | None = typer.Option(None, "--to", min=1, help="Last sequence to show."),
+    first: str | None = typer.Option(None, "--from", metavar="SEQUENCE|TIME", help="Begin at this sequence or market time."),
+    last: str | None = typer.Option(None, "--to", metavar="SEQUENCE|TIME", help="End after this sequence or market time."),
     kind: list[str] = typer.Option([], "--type", help="Only events of this type, such as OrderFilled; may be repeated."),
+    follow: bool = typer.Option(False, "--follow", "-f", help="Wait for further events, up to the backtest's end."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Show a backtest's events, read from the log itself."""
-    from backtape.cli.events import check_kinds, print_events
+    """Show a backtest's events, read from the log itself.
 
-    check_kinds(kind)
-    print_events(_commits_of(backtest_id), first=first, last=last, kinds=set(kind), as_json=as_json)
+    Where the log is truncated they are read from the archive.
+    """
+    from backtape.cli.events import choice_of, follow_events, print_events
+
+    choice = choice_of(first=first, last=last, kinds=kind)
+    if follow:
+        if as_json:
+            fail("--follow has no end that --json could wait for: leave one of them out")
+        wait_for(follow_events(settings(), backtest_id, choice))
+        return
+    print_events(_commits_of(backtest_id), choice, as_json=as_json)
+
+
+@app.command()
+def replay(
+    backtest_id: str = ID,
+    to: str | None = typer.Option(
+        None, "--to", metavar="SEQUENCE|TIME", help="After this event, or after all up to this market time; default: the end."
+    ),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Show orders, positions, cash and equity at one point.
+
+    It is folded from the log, or from the archive where the log is truncated. Exit code 1 when the log has no such point.
+    """
+    from backtape.cli.replay import show_replay
+    from projections.replay import ReplayError
+    from projections.replay import replay as replay_commits
+    from projections.replay_state import point_of
+
+    sequence, time_ns = point_of(to)
+    bodies = [stored.body for stored in _commits_of(backtest_id)]
+    try:
+        state = replay_commits(bodies, sequence=sequence, time_ns=time_ns)
+    except ReplayError as error:
+        fail(str(error), NO)
+    show_replay(state, as_json=as_json)
 
 
 @app.command()
@@ -213,27 +255,12 @@ def report(
 
 
 def _commits_of(backtest_id: str) -> list[Any]:
-    """Read a run's log; a read model that is away costs only time."""
-    from adapters.errors import AdapterError, NotFoundError
-    from backtape.proof.run_log import RunLogs
-    from backtape.read_model import ReadModel
-
-    used = settings()
-
-    async def read() -> list[Any]:
-        try:
-            async with ReadModel(used.database_url) as model:
-                row = await model.backtest(backtest_id)
-        except AdapterError:
-            row = None
-        logs = RunLogs(used.kafka)
-        try:
-            return await logs.read(backtest_id, start=None if row is None else row["first_offset"])
-        finally:
-            await logs.close()
+    """Read a run's log, or the archive where the log is truncated."""
+    from adapters.errors import NotFoundError
+    from backtape.run_records import commits_of
 
     try:
-        return wait_for(read())
+        return wait_for(commits_of(settings(), backtest_id))
     except NotFoundError as error:
         fail(str(error), NO)
 

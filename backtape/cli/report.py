@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from adapters.errors import AdapterError
+from adapters.run_log import StoredCommit
 from backtape.cli.output import say
-from backtape.proof.run_log import StoredCommit
 from consumers.settings import Settings
 from consumers.wiring import market_data
 from schemas.events import BacktestAccepted, BacktestStarted

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.errors import AdapterError, NotFoundError
-from adapters.ports import BlobStore, RowStore
+from adapters.ports import BlobStore, MarketData, RowStore
 from adapters.postgres import PostgresRowStore
+from adapters.run_log import RunLogs, StoredCommit
+from backtape.proof.inputs import check_books, check_data
 from backtape.proof.rerun import Finding, Verdict, check_chain, check_owner, check_rerun
-from backtape.proof.run_log import RunLogs, StoredCommit
 from backtape.read_model import ReadModel
 from consumers.settings import Settings
 from consumers.simulation.runner import Runner, ZygoteRunner
-from consumers.wiring import blob_store
+from consumers.wiring import blob_store, log_reader, market_data
 from projections import queries
 from projections.compare import differences
 from projections.source import Source
 from projections.tables import RUN_TABLES, SCHEMA
+from schemas.topics import EVENTS
 from snapshots.verify import verify_snapshot
 
 AT_ONCE = max(1, (os.cpu_count() or 2) // 2)  # each audit runs a simulation
@@ -37,18 +39,25 @@ class Audit:
         verdicts = {finding.verdict for finding in self.findings}
         return next(verdict for verdict in (Verdict.DIFFERENT, Verdict.NOT_TRIED, Verdict.PROVEN) if verdict in verdicts)
 
+    @property
+    def summary(self) -> str:
+        """The verdict, and the first thing that stands against it."""
+        reason = next((f" ({each.check}: {each.detail})" for each in self.findings if each.verdict is self.verdict), "")
+        return self.verdict + ("" if self.verdict is Verdict.PROVEN else reason)
+
 
 async def audit_runs(settings: Settings, ids: Sequence[str] | None, *, report: Callable[[str], None]) -> list[Audit]:
     """Audit these runs; None: every finished one of the read model."""
     auditor = Auditor(settings)
     try:
         chosen = list(ids) if ids is not None else await auditor.finished()
-        gate = asyncio.Semaphore(AT_ONCE)
+        gate, done = asyncio.Semaphore(AT_ONCE), [0]
 
         async def one(backtest_id: str) -> Audit:
             async with gate:
                 audit = await auditor.audit(backtest_id)
-                report(f"{backtest_id}: {audit.verdict}")
+                done[0] += 1
+                report(f"{done[0]} of {len(chosen)}: {backtest_id}: {audit.summary}")
                 return audit
 
         return list(await asyncio.gather(*(one(backtest_id) for backtest_id in chosen)))
@@ -60,11 +69,12 @@ class Auditor:
     """Has at hand what audits need."""
 
     def __init__(self, settings: Settings) -> None:
-        self._logs = RunLogs(settings.kafka)
+        self._logs = RunLogs(log_reader(settings), settings.kafka.topic(EVENTS))
         self._model = ReadModel(settings.database_url)
         self._rows: RowStore = PostgresRowStore(settings.database_url, SCHEMA)
         self._runner: Runner = ZygoteRunner({**os.environ, **settings.environment()})
         self._store: BlobStore = blob_store(settings)
+        self._market: MarketData = market_data(settings)
 
     async def finished(self) -> list[str]:
         return [row["backtest_id"] for row in await self._model.ask(queries.finished_ids())]
@@ -82,10 +92,12 @@ class Auditor:
         if not commits[-1].commit.is_terminal:
             return Audit(backtest_id, (chain, Finding("end", Verdict.NOT_TRIED, "the run has not ended yet")))
         checks = [
+            self._tried("books", asyncio.to_thread(check_books, commits)),
+            self._tried("data", asyncio.to_thread(check_data, self._market, self._store, commits)),
             self._tried("re-run", check_rerun(self._runner, commits)),
             self._tried("SQL", self._check_sql(backtest_id, commits, row)),
+            self._tried("Parquet", self._check_parquet(backtest_id, commits)),
         ]
-        checks.append(self._tried("Parquet", self._check_parquet(backtest_id, commits)))
         return Audit(backtest_id, (chain, check_owner(commits), *[await check for check in checks]))
 
     async def _tried(self, check: str, coroutine: Any) -> Finding:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from backtape.proof.run_log import StoredCommit
+from adapters.run_log import StoredCommit
 from consumers.simulation.frames import AnyFrame, Committed, DataReady, Failed, Job, Resolved, Waiting
 from consumers.simulation.runner import Runner
 from schemas.canonical import document_digest

@@ -19,13 +19,13 @@ from adapters.clock import SystemClock
 from adapters.errors import RetryableError
 from adapters.kafka import KafkaLogReader
 from adapters.ports import TopicPartition
+from adapters.run_log import StoredCommit
 from backtape.client import Client
 from backtape.data import generate_dataset, import_samples
 from backtape.local import ConsumerProcess
 from backtape.prepare import prepare
 from backtape.proof.audit import audit_runs
 from backtape.proof.rerun import Verdict, check_chain
-from backtape.proof.run_log import StoredCommit
 from backtape.read_model import ReadModel
 from backtape.stack import LocalStack
 from backtape.stack.service import Service

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
+from adapters.folder import FolderBlobStore
+from adapters.market_data import StoredMarketData
 from adapters.ports import Record
+from adapters.run_log import StoredCommit
 from backtape import run
+from backtape.data import generate_dataset
+from backtape.proof.inputs import check_books, check_data
 from backtape.proof.rerun import Verdict, check_chain, check_owner, check_rerun
-from backtape.proof.run_log import StoredCommit
 from consumers.simulation.frames import AnyFrame, DataReady, Job, Resolved, committed
 from consumers.simulation.runner import Ending
 from schemas.commit import Author, EncodedCommit, Head, decode_commit, encode_commit
@@ -141,3 +146,42 @@ def test_an_owner_may_not_write_results(bodies: list[bytes]) -> None:
     written = encode_commit(BacktestId(ID), accepted.head, Author.OWNER, [event])
     finding = check_owner(stored([accepted.body, written.body]))
     assert finding.verdict is Verdict.DIFFERENT and "BacktestProgressed" in finding.detail
+
+
+def test_books_that_do_not_add_up_are_found(bodies: list[bytes]) -> None:
+    """A forged fill price is in the cash of every mark after it; the first one is named with both values."""
+    assert check_books(stored(bodies)).verdict is Verdict.PROVEN
+    finding = check_books(stored(forged(bodies)))
+    assert finding.verdict is Verdict.DIFFERENT
+    assert "EquityMarked at 20" in finding.detail and "cash is recorded as" in finding.detail
+
+
+def test_data_that_is_not_what_was_recorded_could_not_be_tried(tmp_path: Path) -> None:
+    """Another digest, other bytes, or nothing: each is said, and none is a verdict on the run."""
+    store = FolderBlobStore(tmp_path / "store")
+    generate_dataset(store, dataset="bars", bars=50, seed=1)
+    market = StoredMarketData(store, tmp_path / "cache")
+    spec = {
+        "data": {"dataset": "bars", "symbols": ["SIM"], "timeframe": "1m"},
+        "strategy": {"name": "buy_and_hold", "parameters": {}},
+    }
+    log = stored(run(spec, data=store.url, backtest_id=ID).commits)
+    assert check_data(market, store, log).verdict is Verdict.PROVEN
+    (file,) = market.resolve("bars", 1).files
+    body = store.get(file.key)
+    store.put(file.key, body + b"!")
+    finding = check_data(market, store, log)
+    assert (
+        finding.verdict is Verdict.NOT_TRIED and f"of SHA-256 {file.sha256}; at hand is {sha256(body + b'!')}" in finding.detail
+    )
+    store.delete(file.key)
+    assert "at hand is nothing" in check_data(market, store, log).detail
+    generate_dataset(store, dataset="bars", bars=51, seed=1)
+    store.put(
+        "datasets/bars/versions/00000001.json",
+        store.get("datasets/bars/versions/00000002.json").replace(b'"version": 2', b'"version": 1'),
+    )
+    finding = check_data(market, store, log)
+    assert finding.verdict is Verdict.NOT_TRIED and "the one at hand has digest" in finding.detail
+    store.delete("datasets/bars/versions/00000001.json")
+    assert "it is not at hand" in check_data(market, store, log).detail

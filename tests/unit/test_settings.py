@@ -9,6 +9,7 @@ import pytest
 from adapters.errors import ConfigurationError
 from backtape.settings_table import settings_table
 from consumers.settings import PREFIX, Settings, load_settings
+from schemas.generations import Generation
 
 VARIABLES = [PREFIX + name.upper() for name in Settings.model_fields]
 
@@ -25,7 +26,7 @@ def test_without_any_variable_the_defaults_hold() -> None:
     settings = load_settings()
     assert settings.kafka.bootstrap == "127.0.0.1:9092"
     assert (settings.worker_group, settings.compactor_group) == ("backtape.worker", "backtape.compactor")
-    assert settings.projector_group(3) == "backtape.projector.v3"
+    assert settings.projector_group(Generation(3)) == "backtape.projector.v3"
     assert settings.cache_dir == Path.home() / ".cache/backtape"
     assert settings.simulations >= 1
 

@@ -8,8 +8,8 @@ import pytest
 
 from adapters.errors import RetryableError
 from adapters.folder import FolderBlobStore
+from adapters.run_log import RunLogs
 from backtape.data import generate_dataset
-from backtape.proof.run_log import RunLogs
 from tests.unit.cli.conftest import Cli
 
 SPEC = {

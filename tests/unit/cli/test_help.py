@@ -7,8 +7,8 @@ import pytest
 from tests.unit.cli.conftest import Cli
 
 COMMANDS = (
-    "demo", "up", "down", "doctor", "run", "submit", "cancel", "status", "list", "events", "report", "audit", "conformance",
-    "check-lookahead", "snapshot",
+    "demo", "up", "down", "doctor", "run", "submit", "cancel", "status", "list", "events", "replay", "report", "audit",
+    "conformance", "check-lookahead", "snapshot",
     "dead-letters", "worker", "projector", "compactor", "data", "db", "schema",
 )  # fmt: skip
 

@@ -66,7 +66,7 @@ def test_every_type_of_event_is_in_the_union() -> None:
     defined = {each for each in vars(events).values() if isinstance(each, type) and issubclass(each, events.Event)} - {
         events.Event
     }
-    assert defined == set(EVENT_TYPES) and len(EVENT_TYPES) == 23
+    assert defined == set(EVENT_TYPES) and len(EVENT_TYPES) == 26
 
 
 def test_an_event_that_the_schema_does_not_know_is_not_read() -> None:

@@ -1,0 +1,254 @@
+"""This module replays a run: its working orders, positions, cash and equity after any event, or at any market time.
+
+Orders and positions are those of the one fold. Cash follows from the events alone, by the engine's own arithmetic in the engine's
+own order, so it is equal to the recorded cash at every equity mark, to the last bit (tests/property/test_replay.py).
+Prices are not in the log: what a position is worth is known at the prices that its events name, and at equity marks.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from projections.errors import FoldError
+from projections.fold import RunFold
+from projections.positions import PositionState
+from projections.replay_state import Mark, OpenPosition, Replayed, working_order
+from projections.rows import Rows
+from schemas.commit import Commit, Head, decode_commit, follow
+from schemas.events import (
+    AnyEvent,
+    BacktestAccepted,
+    BacktestImported,
+    BacktestStarted,
+    BorrowPaid,
+    DividendPaid,
+    EquityMarked,
+    FundingPaid,
+    OrderFilled,
+    OrderTriggered,
+    PositionClosed,
+    Side,
+    SplitApplied,
+)
+from schemas.ids import Digest
+
+
+class ReplayError(FoldError):
+    """The log can't be replayed to this point."""
+
+
+def cash_of_fill(event: OrderFilled, multiplier: float) -> float:
+    """Return what a fill takes from cash: ``side * quantity * multiplier * price + commission``, from left to right.
+
+    A sale of 10 at 99.5 for 1.0 takes -10 * 99.5 + 1.0 = -994.0: it adds 994.0.
+    """
+    side = 1 if event.side is Side.BUY else -1
+    return side * event.quantity * multiplier * event.price + event.commission
+
+
+def replay(bodies: Iterable[bytes], *, sequence: int | None = None, time_ns: int | None = None) -> Replayed:
+    """Return the state after the event ``sequence``, or after everything that happened at or before ``time_ns``; else at the end.
+
+    bodies : the run's commits from its first on; no more of them are taken than are needed
+    Raises ReplayError for a point before the run's first event or after its last, ChainError, FoldError or
+    msgspec.DecodeError for what is not a run's log.
+    """
+    assert sequence is None or time_ns is None, "a sequence or a time, not both"
+    book = Book()
+    for body in bodies:
+        if book.take(decode_commit(body), body, sequence=sequence, time_ns=time_ns):
+            break
+    if book.sequence == 0:
+        what = f"time {time_ns} ns" if time_ns is not None else f"sequence {sequence}"
+        raise ReplayError(f"{what} is before the first event" if book.is_begun else "the log of the run is empty")
+    if sequence is not None and book.sequence < sequence:
+        raise ReplayError(f"sequence {sequence} is after the log's last event, which has sequence {book.sequence}")
+    return book.state(time_ns)
+
+
+@dataclass(slots=True)
+class _Price:
+    price: float
+    time_ns: int
+
+
+class Book:
+    """A run's state while it is replayed, event by event."""
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        self.is_begun = False
+        self.cash = 0.0
+        self.marks: list[tuple[Mark, float]] = []  # of the newest commit, each with the cash that the events give at its time
+        self._fold: RunFold | None = None
+        self._head: Head | None = None
+        self._whole = ""  # digest of the last commit that is in as a whole
+        self._commit = 0
+        self._time_ns = 0
+        self._changed_ns = 0  # when cash or a position changed last
+        self._cash_at: list[tuple[int, float]] = []  # cash after each change since the newest block of marks
+        self._currency = ""
+        self._initial = 0.0
+        self._multipliers: dict[str, float] = {}
+        self._prices: dict[str, _Price] = {}
+        self._mark: Mark | None = None
+        self._sums = dict.fromkeys(("closed", "commission", "funding", "dividends", "borrow"), 0.0)
+        self._is_past = False  # the time that was asked for is over: only marks of that time can still follow
+
+    def take(self, commit: Commit, body: bytes, *, sequence: int | None = None, time_ns: int | None = None) -> bool:
+        """Fold a commit in, up to a point; return True when nothing after it matters. Raises as ``replay`` does."""
+        self.is_begun = True
+        if self._fold is None:
+            first = commit.events[0] if commit.events else None
+            parent = first.spec_digest if isinstance(first, BacktestAccepted) else commit.parent
+            self._fold, self._head, self._whole = RunFold(commit.backtest_id), Head.start(Digest(parent)), parent
+        assert self._head is not None, "a fold has a head"
+        after = follow(self._head, commit, body)
+        self.marks = []
+        for event in commit.events:
+            if sequence is not None and event.sequence > sequence:
+                return True
+            if time_ns is not None and event.time_ns > time_ns:
+                self._is_past = True
+            if not self._is_past:
+                self._apply(event, commit.number)
+            if isinstance(event, EquityMarked):
+                self._note_marks(event, time_ns)
+                if self._is_past and event.times_ns and event.times_ns[-1] > (time_ns or 0):
+                    return True
+        self._head = after
+        if self._is_past:
+            return commit.is_terminal
+        self._whole = after.digest
+        return sequence is not None and commit.last_sequence >= sequence
+
+    def _apply(self, event: AnyEvent, number: int) -> None:
+        assert self._fold is not None, "a commit was taken"
+        self._note_before(event)
+        self._fold.evolve(event, Rows())
+        self.sequence, self._commit = event.sequence, number
+        self._time_ns = max(self._time_ns, event.time_ns)
+        taken = self._taken(event)
+        if taken is not None:
+            self.cash -= taken
+            self._changed_ns = event.time_ns
+            self._cash_at.append((event.time_ns, self.cash))
+
+    def _note_before(self, event: AnyEvent) -> None:
+        """Keep what the fold does not: the account's beginning, contracts, sums, the last prices."""
+        match event:
+            case BacktestAccepted():
+                self._currency = event.spec["account"]["currency"]
+                self.cash = self._initial = float(event.spec["account"]["cash"])
+                self._cash_at.append((0, self.cash))
+            case BacktestImported():
+                raise ReplayError("an imported result has no events to replay")
+            case BacktestStarted():
+                if event.multipliers:
+                    self._multipliers = dict(zip(event.symbols, event.multipliers, strict=True))
+            case OrderFilled():
+                self._sums["commission"] += event.commission
+                self._prices[event.symbol] = _Price(event.price, event.time_ns)
+            case OrderTriggered():
+                order = self._fold.orders.get(event.order_id) if self._fold is not None else None
+                if order is not None and order.submitted is not None:
+                    self._prices[order.submitted.symbol] = _Price(event.price, event.time_ns)
+            case PositionClosed():
+                self._sums["closed"] += event.realized_pnl
+            case FundingPaid():
+                self._sums["funding"] += event.amount
+            case BorrowPaid():
+                self._sums["borrow"] += event.amount
+            case DividendPaid():
+                self._sums["dividends"] += event.amount
+            case SplitApplied():
+                if event.symbol in self._prices:
+                    self._prices[event.symbol].price *= event.ratio
+            case _:
+                pass
+
+    def _taken(self, event: AnyEvent) -> float | None:
+        """Return what the event takes from cash; None where it touches none."""
+        match event:
+            case OrderFilled():
+                return cash_of_fill(event, self._multipliers.get(event.symbol, 1.0))
+            case FundingPaid() | DividendPaid():
+                return -event.amount
+            case BorrowPaid():
+                return event.amount
+            case SplitApplied():
+                return -event.cash
+            case _:
+                return None
+
+    def _note_marks(self, event: EquityMarked, until_ns: int | None) -> None:
+        """Keep a block's marks, with the cash that the events give at each. Blocks come after what happened meanwhile."""
+        columns = zip(event.times_ns, event.equity, event.cash, event.exposure, event.drawdown, strict=True)
+        place = 0
+        for mark in (Mark(*values) for values in columns):
+            if until_ns is not None and mark.time_ns > until_ns:
+                break
+            while place + 1 < len(self._cash_at) and self._cash_at[place + 1][0] <= mark.time_ns:
+                place += 1
+            self.marks.append((mark, self._cash_at[place][1]))
+            self._mark = mark
+        del self._cash_at[:place]
+
+    def state(self, time_ns: int | None = None) -> Replayed:
+        """Return the state at this point."""
+        fold = self._fold
+        assert fold is not None and fold.run is not None, "something was folded"
+        positions = tuple(self._position(each) for _, each in sorted(fold.positions.items()))
+        equity, equity_ns = self._equity(positions)
+        return Replayed(
+            backtest_id=fold.backtest_id,
+            status=fold.run.status,
+            sequence=self.sequence,
+            commit=self._commit,
+            time_ns=self._time_ns if time_ns is None else time_ns,
+            chain_head=self._whole,
+            currency=self._currency,
+            initial_cash=self._initial,
+            cash=self.cash,
+            equity=equity,
+            equity_ns=equity_ns,
+            realized_pnl=self._sums["closed"] + sum(each.realized_pnl for each in positions),
+            commission=self._sums["commission"],
+            funding=self._sums["funding"],
+            dividends=self._sums["dividends"],
+            borrow=self._sums["borrow"],
+            orders=fold.run.orders,
+            fills=fold.run.fills,
+            trades=fold.run.trades,
+            working_orders=tuple(working_order(each) for _, each in sorted(fold.orders.items())),
+            positions=positions,
+            mark=self._mark,
+        )
+
+    def _equity(self, positions: tuple[OpenPosition, ...]) -> tuple[float | None, int]:
+        if not positions:
+            return self.cash, self._time_ns
+        if self._mark is not None and self._mark.time_ns >= self._changed_ns:
+            return self._mark.equity, self._mark.time_ns
+        equity = self.cash
+        for position in positions:
+            if position.value is None:
+                return None, self._time_ns
+            equity += position.value
+        return equity, self._time_ns
+
+    def _position(self, state: PositionState) -> OpenPosition:
+        last = self._prices.get(state.symbol)
+        units = state.quantity * self._multipliers.get(state.symbol, 1.0)
+        return OpenPosition(
+            position_id=state.position_id,
+            symbol=state.symbol,
+            quantity=state.quantity,
+            average_price=state.average_price,
+            realized_pnl=state.realized_pnl,
+            commission=state.commission,
+            opened_ns=state.opened_at,
+            last_price=None if last is None else last.price,
+            last_price_ns=None if last is None else last.time_ns,
+            value=None if last is None else units * last.price,
+            unrealized_pnl=None if last is None else units * (last.price - state.average_price),
+        )
