@@ -1,7 +1,8 @@
 """This module keeps bars as local files that processes map into memory, one copy for all of them.
 
-A file is a 64-byte header, then the six columns (eight with quotes) one after another as 8-byte little-endian values. It is named by the digest of
-the data-set file it was made from, and appears complete by a rename, so that two processes may make it at the same time.
+A file is a 64-byte header, then the six columns (eight with quotes) one after another as 8-byte little-endian values. It is
+named by the digest of the data-set file it was made from, and appears complete by a rename, so that two processes may make it
+at the same time.
 Each process checks a file's checksum the first time it opens it (about 0.05 s for a million bars) and its size every time; a
 file that fails is left out, and made again by the caller.
 """

@@ -86,7 +86,9 @@ def download(store: BlobStore, file: DataFile) -> Bars:
         raise IntegrityError(
             f"{store.url}/{file.key}: the data's bytes have SHA-256 {found}, the data set's manifest says {file.sha256}"
         )
-    bars = bars_of_table(pq.read_table(io.BytesIO(body), columns=list(columns_of(file))), symbol=file.symbol, timeframe=file.timeframe)
+    bars = bars_of_table(
+        pq.read_table(io.BytesIO(body), columns=list(columns_of(file))), symbol=file.symbol, timeframe=file.timeframe
+    )
     told = (file.rows, file.first_ns, file.last_ns)
     holds = (len(bars), int(bars.time_ns[0]), int(bars.time_ns[-1])) if len(bars) else (0, 0, 0)
     if holds != told:

@@ -47,11 +47,14 @@ def market_of(
     if not given:
         raise FieldError.of("data", data, "at least one frame")
     timeframe = asked.get("timeframe") or _timeframe_of(_a_frame(given))
-    bars, further = [], []
+    bars: list[Bars] = []
+    further: list[Bars] = []
     for symbol, frames in given.items():
         by_timeframe = frames if isinstance(frames, Mapping) else {timeframe: frames}
         if timeframe not in by_timeframe:
-            raise FieldError.of(f"data.{symbol}", ", ".join(map(str, by_timeframe)), f"a frame of the run's timeframe {timeframe}")
+            raise FieldError.of(
+                f"data.{symbol}", ", ".join(map(str, by_timeframe)), f"a frame of the run's timeframe {timeframe}"
+            )
         for each, frame in by_timeframe.items():
             checked = _checked(frame, symbol=str(symbol), timeframe=str(each), timezone=timezone)
             (bars if each == timeframe else further).append(checked)

@@ -22,7 +22,10 @@ def assemble(spec: BacktestSpec, manifest: DataSetManifest, read: ReadBars) -> M
         if not any(manifest.file(symbol, detail) for symbol in data.symbols):
             read(data.symbols[0], detail)  # says what the data set has instead
     frames = tuple(
-        read(symbol, timeframe) for symbol in data.symbols for timeframe in further if manifest.file(symbol, timeframe) is not None
+        read(symbol, timeframe)
+        for symbol in data.symbols
+        for timeframe in further
+        if manifest.file(symbol, timeframe) is not None
     )
     return Market(
         bars=bars,

@@ -48,10 +48,26 @@ def lay_out(market: Market) -> Tape:
         volume=_column([bars.volume for bars in market.bars]),
         latest=read_only(latest),
         day=read_only(day),
+        ends=read_only(np.zeros(0, dtype=np.int64) if is_dense else overlapping_ends(market, times)),
         flags=read_only(flags),
         bid=_quotes(market, "bid"),
         ask=_quotes(market, "ask"),
     )
+
+
+def overlapping_ends(market: Market, times: TimeArray) -> TimeArray:
+    """Return when the bars of each step are over, where some are not before the next step begins; else nothing.
+
+    Bars of one symbol never overlap: each ends with the symbol's next one at the latest (clocks change, sessions are short).
+    """
+    ends = times.copy()
+    for bars, instrument in zip(market.bars, market.instruments, strict=True):
+        own = bar_ends(market.sessions(instrument.calendar), bars.time_ns, timeframe_ns(bars.timeframe))
+        own[:-1] = np.minimum(own[:-1], bars.time_ns[1:])
+        live = bars.time_ns >= times[0]
+        steps = np.searchsorted(times, bars.time_ns[live])
+        ends[steps] = np.maximum(ends[steps], own[live])
+    return ends if np.any(ends[:-1] > times[1:]) else np.zeros(0, dtype=np.int64)
 
 
 def _quotes(market: Market, name: str) -> FloatArray:

@@ -11,9 +11,10 @@ import numpy as np
 
 from engine.kernels.codes import DAY_NS
 from engine.kernels.resampling import add_up, filled_groups
+from engine.market import read_only
 from engine.sessions import MONDAY_NS, bar_ends, session_of
 from schemas.calendars import SessionTable
-from schemas.market_data import Bars, TimeArray
+from schemas.market_data import Bars, FloatArray, TimeArray
 from schemas.spec import Resample, TimeResample
 from schemas.times import timeframe_ns
 
@@ -46,7 +47,7 @@ def resampled(bars: Bars, rule: Resample, table: SessionTable | None) -> Bars:
         return frame.until(known_until).bars
     amount = bars.volume if rule.type == "volume" else bars.volume * bars.close
     group = np.empty(len(bars), dtype=np.int64)
-    count = int(filled_groups(np.ascontiguousarray(amount), float(rule.size), group))
+    count = int(filled_groups(_column(amount), float(rule.size), group))
     whole = bars.part(slice(0, int(np.count_nonzero(group >= 0))))
     return _added(whole, group[: len(whole)], count, stamps_last=True)
 
@@ -61,7 +62,7 @@ def by_time(bars: Bars, timeframe: str, table: SessionTable | None) -> Frame:
     begins = np.ones(len(key), dtype=bool)
     begins[1:] = key[1:] != key[:-1]
     group = np.cumsum(begins) - 1
-    added = _added(bars, group, int(begins.sum()), stamps_last=False)
+    added = _added(bars, group, int(np.count_nonzero(begins)), stamps_last=False)
     return Frame(replace(added, timeframe=timeframe, time_ns=start[begins]), end[begins])
 
 
@@ -90,8 +91,10 @@ def _grid(time_ns: TimeArray, length: int, timeframe: str, table: SessionTable |
 def _added(bars: Bars, group: TimeArray, count: int, *, stamps_last: bool) -> Bars:
     """Return the bars of the groups, stamped with the start of the last bar of each, or of the first."""
     out = np.empty((5, count), dtype=np.float64)
-    columns = [np.ascontiguousarray(column) for column in (bars.open, bars.high, bars.low, bars.close, bars.volume)]
-    add_up(np.ascontiguousarray(group), *columns, out)
+    add_up(
+        read_only(np.ascontiguousarray(group)), _column(bars.open), _column(bars.high), _column(bars.low), _column(bars.close),
+        _column(bars.volume), out,
+    )  # fmt: skip
     last = np.searchsorted(group, np.arange(count), side="right") - 1
     first = np.searchsorted(group, np.arange(count), side="left")
     return replace(
@@ -105,3 +108,7 @@ def _added(bars: Bars, group: TimeArray, count: int, *, stamps_last: bool) -> Ba
         bid=None if bars.bid is None else bars.bid[last],
         ask=None if bars.ask is None else bars.ask[last],
     )
+
+
+def _column(values: FloatArray) -> FloatArray:
+    return read_only(np.ascontiguousarray(values, dtype=np.float64))

@@ -22,7 +22,7 @@ def session_of(table: SessionTable, time_ns: TimeArray) -> TimeArray:
     open_ns, close_ns = table.times()
     session = np.searchsorted(close_ns, time_ns, side="right")
     if len(time_ns) and (int(session[-1]) >= len(close_ns) or int(time_ns[0]) < int(open_ns[0]) - 7 * DAY_NS):
-        raise NoSessionError(f"the sessions of {table.name} that the data set holds do not cover all of its bars: import it again")
+        raise NoSessionError(f"the sessions of {table.name} in the data set do not cover all of its bars: import it again")
     return session.astype(np.int64)
 
 

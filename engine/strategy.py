@@ -241,9 +241,7 @@ class Strategy:
             if symbol is None or order.symbol == symbol:
                 order.cancel()
 
-    def indicator(
-        self, values: Sequence[float] | NDArray[Any], symbol: str | None = None, *, frame: str | None = None
-    ) -> Series:
+    def indicator(self, values: Sequence[float] | NDArray[Any], symbol: str | None = None, *, frame: str | None = None) -> Series:
         """Hand in one value for each bar of the symbol; get the series that shows them bar by bar. Only in ``prepare``.
 
         frame : a further time frame, one value for each of its bars

@@ -84,7 +84,7 @@ class DataSpec(Model):
         if isinstance(self.resample, TimeResample):
             base, length = timeframe_ns(self.timeframe), timeframe_ns(self.resample.timeframe)
             if length <= base or length % base:
-                raise ValueError(f"resample: {self.resample.timeframe} is no multiple of {self.timeframe}, the bars that are read")
+                raise ValueError(f"resample: {self.resample.timeframe} is no multiple of {self.timeframe}, which is read")
         elif self.resample is not None and len(self.symbols) > 1:
             # Bars of several symbols that begin at different times and overlap would show the future of one in the other.
             raise ValueError(f"resample by {self.resample.type} takes one symbol, not {len(self.symbols)}")

@@ -20,9 +20,7 @@ MARGIN = pd.Timedelta(days=14)  # around the data: every bar has a session, and 
 YEARS = ("2010-01-01", "2019-12-31")  # that the number of sessions a year is counted in
 
 
-def pinned(
-    instruments: Sequence[Instrument], bars: Iterable[Bars], source: str
-) -> tuple[list[Instrument], list[SessionTable]]:
+def pinned(instruments: Sequence[Instrument], bars: Iterable[Bars], source: str) -> tuple[list[Instrument], list[SessionTable]]:
     """Return the instruments with their calendars' own names, and the sessions of each calendar over the bars' time.
 
     source : of the data, for messages
@@ -35,9 +33,7 @@ def pinned(
         table = session_table(name, first, last, source)
         named[name] = table.name
         tables[table.name] = table
-    renamed = [
-        each.model_copy(update={"calendar": named.get(each.calendar, each.calendar)}) for each in instruments
-    ]
+    renamed = [each.model_copy(update={"calendar": named.get(each.calendar, each.calendar)}) for each in instruments]
     return renamed, [tables[name] for name in sorted(tables)]
 
 

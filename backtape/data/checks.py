@@ -1,8 +1,8 @@
 """This module checks bars that come from outside, and repairs them where the user asks for it.
 
 What passes is what ``schemas.market_data.Bars`` promises: ascending times without repeats, finite positive prices, high and low
-around open and close, no negative volume, no bid above its ask. A repair never invents a price: it sorts, drops rows, widens high and low to what the
-bar's own open and close say, and sets a senseless volume to 0. It lists everything that it did.
+around open and close, no negative volume, no bid above its ask. A repair never invents a price: it sorts, drops rows, widens
+high and low to what the bar's own open and close say, and sets a senseless volume to 0. It lists everything that it did.
 """
 
 from collections.abc import Callable, Iterator

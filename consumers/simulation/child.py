@@ -104,7 +104,9 @@ def _resolve(job: Job, spec: BacktestSpec, data: MarketData, send: Send) -> Data
 
 def _market(spec: BacktestSpec, manifest: DataSetManifest, data: MarketData, send: Send) -> Market:
     try:
-        return assemble(spec, manifest, lambda symbol, timeframe: _patiently(lambda: data.bars(manifest, symbol, timeframe), send))
+        return assemble(
+            spec, manifest, lambda symbol, timeframe: _patiently(lambda: data.bars(manifest, symbol, timeframe), send)
+        )
     except NotFoundError as error:
         raise RunFailed(FailureReason.UNKNOWN_SYMBOL, f"spec.data.symbols: {error}") from error
     except IntegrityError as error:

@@ -1,8 +1,8 @@
 """This module defines the arrays that kernels work on: the tape they read and the state they change.
 
 Steps are bars of the merged time line (0, 1, 2 …), rows are bars in the columns. With one symbol, or symbols whose bars
-have the same times, row = offset + step ("dense", offset: the row after the warm-up); otherwise ``latest[symbol, step]`` is the symbol's last row at or
-before the step (-1: none yet), and the symbol has a bar at a step where that number changes.
+have the same times, row = offset + step ("dense"; offset: the row after the warm-up); otherwise ``latest[symbol, step]`` is
+the symbol's last row at or before the step (-1: none yet), and the symbol has a bar at a step where that number changes.
 """
 
 from typing import Any, NamedTuple
@@ -94,6 +94,7 @@ class Tape(NamedTuple):
     latest: NDArray[np.int32]  # (symbols, steps), or (0, 0) when dense
     day: NDArray[np.int32]  # (steps,) the account's day, or (0,) when it is the UTC day
     flags: NDArray[np.uint8]  # (symbols, steps) where days begin and end, or (0, 0) when they are UTC days
+    ends: TimeArray  # (steps,) when the bars of a step are over, or (0,) where that is before the next step begins
     bid: FloatArray  # (rows,) quotes at the bars' ends, or (0,) without
     ask: FloatArray
 
