@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import pydantic
 
 from engine.broker import Broker
@@ -35,6 +34,7 @@ from schemas.ids import BacktestId
 from schemas.market_data import Market
 from schemas.spec import BacktestSpec
 
+MAX_LOOKED_INTO = 64  # values of a container that are looked into for whole columns; a series of numbers is left quickly
 PROGRESS_REPORTS = 100  # a run reports its progress at most so often
 
 
@@ -274,10 +274,19 @@ def _columns(broker: Broker) -> dict[str, Columns]:
 def _refuse_whole_columns(strategy: Strategy, lengths: set[int]) -> None:
     """Refuse a strategy that keeps a whole column as an attribute: in ``on_bar`` it would show the future."""
     for name, value in vars(strategy).items():
-        if isinstance(value, np.ndarray) and value.ndim == 1 and len(value) in lengths and len(value) > 1:
+        if not name.startswith("_") and _holds_column(value, lengths):
             raise StrategyError(
                 f"{name} holds one value for every bar: wrap it in self.indicator(...), which ends at the current bar"
             )
+
+
+def _holds_column(value: Any, lengths: set[int], depth: int = 3) -> bool:
+    """Tell whether an array (of numpy, or inside one of pandas) of such a length is in the value, or in containers in it."""
+    if isinstance(value, dict | list | tuple) and depth > 0:
+        inside = list(value.values() if isinstance(value, dict) else value)
+        return any(_holds_column(each, lengths, depth - 1) for each in inside[:MAX_LOOKED_INTO])
+    shape = getattr(value, "shape", None)
+    return isinstance(shape, tuple) and 1 <= len(shape) <= 2 and shape[0] > 1 and shape[0] in lengths
 
 
 def _both(first: Sequence[int] | None, second: Sequence[int] | None) -> Sequence[int] | None:
