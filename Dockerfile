@@ -1,4 +1,4 @@
-# The image of all Backtape processes; which one runs is the command: backtape worker, projector, compactor, db upgrade.
+# The image of all Backtape processes; which one runs is the command: backtape worker, projector, compactor, web, db upgrade.
 FROM python:3.11-slim AS builder
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -8,7 +8,7 @@ ENV PATH=/opt/backtape/bin:$PATH
 
 # What changes rarely comes first, in a layer of its own: the pinned packages.
 COPY pyproject.toml constraints.txt ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
+RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['web'], sep='\n')" > requirements.txt \
     && pip install -c constraints.txt -r requirements.txt
 COPY . .
 RUN pip install -c constraints.txt --no-deps .

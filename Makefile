@@ -1,7 +1,7 @@
 # Every target that needs the environment sets it up first; set-up skips what is done.
 # Pass options by ARGS, for example: make test ARGS='-k stack -x'
 
-PACKAGES = schemas engine projections snapshots reports adapters consumers backtape migrations
+PACKAGES = schemas engine projections snapshots reports adapters consumers web backtape migrations
 
 .PHONY: setup demo test bench lint up down doctor clean
 

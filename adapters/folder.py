@@ -63,6 +63,9 @@ class FolderBlobStore:
             found = sorted(self._under(prefix), key=lambda blob: blob.key)
         yield from found
 
+    def presigned(self, key: str, seconds: int) -> str | None:
+        return None  # whoever may read the folder needs no address, nobody else can use one
+
     def delete(self, key: str) -> None:
         path = self._path(key)
         with _outside(f"{self.url}/{key}"):

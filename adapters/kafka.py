@@ -75,7 +75,7 @@ async def create_topics(address: KafkaAddress, *, partitions: int, replication: 
 
     Raises ConfigurationError when an existing topic has another number of partitions: that is fixed when it is made.
     """
-    async with translated("create topics"), _admin(address) as admin:
+    async with translated("create topics"), admin_of(address) as admin:
         existing = {each["topic"]: len(each["partitions"]) for each in await admin.describe_topics() if each["error_code"] == 0}
         created = []
         for topic in TOPICS:
@@ -117,13 +117,13 @@ def _check_created(name: str, response: object) -> None:
 
 async def describe_settings(address: KafkaAddress, topic: Topic) -> dict[str, str]:
     """Return the settings a topic has on the broker."""
-    async with translated(f"describe {topic.name}"), _admin(address) as admin:
+    async with translated(f"describe {topic.name}"), admin_of(address) as admin:
         responses = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, address.topic(topic))])
         return {entry[0]: entry[1] for response in responses for resource in response.resources for entry in resource[4]}
 
 
 @asynccontextmanager
-async def _admin(address: KafkaAddress) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_of(address: KafkaAddress) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(bootstrap_servers=address.bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await admin.start()
@@ -171,7 +171,7 @@ class KafkaLogReader:
                     return []  # only transaction markers were left
 
     async def partitions(self, topic: str) -> int:
-        async with translated(f"describe {topic}"), _admin(self._address) as admin:
+        async with translated(f"describe {topic}"), admin_of(self._address) as admin:
             described = await admin.describe_topics([topic])
             if not described or described[0]["error_code"] != 0:
                 raise NotFoundError(f"there is no topic {topic} at {self._address.bootstrap}")

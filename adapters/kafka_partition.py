@@ -15,8 +15,8 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import RecordMetadata
 
 from adapters.errors import FencedError, NotFoundError, OutcomeUnknownError, RetryableError
-from adapters.kafka import KafkaAddress, KafkaAppender, KafkaLogReader, read_all, translated
-from adapters.ports import Record, TopicPartition, Write
+from adapters.kafka import KafkaAddress, KafkaAppender, read_all, translated
+from adapters.ports import LogReader, Record, TopicPartition, Write
 from schemas.topics import COMMANDS, EVENTS, RUNS
 
 TRANSACTION_TIMEOUT_MS = 30_000  # the broker aborts after this
@@ -31,9 +31,7 @@ assert TRANSACTION_BUDGET_SECONDS * 1000 < TRANSACTION_TIMEOUT_MS, "our deadline
 class KafkaPartition:
     """Partition on Kafka."""
 
-    def __init__(
-        self, address: KafkaAddress, number: int, *, group: str, reader: KafkaLogReader, appender: KafkaAppender
-    ) -> None:
+    def __init__(self, address: KafkaAddress, number: int, *, group: str, reader: LogReader, appender: KafkaAppender) -> None:
         self.number = number
         self._address = address
         self._group = group

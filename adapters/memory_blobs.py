@@ -44,6 +44,9 @@ class MemoryBlobStore:
             found = [BlobInfo(key=key, bytes=len(data)) for key, data in self._blobs.items() if key.startswith(prefix)]
         yield from sorted(found, key=lambda blob: blob.key)
 
+    def presigned(self, key: str, seconds: int) -> str | None:
+        return None
+
     def delete(self, key: str) -> None:
         with self._lock:
             self._blobs.pop(check_key(key), None)

@@ -73,6 +73,17 @@ class MemoryLogReader:
         pass
 
 
+class MemoryDeleter:
+    """Deletes the beginnings of a MemoryLog's partitions, as KafkaDeleter does."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+
+    async def delete_before(self, source: TopicPartition, offset: int) -> int:
+        self._log.truncate(source, max(offset, self._log.beginnings.get(source, 0)))
+        return self._log.beginnings[source]
+
+
 class MemoryPartition:
     """Partition on a MemoryLog. ``fail_next`` makes the next transaction fail: before it is committed, or after."""
 

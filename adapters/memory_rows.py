@@ -1,13 +1,17 @@
 """This module keeps the read model in memory: the twin of adapters/postgres.py, for tests and the simulator."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import msgspec
 
 from adapters.errors import FatalError, FencedError
 from adapters.ports import Advance, SourcePosition, TableWrite, TopicPartition
 
 Row = dict[str, Any]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MemoryRowStore:
@@ -59,9 +63,26 @@ def _write(rows: dict[tuple[Any, ...], Row], write: TableWrite) -> None:
 
 
 def _dicts(write: TableWrite) -> list[Row]:
-    return [{name: _plain(value) for name, value in row.items()} for row in write.rows.to_pylist()]
+    rows = msgspec.msgpack.decode(write.packed)
+    assert len(rows) == write.count, "a write says how many rows it has"
+    return [
+        {column[0]: _stored(value, column[1]) for value, column in zip(row, write.columns, strict=True) if column is not None}
+        for row in rows
+    ]
 
 
-def _plain(value: Any) -> Any:
-    # Where pandas is installed, Arrow may answer with its timestamp, a subclass of datetime.
-    return value.to_pydatetime() if isinstance(value, datetime) and hasattr(value, "to_pydatetime") else value
+def _stored(value: Any, kind: str) -> Any:
+    """Return the value as a database would give it back."""
+    if value is None:
+        return None
+    match kind:
+        case "timestamptz":
+            return _EPOCH + timedelta(microseconds=value // 1_000)
+        case "int8" | "int4" if not -(1 << 63) <= value < 1 << 63:
+            raise FatalError(f"{value} does not fit {kind}")
+        case "float8":
+            return float(value)
+        case "text":
+            return value.replace("\0", "\ufffd")
+        case _:
+            return value

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-import pyarrow as pa
-
 from schemas.market_data import Bars, DataSetManifest
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -187,6 +185,10 @@ class BlobStore(Protocol):
         """Remove the object; nothing happens when there is none."""
         ...
 
+    def presigned(self, key: str, seconds: int) -> str | None:
+        """Return an address that opens the object without further authority for so long; None where there is no such thing."""
+        ...
+
 
 class MarketData(Protocol):
     """Immutable data-set versions. Synchronous: simulations' processes use it."""
@@ -234,13 +236,22 @@ class TableWrite:
     """Rows of one table to write in one way.
 
     kind : ``insert`` (the rows are new), ``update`` (they are there: the columns besides the key change), ``upsert``
-    rows : its field names are the columns; text with the field metadata ``sql = jsonb`` is JSON
+    columns : what stands at each place of a row: a column's name and SQL type; None for a value that is not written
+    count : number of rows
+    packed : the rows, a MessagePack array of arrays; times are int64 nanoseconds since 1970 UTC, JSON is text
     """
 
     table: str
     kind: Literal["insert", "update", "upsert"]
     key: tuple[str, ...]
-    rows: pa.RecordBatch
+    columns: tuple[tuple[str, str] | None, ...]
+    count: int
+    packed: bytes
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the columns that are written."""
+        return [column[0] for column in self.columns if column is not None]
 
 
 class RowStore(Protocol):

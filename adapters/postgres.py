@@ -14,6 +14,7 @@ last half second back, but rows and positions together, and the log still has wh
 from collections.abc import Sequence
 from typing import Any
 
+from adapters.copy_rows import encode_copy
 from adapters.errors import FatalError, FencedError
 from adapters.ports import Advance, SourcePosition, TableWrite, TopicPartition
 from adapters.postgres_session import Session, Sessions, quoted
@@ -91,12 +92,12 @@ class PostgresRowStore:
             )
 
     async def _write(self, session: Session, write: TableWrite) -> None:
-        names = write.rows.schema.names
+        names = write.names
         if write.kind == "insert":
-            await session.copy(self._schema, write.table, write.rows)
+            await session.copy(self._schema, write.table, names, encode_copy(write))
             return
         staging = await session.staging(self._schema, write.table, names)
-        await session.copy(None, staging, write.rows)
+        await session.copy(None, staging, names, encode_copy(write))
         key = [quoted(name) for name in write.key]
         rest = [quoted(name) for name in names if name not in write.key]
         if write.kind == "update":
@@ -104,8 +105,8 @@ class PostgresRowStore:
                 f"UPDATE {self._schema}.{write.table} AS t SET {', '.join(f'{name} = s.{name}' for name in rest)}"
                 f" FROM {staging} AS s WHERE {' AND '.join(f't.{name} = s.{name}' for name in key)}"
             )
-            if tag != f"UPDATE {write.rows.num_rows}":
-                raise FatalError(f"{write.table}: {write.rows.num_rows} rows change, but {tag.removeprefix('UPDATE ')} are there")
+            if tag != f"UPDATE {write.count}":
+                raise FatalError(f"{write.table}: {write.count} rows change, but {tag.removeprefix('UPDATE ')} are there")
         else:
             columns = ", ".join(quoted(name) for name in names)
             await session.execute(

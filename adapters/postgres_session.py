@@ -7,9 +7,6 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import asyncpg
-import pyarrow as pa
-import pyarrow.compute as pc
-from pgpq import ArrowToPostgresBinaryEncoder
 
 from adapters.errors import ConfigurationError, FatalError, FencedError, OutcomeUnknownError, RetryableError
 
@@ -28,8 +25,6 @@ _SETTINGS = {
     "enable_mergejoin": "off",
     "timezone": "UTC",
 }
-
-JSONB_VERSION = "\x01"
 
 # What the server answers while it stops, starts, is short of something or breaks a deadlock (SQLSTATE classes).
 _PASSING_CLASSES = ("08", "40", "53", "57", "58")
@@ -54,14 +49,15 @@ class Session:
     async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         return await mapped(self._connection.fetch(sql, *arguments))
 
-    async def copy(self, schema: str | None, table: str, rows: pa.RecordBatch) -> None:
+    async def copy(self, schema: str | None, table: str, names: Sequence[str], encoded: bytes) -> None:
+        """Copy rows, in the binary format of COPY, into a table; without a schema it is a temporary one."""
+
         async def chunks() -> AsyncIterator[bytes]:
             yield encoded
 
-        encoded = encode_copy(rows)
         await mapped(
             self._connection.copy_to_table(
-                table, source=chunks(), columns=rows.schema.names, schema_name=schema, format="binary", timeout=STATEMENT_SECONDS
+                table, source=chunks(), columns=names, schema_name=schema, format="binary", timeout=STATEMENT_SECONDS
             )
         )
 
@@ -132,22 +128,6 @@ class Sessions:
     async def close(self) -> None:
         while self._idle:
             self._idle.pop().drop()
-
-
-def encode_copy(rows: pa.RecordBatch) -> bytes:
-    """Return the rows in the binary format of COPY."""
-    # With the encoder's own JSON type it would take 20 microseconds a column to make one: more than a small batch.
-    rows = _as_binary_json(rows)
-    encoder = ArrowToPostgresBinaryEncoder(rows.schema)
-    return b"".join((encoder.write_header(), encoder.write_batch(rows), encoder.finish()))
-
-
-def _as_binary_json(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Put the version byte before each JSON text: together they are jsonb's binary form."""
-    for place, field in enumerate(rows.schema):
-        if field.metadata and field.metadata.get(b"sql") == b"jsonb":
-            rows = rows.set_column(place, field.name, pc.binary_join_element_wise(JSONB_VERSION, rows.column(place), ""))
-    return rows
 
 
 async def mapped(answer: Awaitable[T], *, is_decisive: bool = False) -> T:

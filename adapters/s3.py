@@ -167,6 +167,12 @@ class S3BlobStore:
         except NotFoundError:
             return
 
+    def presigned(self, key: str, seconds: int) -> str | None:
+        url: str = self._client.generate_presigned_url(
+            "get_object", Params={"Bucket": self.bucket, "Key": self._full(key)}, ExpiresIn=seconds
+        )
+        return url
+
     def _is_ours(self, key: str, data: bytes, *, token: str) -> bool:
         """Say whether the object that is there is the one we sent when the answer was lost.
 
@@ -224,6 +230,7 @@ def _client(*, endpoint: str | None, region: str | None) -> Any:
         retries={"total_max_attempts": 1},
         max_pool_connections=CONNECTIONS,
         request_checksum_calculation="when_required",  # ours is sent as a header: servers other than AWS know it
+        signature_version="s3v4",  # of presigned addresses too, which would otherwise be of version 2 beside some endpoints
         s3={"addressing_style": "path" if endpoint else "auto"},
     )
     region = session.region_name or DEFAULT_REGION

@@ -3,41 +3,26 @@
 Other systems need nothing of ours to do the same: docs/producers.md.
 """
 
-import json
 import uuid
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from adapters.kafka import KafkaAppender
+from adapters.command_publisher import CommandPublisher, Sent, now
 from consumers.settings import Settings
-from schemas.commands import parse_command
-from schemas.partitioning import home_partition
-from schemas.topics import COMMANDS
 
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A command that Kafka has acknowledged, and where it lies."""
-
-    command_id: str
-    backtest_id: str
-    partition: int
-    offset: int
+__all__ = ["Client", "Sent", "now"]
 
 
 class Client:
     """Publishes commands. Use as an async context manager."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._appender = KafkaAppender(settings.kafka)
+        self._publisher = CommandPublisher(settings.kafka, partitions=settings.partitions)
 
     async def __aenter__(self) -> "Client":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._appender.close()
+        await self._publisher.close()
 
     async def submit(
         self, spec: dict[str, Any], *, backtest_id: str | None = None, submitter: str | None = None, priority: int = 0
@@ -59,15 +44,4 @@ class Client:
 
     async def send(self, command: dict[str, Any]) -> Sent:
         """Complete a command with its id and time, check it, and publish it to its home partition."""
-        complete = {"command_id": str(uuid.uuid4()), "issued_at": now(), **command}
-        parse_command(complete)
-        key = str(complete["backtest_id"]).encode()
-        partition = home_partition(key, self._settings.partitions)
-        body = json.dumps(complete).encode()
-        offset = await self._appender.append(self._settings.kafka.topic(COMMANDS), key, body, partition=partition)
-        return Sent(str(complete["command_id"]), str(complete["backtest_id"]), partition, offset)
-
-
-def now() -> str:
-    """Return the present time as commands carry it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return await self._publisher.send(command)

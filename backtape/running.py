@@ -63,7 +63,7 @@ def run(
     else:
         asked = {**document.get("data", {}), **({"symbols": [symbol]} if symbol is not None else {})}
         market = market_of(data, asked, instruments=instruments, timezone=timezone)  # type: ignore[arg-type]
-        document["data"] = _data_section(market, asked)
+        document["data"] = _data_section(market, asked, document.get("statistics", {}).get("benchmark"))
     command = {
         "type": "SubmitBacktest",
         "command_id": id_from("command", document_digest(document), market.digest),
@@ -118,12 +118,13 @@ def _strategy_section(document: Document, parameters: Mapping[str, Any] | None) 
     return {**section, "parameters": {**section.get("parameters", {}), **(parameters or {})}}
 
 
-def _data_section(market: Market, asked: Mapping[str, Any]) -> Document:
-    """Return the spec's data section, completed by what the market is."""
+def _data_section(market: Market, asked: Mapping[str, Any], benchmark: object) -> Document:
+    """Return the spec's data section, completed by what the market is. A benchmark is traded only where it is asked for."""
     timeframes = sorted({bars.timeframe for bars in market.bars})
     if len(timeframes) != 1:
         raise FieldError.of("data", timeframes, "bars of one timeframe")
-    return {"dataset": market.dataset, "symbols": [bars.symbol for bars in market.bars], "timeframe": timeframes[0], **asked}
+    traded = [bars.symbol for bars in market.bars if bars.symbol != benchmark or len(market.bars) == 1]
+    return {"dataset": market.dataset, "symbols": traded, "timeframe": timeframes[0], **asked}
 
 
 def strategy_of(described: Described, document: Document) -> type[Strategy]:

@@ -1,4 +1,4 @@
-"""This module writes down, for other systems, what Backtape reads and writes: JSON Schemas, an AsyncAPI document, settings.
+"""This module writes down, what Backtape reads and writes: JSON Schemas, AsyncAPI and OpenAPI documents, settings.
 
 Everything follows from the classes themselves, in bytes that are the same each time. docs/ holds a copy, and a test proves
 that it is current.
@@ -14,8 +14,9 @@ import pydantic
 from pydantic.json_schema import models_json_schema
 
 from backtape.asyncapi_document import asyncapi_document
+from backtape.openapi_document import openapi_document
 from backtape.settings_table import settings_table
-from schemas.commands import CancelBacktest, SubmitBacktest
+from schemas.commands import CancelBacktest, DeleteBacktest, SubmitBacktest
 from schemas.commit import Commit
 from schemas.manifest import SnapshotAnnouncement, SnapshotManifest
 from schemas.market_data import DataSetManifest
@@ -29,6 +30,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MODELS: tuple[type[pydantic.BaseModel], ...] = (
     SubmitBacktest,
     CancelBacktest,
+    DeleteBacktest,
     BacktestSpec,
     SnapshotManifest,
     SnapshotAnnouncement,
@@ -39,7 +41,7 @@ STRUCTS: tuple[type[msgspec.Struct], ...] = (Commit, Receipt, DeadLetterHeaders,
 
 
 def export(folder: Path) -> list[Path]:
-    """Write ``schemas/*.json``, ``asyncapi.json`` and ``settings.md`` below the folder, and return what was written."""
+    """Write the schemas, ``asyncapi.json``, ``openapi.json``, ``settings.md`` below the folder; return what was written."""
     written = []
     for name, text in documents():
         path = folder / name
@@ -55,6 +57,7 @@ def documents() -> Iterator[tuple[str, str]]:
     for name in sorted(kind.__name__ for kind in (*MODELS, *STRUCTS)):
         yield f"schemas/{name}.json", _text(standalone(name, definitions))
     yield "asyncapi.json", _text(asyncapi_document(definitions))
+    yield "openapi.json", _text(openapi_document())
     yield "settings.md", settings_table()
 
 

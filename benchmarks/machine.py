@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("aiokafka", "asyncpg", "faststream", "msgspec", "numba", "numpy", "pgpq", "pyarrow", "uvloop")
+PACKAGES = ("aiokafka", "asyncpg", "faststream", "msgspec", "numba", "numpy", "pyarrow", "uvloop")
 
 
 def described(postgres: str, command: str) -> list[str]:

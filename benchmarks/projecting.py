@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from adapters.postgres_session import encode_copy
+from adapters.copy_rows import encode_copy
 from benchmarks.figures import Part
 from benchmarks.long_log import Written
 from benchmarks.scene import Scene, ends_of_events
+from consumers.projector.batch import table_write
 from consumers.settings import Settings
 from projections.fold import fold_run
-from projections.tables import RUN_TABLES, SCHEMA
+from projections.rows import RowChange
+from projections.tables import FILLS, RUN_TABLES, SCHEMA
 from schemas.commit import decode_commit
 from schemas.topics import EVENTS
 
@@ -120,8 +122,9 @@ async def _limit_of_copy(scene: Scene, part: Part, written: Written, rows_rate: 
     by_run: dict[str, list[bytes]] = {}
     for record in written.records:
         by_run.setdefault((record.key or b"").decode(), []).append(record.value or b"")
-    rows = fold_run(max(by_run.values(), key=lambda bodies: sum(map(len, bodies)))).table("fills", "sql").to_batches()[0]
-    encoded = encode_copy(rows)
+    tables = fold_run(max(by_run.values(), key=lambda bodies: sum(map(len, bodies))))
+    write = table_write(RowChange(FILLS, "insert", tables.rows("fills")))
+    encoded = encode_copy(write)
     connection = await asyncpg.connect(scene.settings.database_url, server_settings={"synchronous_commit": "off"})
 
     async def chunks():  # type: ignore[no-untyped-def]
@@ -132,9 +135,9 @@ async def _limit_of_copy(scene: Scene, part: Part, written: Written, rows_rate: 
         await connection.execute(f"CREATE TABLE bare.fills (LIKE {SCHEMA}.fills INCLUDING ALL)")
         began = time.perf_counter()
         await connection.copy_to_table(
-            "fills", source=chunks(), columns=rows.schema.names, schema_name="bare", format="binary", timeout=END_SECONDS
+            "fills", source=chunks(), columns=write.names, schema_name="bare", format="binary", timeout=END_SECONDS
         )
-        limit = rows.num_rows / (time.perf_counter() - began)
+        limit = write.count / (time.perf_counter() - began)
     finally:
         await connection.close()
     part.add("limit: COPY of fills alone, with their key", limit, "rows/s", f"projector at {rows_rate / limit:.0%}")

@@ -22,6 +22,7 @@ import structlog
 
 from adapters.errors import AdapterError, NotFoundError, RetryableError
 from adapters.ports import BlobStore, Clock, LogReader, Membership, Record, TopicPartition
+from consumers.archive_keeper import ArchiveKeeper
 from consumers.compactor_state import CompactorRules, Counts, Run, Source
 from schemas.canonical import canonical_json
 from schemas.ids import ID_PATTERN
@@ -69,6 +70,7 @@ class Compactor:
         reader: LogReader,
         clock: Clock,
         rules: CompactorRules,
+        keeper: ArchiveKeeper | None = None,
     ) -> None:
         self.fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.counts = Counts()
@@ -79,6 +81,7 @@ class Compactor:
         self._reader = reader
         self._clock = clock
         self._rules = rules
+        self._keeper = keeper
         self._spools = Spools(memory_bytes=rules.memory_bytes, disk_bytes=rules.disk_bytes, folder=rules.folder)
         self._sources: dict[TopicPartition, Source] = {}
         self._slots = asyncio.Semaphore(rules.slots)
@@ -96,10 +99,14 @@ class Compactor:
             if not self._is_paused:
                 self._membership.resume(source)
             log.info("compactor_assigned", partition=source.partition, offset=start)
+        if self._keeper is not None:
+            self._keeper.own({source.partition for source in self._sources})
 
     async def on_revoked(self, sources: set[TopicPartition]) -> None:
         """Give partitions up. A thread may still be writing: whatever it writes, the next owner would write as well."""
         gone = [self._sources.pop(source) for source in sources if source in self._sources]
+        if self._keeper is not None:
+            self._keeper.own({source.partition for source in self._sources})
         tasks = [task for state in gone for task in (*state.tasks, state.committing) if task is not None]
         for task in tasks:
             task.cancel()
@@ -124,6 +131,8 @@ class Compactor:
 
     async def close(self) -> None:
         await self.on_revoked(set(self._sources))
+        if self._keeper is not None:
+            await self._keeper.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
@@ -150,6 +159,7 @@ class Compactor:
             "compactor_refused_runs": self.counts.refused,
             "compactor_retries": self.counts.retries,
             "snapshot_lag_seconds": max(0.0, (self._clock.now_ms() - min(finished)) / 1_000) if finished else 0.0,
+            **(self._keeper.measures() if self._keeper is not None else {}),
         }
 
     # --- reading --------------------------------------------------------------------------------------------------

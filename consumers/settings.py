@@ -59,6 +59,10 @@ class Settings(BaseSettings):
         description="go on although Kafka has deleted commands that were never read (after more than 7 days without a worker)",
     )
 
+    archive_seconds: float = Field(
+        3_600.0, ge=0, le=604_800, description="age at which the compactor archives the log's records; 0: it leaves that to a job"
+    )
+
     session_timeout_ms: int = Field(6_000, ge=1_000, le=60_000, description="silence after which a member loses its partitions")
     http_host: str = Field("127.0.0.1", description="where /livez, /readyz and /metrics are served")
     http_port: int = Field(0, ge=0, le=65_535, description="their port; 0: any free one, written to the log")

@@ -5,13 +5,17 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from adapters.archived_log import ArchivedLogReader
 from adapters.blob_store import open_blob_store
 from adapters.clock import SystemClock
+from adapters.copy_rows import warm_up
 from adapters.kafka import KafkaAppender, KafkaLogReader
 from adapters.kafka_partition import KafkaPartition
 from adapters.market_data import StoredMarketData
 from adapters.ports import BlobStore, LogReader
 from adapters.postgres import PostgresRowStore
+from consumers.archive_keeper import ArchiveKeeper
+from consumers.archiver import Archiver
 from consumers.compactor import Compactor
 from consumers.compactor_state import CompactorRules
 from consumers.machine import machine_headers
@@ -37,7 +41,8 @@ def blob_store(settings: Settings) -> BlobStore:
 
 
 def log_reader(settings: Settings) -> LogReader:
-    return KafkaLogReader(settings.kafka)
+    """Return a reader of the log that goes on in the archive where the log is truncated."""
+    return ArchivedLogReader(KafkaLogReader(settings.kafka), lambda: blob_store(settings), settings.topic_prefix)
 
 
 def market_data(settings: Settings) -> StoredMarketData:
@@ -62,7 +67,7 @@ def worker_role(settings: Settings) -> Role:
     commands = settings.kafka.topic(COMMANDS)
 
     async def make(membership: KafkaMembership) -> Worker:
-        reader = KafkaLogReader(settings.kafka)
+        reader = log_reader(settings)
         partitions = await reader.partitions(commands)
         appender = KafkaAppender(settings.kafka)
         runner = ZygoteRunner({**os.environ, **settings.environment()})
@@ -95,6 +100,7 @@ def projector_role(settings: Settings) -> Role:
     """Return the projector: the log into the read model."""
 
     async def make(membership: KafkaMembership) -> Projector:
+        warm_up()
         return Projector(
             store=PostgresRowStore(settings.database_url, FIRST.schema),
             reader=KafkaLogReader(settings.kafka),
@@ -111,17 +117,34 @@ def compactor_role(settings: Settings) -> Role:
     """Return the compactor: finished runs into Parquet."""
 
     async def make(membership: KafkaMembership) -> Compactor:
+        store, announcer, clock = blob_store(settings), KafkaAppender(settings.kafka), SystemClock()
         return Compactor(
-            store=blob_store(settings),
+            store=store,
             membership=membership,
             positions=membership,
-            announcer=KafkaAppender(settings.kafka),
+            announcer=announcer,
             reader=KafkaLogReader(settings.kafka),
-            clock=SystemClock(),
+            clock=clock,
             rules=CompactorRules(archive_topic=settings.kafka.topic(ARCHIVE)),
+            keeper=_keeper(settings, store, announcer, clock),
         )
 
     return Role(name="compactor", group=settings.compactor_group, topics=(settings.kafka.topic(EVENTS),), make_loop=make)
+
+
+def _keeper(settings: Settings, store: BlobStore, announcer: KafkaAppender, clock: SystemClock) -> ArchiveKeeper | None:
+    """Return what archives the compactor's partitions beside it, with a reader of its own; None where a job does that."""
+    if settings.archive_seconds == 0:
+        return None
+    archiver = Archiver(
+        reader=KafkaLogReader(settings.kafka),
+        store=store,
+        announcer=announcer,
+        clock=clock,
+        prefix=settings.topic_prefix,
+        age_ms=int(settings.archive_seconds * 1_000),
+    )
+    return ArchiveKeeper(archiver, clock=clock, every_seconds=settings.archive_seconds / 4)
 
 
 async def snapshot_job(settings: Settings, *, on_progress: Callable[[int, int], None]) -> SnapshotReport:
@@ -129,7 +152,7 @@ async def snapshot_job(settings: Settings, *, on_progress: Callable[[int, int], 
 
     on_progress : called with records read and records in all
     """
-    reader, announcer = KafkaLogReader(settings.kafka), KafkaAppender(settings.kafka)
+    reader, announcer = log_reader(settings), KafkaAppender(settings.kafka)
     try:
         return await snapshot_once(
             reader=reader,

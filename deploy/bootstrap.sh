@@ -130,7 +130,7 @@ install_environment() {
         "$python" -m venv .venv
     fi
     say "setup: Python packages (about 1 GB installed)"
-    .venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[stack,dev]' >&2
+    .venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[stack,web,dev]' >&2
     # Only their data files are wanted, so without what their code would need.
     .venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt --no-deps bokeh-sampledata gym-anytrading >&2
     printf '%s\n' "$stamp" > .venv/backtape-stamp

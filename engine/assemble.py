@@ -9,13 +9,13 @@ ReadBars = Callable[[str, str], Bars]  # symbol, timeframe
 
 
 def assemble(spec: BacktestSpec, manifest: DataSetManifest, read: ReadBars) -> Market:
-    """Return the market of the spec's symbols. What ``read`` raises passes through.
+    """Return the market of the spec's symbols, and its benchmark. What ``read`` raises passes through.
 
     Further time frames come from the data set where it has them; ``timeline.select`` makes the others. A detail time frame
     can't be made: a symbol without it is played along its bars as they are, but one of the symbols must have it.
     """
     data, detail = spec.data, spec.execution.detail_timeframe
-    bars = tuple(read(symbol, data.timeframe) for symbol in data.symbols)
+    bars = tuple(read(symbol, data.timeframe) for symbol in spec.needed_symbols)
     further = [timeframe for timeframe in data.frames if timeframe != data.timeframe]
     if detail is not None and detail not in (data.timeframe, *further):
         further.append(detail)
@@ -29,7 +29,7 @@ def assemble(spec: BacktestSpec, manifest: DataSetManifest, read: ReadBars) -> M
     )
     return Market(
         bars=bars,
-        instruments=tuple(manifest.instrument(symbol) for symbol in data.symbols),
+        instruments=tuple(manifest.instrument(symbol) for symbol in spec.needed_symbols),
         dataset=manifest.dataset,
         version=manifest.version,
         digest=manifest.digest(),

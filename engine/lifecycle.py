@@ -3,15 +3,17 @@
 ``decide`` answers every command on every state: with a receipt's outcome, and with the events that are its effect.
 ``evolve`` folds a commit into the state. Both are pure; what they need to know is passed in.
 
-    state       submit, same spec    submit, other spec   cancel
-    (none)      accepted             accepted             rejected: unknown_backtest
-    queued      duplicate            rejected: other_spec accepted -> BacktestCancelled
-    running     duplicate            rejected: other_spec accepted -> BacktestCancelled
-    completed   duplicate            rejected: other_spec rejected: already_finished
-    failed      duplicate            rejected: other_spec rejected: already_finished
-    cancelled   duplicate            rejected: other_spec duplicate
+    state       submit, same spec    submit, other spec   cancel                         delete
+    (none)      accepted             accepted             rejected: unknown_backtest     accepted -> deleted
+    queued      duplicate            rejected: other_spec accepted -> BacktestCancelled  rejected: not_finished
+    running     duplicate            rejected: other_spec accepted -> BacktestCancelled  rejected: not_finished
+    completed   duplicate            rejected: other_spec rejected: already_finished     accepted -> deleted
+    failed      duplicate            rejected: other_spec rejected: already_finished     accepted -> deleted
+    cancelled   duplicate            rejected: other_spec duplicate                      accepted -> deleted
+    deleted     rejected: deleted    rejected: deleted    rejected: deleted              duplicate
 
-A command issued before the dedup window is expired where no state tells what became of it.
+A command issued before the dedup window is expired where no state tells what became of it. No state also means that the run ended
+before that window: it can't be open, so that it can be deleted (docs/decisions/0007).
 """
 
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from typing import Any, assert_never
 import msgspec
 
 from schemas.canonical import document_digest
-from schemas.commands import CancelBacktest, ParsedCommand, SubmitBacktest
+from schemas.commands import CancelBacktest, DeleteBacktest, ParsedCommand, SubmitBacktest
 from schemas.commit import Author, EncodedCommit, Head, encode_commit
 from schemas.errors import FieldError
 from schemas.events import (
@@ -55,13 +57,13 @@ class IntakeRules:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to one command: what its receipt says, and the commit that is its effect."""
+    """The answer to one command: what its receipt says, and its effect. A deletion changes the state without a commit."""
 
     outcome: Outcome
     reason: Reason | None = None
     detail: str = ""
     commit: EncodedCommit | None = None
-    state: RunState | None = None  # after the commit
+    state: RunState | None = None  # after it, where it changes
 
 
 def decide(state: RunState | None, parsed: ParsedCommand, rules: IntakeRules, *, received_ms: int, queued: int) -> Decision:
@@ -82,6 +84,10 @@ def decide(state: RunState | None, parsed: ParsedCommand, rules: IntakeRules, *,
             if state is None and _is_too_old(command.issued_at, received_ms, rules):
                 return _expired(command.issued_at, rules)
             return _cancel(state, command)
+        case DeleteBacktest():
+            if state is None and _is_too_old(command.issued_at, received_ms, rules):
+                return _expired(command.issued_at, rules)
+            return _delete(state, rules)
         case _:
             assert_never(command)
 
@@ -97,6 +103,8 @@ def _expired(issued_at: str, rules: IntakeRules) -> Decision:
 
 
 def _repeated_submit(state: RunState, parsed: ParsedCommand) -> Decision:
+    if state.status is RunStatus.DELETED:
+        return Decision(Outcome.REJECTED, Reason.DELETED, "a backtest of this id was deleted: choose another id")
     if state.submitted_digest != parsed.submitted_digest:
         detail = f"this id was submitted with another spec (digest {state.submitted_digest}, now {parsed.submitted_digest})"
         return Decision(Outcome.REJECTED, Reason.OTHER_SPEC, detail)
@@ -163,12 +171,31 @@ def _cancel(state: RunState | None, command: CancelBacktest) -> Decision:
             return Decision(Outcome.DUPLICATE, Reason.ALREADY_CANCELLED, "the backtest is cancelled")
         case RunStatus.COMPLETED | RunStatus.FAILED:
             return Decision(Outcome.REJECTED, Reason.ALREADY_FINISHED, f"the backtest is {state.status}")
+        case RunStatus.DELETED:
+            return Decision(Outcome.REJECTED, Reason.DELETED, "the backtest was deleted")
         case RunStatus.QUEUED | RunStatus.RUNNING:
             event = BacktestCancelled(
                 sequence=state.sequence + 1, time_ns=0, command_id=command.command_id, reason=command.reason
             )
             commit = encode_commit(BacktestId(command.backtest_id), state.head, Author.OWNER, [event])
             return Decision(Outcome.ACCEPTED, commit=commit, state=evolve(state, commit, event))
+        case _:
+            assert_never(state.status)
+
+
+def _delete(state: RunState | None, rules: IntakeRules) -> Decision:
+    if state is None:
+        detail = f"no run of this id is remembered: if there was one, it ended more than {rules.dedup_days:g} days ago"
+        return Decision(
+            Outcome.ACCEPTED, detail=detail, state=RunState(status=RunStatus.DELETED, submitted_digest="", number=0, sequence=0)
+        )
+    match state.status:
+        case RunStatus.QUEUED | RunStatus.RUNNING:
+            return Decision(Outcome.REJECTED, Reason.NOT_FINISHED, f"the backtest is {state.status}: cancel it first")
+        case RunStatus.DELETED:
+            return Decision(Outcome.DUPLICATE, Reason.DELETED, "the backtest was deleted")
+        case RunStatus.COMPLETED | RunStatus.FAILED | RunStatus.CANCELLED:
+            return Decision(Outcome.ACCEPTED, state=msgspec.structs.replace(state, status=RunStatus.DELETED))
         case _:
             assert_never(state.status)
 

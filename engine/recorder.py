@@ -49,6 +49,11 @@ class Recorder:
         if self._weight >= COMMIT_WEIGHT:
             self.flush()
 
+    def group_of(self, weight: int) -> None:
+        """Say that a group begins whose first event weighs this much: together with what is gathered it must fit a commit."""
+        if self._weight + weight >= COMMIT_WEIGHT:
+            self.flush()
+
     def flush(self) -> None:
         """Make a commit of what is gathered."""
         if not self._events:

@@ -65,6 +65,8 @@ class Reporter:
         self.returns = array("d")  # NaN where undefined
         self.bars_held = array("q")
         self.sides = array("b")  # +1: it was long
+        self.traded = array("l")  # place of the symbol
+        self.fees = array("d")
         self.orders = 0
         self.fills = 0
         core = broker.state.core  # views of single fields: looked at in every busy step
@@ -297,6 +299,8 @@ class Reporter:
         self.returns.append(math.nan if fraction is None else fraction)
         self.bars_held.append(row[_BARS])
         self.sides.append(side)
+        self.traded.append(row[_SYMBOL])
+        self.fees.append(row[_COMMISSION])
         self._recorder.add(
             PositionClosed(
                 sequence=self._recorder.next_sequence(),

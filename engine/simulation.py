@@ -246,7 +246,8 @@ class Simulation:
         self._tell()
         reporter.report_marks(1)
         reporter.report_positions(self._steps - 1)
-        recorder.group()
+        summary = summarize(self._spec, self._market, self._tape, state, reporter)
+        recorder.group_of(summary.weight)
         recorder.add(
             BacktestCompleted(
                 sequence=recorder.next_sequence(),
@@ -256,9 +257,12 @@ class Simulation:
                 fills=reporter.fills,
                 trades=len(reporter.pnl),
                 final_equity=float(state.core[0]["equity"]),
-                statistics=summarize(self._spec, self._market, self._tape, state, reporter),
+                statistics=summary.statistics,
+                months=summary.months,
+                month_equity=summary.month_equity,
+                by_symbol=summary.by_symbol,
             ),
-            8_192,
+            summary.weight,
         )
         recorder.flush()
 

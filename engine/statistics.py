@@ -130,6 +130,13 @@ def kelly(pnl: Sequence[float]) -> float | None:
     return share - (1.0 - share) / payoff
 
 
+def recovery_factor(total_return: float, drawdown: float) -> float | None:
+    """Return total return / |maximum drawdown|; None without a drawdown. 0.3 gained and 0.1 fallen: 3."""
+    if drawdown >= 0.0:
+        return None
+    return total_return / -drawdown
+
+
 def tracking_error(returns: Sequence[float], benchmark: Sequence[float], periods: float) -> float | None:
     """Return std(r - benchmark, ddof 1) * sqrt(N); None of fewer than two."""
     return volatility([ours - theirs for ours, theirs in zip(returns, benchmark, strict=True)], periods)

@@ -9,6 +9,7 @@ from engine.detail import Played, played_along
 from engine.errors import CurrencyError, NoDataError, ParametersError, UnknownSymbolError
 from engine.market import merged_times
 from engine.resample import Frame, as_frame, by_time, resampled
+from engine.sessions import session_of
 from schemas.events import BacktestStarted
 from schemas.market_data import Bars, Market
 from schemas.spec import BacktestSpec, DataSpec
@@ -34,18 +35,24 @@ class Scene:
 def scene_of(spec: BacktestSpec, market: Market) -> Scene:
     """Return what the run of a spec sees of a market. Pure: equal arguments give equal bars.
 
-    Raises UnknownSymbolError for a symbol without bars, CurrencyError for symbols in several currencies, NoDataError if no
-    bar of any symbol is left, ParametersError for a time frame that can't be made.
+    Bars of the spec's benchmark go apart, cut in the same way.
+    Raises UnknownSymbolError for a symbol (or a benchmark) without bars, CurrencyError for symbols in several currencies,
+    NoDataError if no bar of any symbol is left, ParametersError for a time frame that can't be made.
     """
     source, live_ns = _with_warmup(spec, select(spec, market))
     data = spec.data
     tables = [source.sessions(instrument.calendar) for instrument in source.instruments]
     bars = source.bars
+    for each, table in zip(bars, tables, strict=True):
+        if table is not None and len(each):
+            session_of(table, each.time_ns[[0, -1]])  # a run never guesses a session
     if data.resample is not None:
         bars = tuple(resampled(each, data.resample, table) for each, table in zip(bars, tables, strict=True))
         bars, live_ns = _live(data, bars, _start(data))
     frames = {name: _frames(name, source, data) for name in data.frames}
-    seen = replace(source, bars=bars, frames=(), live_ns=live_ns)
+    begin = live_ns if live_ns is not None else _start(data)
+    benchmark = None if source.benchmark is None else source.benchmark.between(begin, None)
+    seen = replace(source, bars=bars, frames=(), live_ns=live_ns, benchmark=benchmark)
     detail = spec.execution.detail_timeframe
     if detail is None:
         return Scene(seen, frames)
@@ -57,7 +64,7 @@ def scene_of(spec: BacktestSpec, market: Market) -> Scene:
 def select(spec: BacktestSpec, market: Market) -> Market:
     """Return the market with the spec's symbols in the spec's order, cut to its end (exclusive) alone."""
     by_symbol = {bars.symbol: place for place, bars in enumerate(market.bars)}
-    unknown = [symbol for symbol in spec.data.symbols if symbol not in by_symbol]
+    unknown = [symbol for symbol in spec.needed_symbols if symbol not in by_symbol]
     if unknown:
         raise UnknownSymbolError(f"data set {market.dataset} has no {spec.data.timeframe} bars of {', '.join(unknown)}")
     currencies = sorted({market.instruments[by_symbol[symbol]].currency for symbol in spec.data.symbols})
@@ -65,11 +72,13 @@ def select(spec: BacktestSpec, market: Market) -> Market:
         raise CurrencyError(f"the symbols are traded in {' and '.join(currencies)}: a run has one currency")
     end = None if spec.data.end is None else parse_time(spec.data.end)
     places = [by_symbol[symbol] for symbol in spec.data.symbols]
+    benchmark = spec.statistics.benchmark
     return replace(
         market,
         bars=tuple(market.bars[place].between(None, end) for place in places),
         instruments=tuple(market.instruments[place] for place in places),
         frames=tuple(each.between(None, end) for each in market.frames),
+        benchmark=None if benchmark is None else market.bars[by_symbol[benchmark]].between(None, end),
     )
 
 

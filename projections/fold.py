@@ -19,7 +19,7 @@ from projections.backtests import BacktestState
 from projections.errors import FoldError
 from projections.orders import OrderState
 from projections.positions import PositionState
-from projections.rows import MARK_COLUMNS, Change, Rows, touch
+from projections.rows import MARK_COLUMNS, RowChange, Rows, mark_rows, touch
 from projections.source import Source
 from projections.tables import RUN_TABLES
 from schemas.commit import Commit, Head, decode_commit, follow
@@ -161,7 +161,7 @@ class RunTables:
     """All rows of one run, by table."""
 
     def __init__(self, rows: Rows) -> None:
-        self._changes: dict[str, Change] = {change.table.name: change for change in rows.changes()}
+        self._changes: dict[str, RowChange] = {change.table.name: change for change in rows.changes()}
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         """Return a table's rows as tuples in the order of its columns; times are int64 nanoseconds."""
@@ -254,7 +254,7 @@ def _order_changed(
 
 def _order_filled(fold: RunFold, run: BacktestState, event: OrderFilled, source: Source, rows: Rows) -> None:
     run.fills += 1
-    rows.fills.append((fold.backtest_id, event))
+    rows.fills.append(orders.fill_row(fold.backtest_id, event))
     state = fold.order(event.order_id)
     if state is not None:
         orders.filled(state, event)
@@ -289,22 +289,30 @@ def _position_closed(fold: RunFold, run: BacktestState, event: PositionClosed, s
     run.trades += 1
     touch(state, rows.positions)
     rows.position_history.append(state.history_row("closed"))
-    rows.trades.append((fold.backtest_id, event))
+    rows.trades.append(positions.trade_row(state, event))
 
 
 def _position_marked(fold: RunFold, run: BacktestState, event: PositionMarked, source: Source, rows: Rows) -> None:
-    fold.position(event.position_id)
+    state = fold.position(event.position_id)
+    positions.marked(state, event)
+    touch(state, rows.positions)
 
 
 def _symbol_changed(fold: RunFold, run: BacktestState, event: SymbolChanged, source: Source, rows: Rows) -> None:
     for state in fold.positions.values():
         if state.symbol == event.symbol:
-            state.symbol = event.new_symbol
-    _account_event(fold, event, rows, kind="symbol_change", symbol=event.symbol)
+            positions.renamed(state, event)
+            touch(state, rows.positions)
+            rows.position_history.append(state.history_row("renamed"))
+    for order in fold.orders.values():
+        if order.symbol == event.symbol:
+            orders.renamed(order, event)
+            touch(order, rows.orders)
+    _account_event(fold, event, rows, "symbol_change", event.symbol, new_symbol=event.new_symbol)
 
 
 def _instrument_delisted(fold: RunFold, run: BacktestState, event: InstrumentDelisted, source: Source, rows: Rows) -> None:
-    _account_event(fold, event, rows, kind="delisting", symbol=event.symbol, rate=event.price)
+    _account_event(fold, event, rows, "delisting", event.symbol, price=event.price)
 
 
 def _split_applied(fold: RunFold, run: BacktestState, event: SplitApplied, source: Source, rows: Rows) -> None:
@@ -312,39 +320,58 @@ def _split_applied(fold: RunFold, run: BacktestState, event: SplitApplied, sourc
     positions.split(state, event)
     touch(state, rows.positions)
     rows.position_history.append(state.history_row("split"))
-    _account_event(fold, event, rows, kind="split", symbol=event.symbol, amount=event.cash, rate=event.ratio)
+    place = (event.symbol, event.position_id)
+    _account_event(fold, event, rows, "split", *place, amount=event.cash, rate=event.ratio)
 
 
 def _funding_paid(fold: RunFold, run: BacktestState, event: FundingPaid, source: Source, rows: Rows) -> None:
-    _account_event(fold, event, rows, kind="funding", symbol=event.symbol, amount=event.amount, rate=event.rate)
+    _paid(fold, event, rows)
+    place = (event.symbol, event.position_id)
+    _account_event(fold, event, rows, "funding", *place, amount=event.amount, rate=event.rate, price=event.price)
 
 
 def _borrow_paid(fold: RunFold, run: BacktestState, event: BorrowPaid, source: Source, rows: Rows) -> None:
-    _account_event(fold, event, rows, kind="borrow", symbol=event.symbol, amount=-event.amount, rate=event.rate)
+    _paid(fold, event, rows)
+    place = (event.symbol, event.position_id)
+    _account_event(fold, event, rows, "borrow", *place, amount=-event.amount, rate=event.rate)
 
 
 def _dividend_paid(fold: RunFold, run: BacktestState, event: DividendPaid, source: Source, rows: Rows) -> None:
-    _account_event(fold, event, rows, kind="dividend", symbol=event.symbol, amount=event.amount, rate=event.per_share)
+    _paid(fold, event, rows)
+    place = (event.symbol, event.position_id)
+    _account_event(fold, event, rows, "dividend", *place, amount=event.amount, rate=event.per_share)
+
+
+def _paid(fold: RunFold, event: FundingPaid | BorrowPaid | DividendPaid, rows: Rows) -> None:
+    # A dividend may be paid after its position has ended: then it stands in account_events alone.
+    state = fold.positions.get(event.position_id)
+    if state is not None:
+        positions.paid(state, event)
+        touch(state, rows.positions)
 
 
 def _margin_called(fold: RunFold, run: BacktestState, event: MarginCalled, source: Source, rows: Rows) -> None:
-    _account_event(fold, event, rows, kind="margin_call", equity=event.equity, maintenance=event.maintenance)
+    _account_event(fold, event, rows, "margin_call", equity=event.equity, maintenance=event.maintenance)
 
 
 def _account_event(
     fold: RunFold,
     event: AnyEvent,
     rows: Rows,
-    *,
     kind: str,
     symbol: str | None = None,
+    position_id: int | None = None,
+    *,
     amount: float | None = None,
     rate: float | None = None,
+    price: float | None = None,
+    new_symbol: str | None = None,
     equity: float | None = None,
     maintenance: float | None = None,
 ) -> None:
     rows.account_events.append((
-        fold.backtest_id, event.sequence, event.time_ns, kind, symbol, amount, rate, equity, maintenance,
+        fold.backtest_id, event.sequence, event.time_ns, kind, symbol, position_id, amount, rate, price, new_symbol, equity,
+        maintenance,
     ))  # fmt: skip
 
 
@@ -354,7 +381,7 @@ def _equity_marked(fold: RunFold, run: BacktestState, event: EquityMarked, sourc
         raise FoldError(f"the columns of EquityMarked differ in length: {lengths}")
     if not event.times_ns:
         return
-    rows.marks.append((fold.backtest_id, run.last_mark + 1, event))
+    rows.equity += mark_rows(fold.backtest_id, run.last_mark + 1, event)
     run.last_mark += len(event.times_ns)
     run.equity = event.equity[-1]
 

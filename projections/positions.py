@@ -1,29 +1,50 @@
 """This module folds position events into the rows of ``positions``, ``position_history`` and ``trades``."""
 
-from typing import Any
+from typing import assert_never
 
 import msgspec
 
 from projections.arrow import Row
-from schemas.events import PositionChanged, PositionClosed, PositionOpened, SplitApplied
+from schemas.events import (
+    BorrowPaid,
+    DividendPaid,
+    FundingPaid,
+    PositionChanged,
+    PositionClosed,
+    PositionMarked,
+    PositionOpened,
+    SplitApplied,
+    SymbolChanged,
+)
 
 
-class PositionState(msgspec.Struct, gc=False):
-    """One row of ``positions``; fields are named as its columns."""
+class PositionState(msgspec.Struct, gc=False, array_like=True):
+    """One row of ``positions``: the table's columns, in its order, so that the struct itself is the row; then two flags."""
 
     backtest_id: str
     position_id: int
-    symbol: str
+    side: str
     opened_at: int
+    symbol: str
+    is_open: bool
     quantity: float
     average_price: float
     commission: float
     realized_pnl: float
     gross_pnl: float
+    mark: float | None
+    unrealized_pnl: float | None
+    return_fraction: float | None
+    mae: float | None
+    mfe: float | None
+    bars_held: int | None
+    funding: float
+    borrow: float
+    dividends: float
+    marked_at: int | None
     changed_at: int
+    closed_at: int | None
     last_sequence: int
-    closed_at: int | None = None
-    is_open: bool = True
     is_new: bool = False
     is_touched: bool = False
 
@@ -35,40 +56,11 @@ class PositionState(msgspec.Struct, gc=False):
         )  # fmt: skip
 
 
-def columns(states: list[PositionState]) -> list[list[Any]]:
-    """Return the columns of ``positions`` for positions that have no row yet."""
-    return [
-        [state.backtest_id for state in states],
-        [state.position_id for state in states],
-        [state.symbol for state in states],
-        [state.opened_at for state in states],
-        *_changing_columns(states),
-    ]
-
-
-def changed_columns(states: list[PositionState]) -> list[list[Any]]:
-    """Return the key and the columns that change, for positions that have a row."""
-    return [[state.backtest_id for state in states], [state.position_id for state in states], *_changing_columns(states)]
-
-
-def _changing_columns(states: list[PositionState]) -> list[list[Any]]:
-    return [
-        [state.is_open for state in states],
-        [state.quantity for state in states],
-        [state.average_price for state in states],
-        [state.commission for state in states],
-        [state.realized_pnl for state in states],
-        [state.gross_pnl for state in states],
-        [state.changed_at for state in states],
-        [state.closed_at for state in states],
-        [state.last_sequence for state in states],
-    ]
-
-
 def opened(backtest_id: str, event: PositionOpened) -> PositionState:
     return PositionState(
-        backtest_id, event.position_id, event.symbol, event.time_ns, event.quantity, event.average_price, event.commission,
-        event.realized_pnl, 0.0, event.time_ns, event.sequence, is_new=True,
+        backtest_id, event.position_id, "long" if event.quantity > 0 else "short", event.time_ns, event.symbol, True,
+        event.quantity, event.average_price, event.commission, event.realized_pnl, 0.0, None, None, None, None, None, None,
+        0.0, 0.0, 0.0, None, event.time_ns, None, event.sequence, is_new=True,
     )  # fmt: skip
 
 
@@ -89,7 +81,47 @@ def closed(state: PositionState, event: PositionClosed) -> None:
     state.commission = event.commission
     state.realized_pnl = event.realized_pnl
     state.gross_pnl = event.gross_pnl
+    state.mark = None
+    state.unrealized_pnl = 0.0
+    state.return_fraction = event.return_fraction
+    state.mae = event.mae
+    state.mfe = event.mfe
+    state.bars_held = event.bars_held
     state.changed_at = state.closed_at = event.time_ns
+    state.last_sequence = event.sequence
+
+
+def marked(state: PositionState, event: PositionMarked) -> None:
+    """Value an open position. Its quantity and average price are those of the same moment."""
+    state.mark = event.price
+    state.unrealized_pnl = event.unrealized_pnl
+    sign = 1.0 if state.side == "long" else -1.0
+    state.return_fraction = sign * (event.price / state.average_price - 1.0) if state.average_price else None
+    state.mae = event.mae
+    state.mfe = event.mfe
+    state.bars_held = event.bars_held
+    state.marked_at = event.time_ns
+    state.last_sequence = event.sequence
+
+
+def renamed(state: PositionState, event: SymbolChanged) -> None:
+    state.symbol = event.new_symbol
+    state.changed_at = event.time_ns
+    state.last_sequence = event.sequence
+
+
+def paid(state: PositionState, event: FundingPaid | BorrowPaid | DividendPaid) -> None:
+    """Add a payment to what the position has had since its opening."""
+    match event:
+        case FundingPaid():
+            state.funding += event.amount
+        case BorrowPaid():
+            state.borrow += event.amount
+        case DividendPaid():
+            state.dividends += event.amount
+        case _:
+            assert_never(event)
+    state.changed_at = event.time_ns
     state.last_sequence = event.sequence
 
 
@@ -100,25 +132,10 @@ def split(state: PositionState, event: SplitApplied) -> None:
     state.last_sequence = event.sequence
 
 
-def trade_columns(trades: list[tuple[str, PositionClosed]]) -> list[list[Any]]:
-    """Return the columns of ``trades``."""
-    events = [event for _, event in trades]
-    return [
-        [backtest_id for backtest_id, _ in trades],
-        [event.position_id for event in events],
-        [event.sequence for event in events],
-        [event.symbol for event in events],
-        [event.side for event in events],
-        [event.quantity for event in events],
-        [event.opened_ns for event in events],
-        [event.time_ns for event in events],
-        [event.bars_held for event in events],
-        [event.average_price for event in events],
-        [event.average_close for event in events],
-        [event.commission for event in events],
-        [event.realized_pnl for event in events],
-        [event.gross_pnl for event in events],
-        [event.return_fraction for event in events],
-        [event.mae for event in events],
-        [event.mfe for event in events],
-    ]
+def trade_row(state: PositionState, event: PositionClosed) -> Row:
+    """Return the row of ``trades``."""
+    return (
+        state.backtest_id, event.position_id, event.sequence, event.symbol, event.side, event.quantity, event.opened_ns,
+        event.time_ns, event.bars_held, event.average_price, event.average_close, event.commission, event.realized_pnl,
+        event.gross_pnl, event.return_fraction, event.mae, event.mfe, state.funding, state.borrow, state.dividends,
+    )  # fmt: skip

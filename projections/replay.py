@@ -150,8 +150,8 @@ class Book:
                 self._prices[event.symbol] = _Price(event.price, event.time_ns)
             case OrderTriggered():
                 order = self._fold.orders.get(event.order_id) if self._fold is not None else None
-                if order is not None and order.submitted is not None:
-                    self._prices[order.submitted.symbol] = _Price(event.price, event.time_ns)
+                if order is not None:
+                    self._prices[order.symbol] = _Price(event.price, event.time_ns)
             case PositionClosed():
                 self._sums["closed"] += event.realized_pnl
             case FundingPaid():

@@ -97,14 +97,12 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 def working_order(state: OrderState) -> WorkingOrder:
-    event = state.submitted
-    assert event is not None, "a replay begins at the beginning"
     return WorkingOrder(
         order_id=state.order_id,
-        symbol=event.symbol,
-        side=event.side.value,
-        order_type=event.order_type.value,
-        time_in_force=event.time_in_force.value,
+        symbol=state.symbol,
+        side=str(state.side),
+        order_type=str(state.order_type),
+        time_in_force=str(state.time_in_force),
         status=state.status,
         quantity=state.quantity,
         filled_quantity=state.filled_quantity,
@@ -114,11 +112,11 @@ def working_order(state: OrderState) -> WorkingOrder:
         trail_amount=state.trail_amount,
         trail_percent=state.trail_percent,
         trigger_price=state.trigger_price,
-        submitted_ns=event.time_ns,
-        expires_ns=event.expires_ns,
-        oco_group=event.oco_group,
-        parent_order_id=event.parent_order_id,
-        tag=event.tag,
+        submitted_ns=state.submitted_at,
+        expires_ns=state.expires_at,
+        oco_group=state.oco_group,
+        parent_order_id=state.parent_order_id,
+        tag=state.tag,
     )
 
 

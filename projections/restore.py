@@ -16,7 +16,7 @@ from projections.tables import BACKTESTS, ORDERS, POSITIONS, changing
 
 RUN_COLUMNS = ("backtest_id", "records_orders", *changing(BACKTESTS))
 ORDER_COLUMNS = ("backtest_id", "order_id", *changing(ORDERS))
-POSITION_COLUMNS = ("backtest_id", "position_id", "symbol", "opened_at", *changing(POSITIONS))
+POSITION_COLUMNS = ("backtest_id", "position_id", "side", "opened_at", *changing(POSITIONS))
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -1,23 +1,24 @@
 """This module collects the rows that a batch of commits makes, until they are written together.
 
-What is only appended is kept as the events themselves, or as tuples in the order of the table's columns. What later events
-change (backtests, orders, positions) is kept as state objects: several changes of one row within a batch become one row.
-
-The tables that grow with every trade are turned into columns without a tuple for each row: one comprehension for each column,
-written out. With the conversion to Arrow that takes two thirds of the time (docs/performance.md).
+What is only appended is kept as tuples in the order of the table's columns. What later events change (backtests, orders,
+positions) is kept as state objects: several changes of one row within a batch become one row. States of orders and positions
+are rows themselves, so that nothing is done for each of their columns in Python (docs/performance.md).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count, repeat
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+import msgspec
 import pyarrow as pa
 from sqlalchemy import Table
 
-from projections import orders, positions
-from projections.arrow import Form, Row, columns_to_batch, to_batch
+from projections.arrow import Form, Row, columns_to_batch
 from projections.orders import OrderState
+from projections.packed import PackedColumn, joined, pack, packed_columns
 from projections.positions import PositionState
 from projections.tables import (
     ACCOUNT_EVENTS,
@@ -33,13 +34,12 @@ from projections.tables import (
     changing,
     key_of,
 )
-from schemas.events import EquityMarked, OrderFilled, PositionClosed
+from schemas.events import EquityMarked
 
 if TYPE_CHECKING:
     from projections.backtests import BacktestState
 
 Kind = Literal["insert", "update", "upsert"]
-Columns = list[list[Any]]
 
 
 class State(Protocol):
@@ -49,65 +49,79 @@ class State(Protocol):
     is_touched: bool
 
 
+class Openable(State, Protocol):
+    """A row that later events change until it is closed, and never after."""
+
+    is_open: bool
+
+
 S = TypeVar("S", bound=State)
+T = TypeVar("T", bound=Openable)
 
-
-class Change(Protocol):
-    """Rows of one table to write in one way."""
-
-    @property
-    def table(self) -> Table: ...
-
-    @property
-    def kind(self) -> Kind: ...
-
-    @property
-    def rows(self) -> list[Row]:
-        """Return the rows as tuples."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def batch(self, form: Form) -> pa.RecordBatch: ...
+_APPENDED = ("commits", "fills", "position_history", "trades", "equity", "account_events", "statistics")
 
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """Rows that are at hand as tuples.
+    """Rows of one table to write in one way.
 
-    names : the columns that the tuples hold; None: all of the table's, in its order
+    values : a tuple for each row, or a struct that counts as an array
+    settled : rows before these that are packed already
+    places : the name of each value's column, None for a value that is none; None: all of the table's columns, in its order
     """
 
     table: Table
     kind: Kind
-    rows: list[Row]
-    names: tuple[str, ...] | None = None
+    values: Sequence[Any]
+    places: tuple[str | None, ...] | None = None
+    settled: "Settled | None" = None
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.values) + (self.settled.count if self.settled is not None else 0)
 
-    def batch(self, form: Form) -> pa.RecordBatch:
-        return to_batch(self.table, self.rows, form=form, names=self.names)
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnChange:
-    """Rows that are at hand as columns: one list for each name, or for each of the table's columns."""
-
-    table: Table
-    kind: Kind
-    columns: Columns
-    names: tuple[str, ...] | None = None
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the columns."""
+        places = self.places if self.places is not None else tuple(column.name for column in self.table.columns)
+        return tuple(name for name in places if name is not None)
 
     @property
     def rows(self) -> list[Row]:
-        return list(zip(*self.columns, strict=True))
-
-    def __len__(self) -> int:
-        return len(self.columns[0])
+        """Return the rows as tuples, in the order of ``names``."""
+        return list(zip(*self._columns(), strict=True))
 
     def batch(self, form: Form) -> pa.RecordBatch:
-        return columns_to_batch(self.table, self.columns, form=form, names=self.names)
+        return columns_to_batch(self.table, self._columns(), form=form, names=self.names)
+
+    def packed(self) -> bytes:
+        """Return the rows as projections/packed.py packs them, and ``columns`` says."""
+        if self.settled is None or not self.settled.count:
+            return pack(self.values)
+        return joined([*self.settled.chunks, pack(self.values)], len(self))
+
+    @property
+    def columns(self) -> tuple[PackedColumn, ...]:
+        return packed_columns(self.table, self.places)
+
+    def _columns(self) -> list[list[Any]]:
+        assert self.settled is None or not self.settled.count, "rows that are packed have no columns"
+        if self.values and isinstance(self.values[0], msgspec.Struct):
+            return [list(map(attrgetter(name), self.values)) for name in self.names]
+        # One comprehension for each column: transposing by zip(*rows) takes three times as long.
+        return [[row[place] for row in self.values] for place in range(len(self.names))]
+
+
+@dataclass(slots=True)
+class Settled:
+    """Rows of one table that nothing in the batch changes any more, packed."""
+
+    chunks: list[bytes] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, values: Sequence[Any]) -> None:
+        if values:
+            self.chunks.append(pack(values))
+            self.count += len(values)
 
 
 class Rows:
@@ -115,37 +129,60 @@ class Rows:
 
     def __init__(self) -> None:
         self.commits: list[Row] = []
-        self.fills: list[tuple[str, OrderFilled]] = []
+        self.fills: list[Row] = []
         self.position_history: list[Row] = []
-        self.trades: list[tuple[str, PositionClosed]] = []
-        self.marks: list[tuple[str, int, EquityMarked]] = []  # with the number of the block's first mark
+        self.trades: list[Row] = []
+        self.equity: list[Row] = []
         self.account_events: list[Row] = []
         self.statistics: list[Row] = []
         self.backtests: list[BacktestState] = []
         self.orders: list[OrderState] = []
         self.positions: list[PositionState] = []
+        self._settled: defaultdict[str, Settled] = defaultdict(Settled)
 
-    def changes(self) -> list[Change]:
+    def settle(self) -> None:
+        """Pack the rows that no later event changes, and forget them: what is only appended, what began and ended here.
+
+        A fold of many commits calls this every few hundred events, while these are still in the processor's cache; at the end
+        of a large batch packing takes twice as long. Afterwards the rows can be written, but not be looked at.
+        """
+        for name in _APPENDED:
+            values = getattr(self, name)
+            self._settled[name].add(values)
+            values.clear()
+        self.orders = self._settle("orders", self.orders)
+        self.positions = self._settle("positions", self.positions)
+
+    def _settle(self, name: str, states: list[T]) -> list[T]:
+        """Pack the states that will not change, and return the others."""
+        self._settled[name].add([state for state in states if state.is_new and not state.is_open])
+        return [state for state in states if state.is_open or not state.is_new]
+
+    def changes(self) -> list[RowChange]:
         """Return what is to be written, and mark the states as written."""
         return [change for change in self._all() if len(change)]
 
-    def _all(self) -> Iterator[Change]:
+    def _all(self) -> Iterator[RowChange]:
         created, changed = _split(self.backtests)
         yield RowChange(BACKTESTS, "insert", [state.row() for state in created])
-        yield RowChange(BACKTESTS, "update", [state.change() for state in changed], _names_of_update(BACKTESTS))
-        yield RowChange(COMMITS, "insert", self.commits)
+        yield RowChange(BACKTESTS, "update", [state.change() for state in changed], key_of(BACKTESTS) + changing(BACKTESTS))
+        yield self._appended(COMMITS, self.commits)
         new_orders, old_orders = _split(self.orders)
-        yield ColumnChange(ORDERS, "insert", orders.columns(new_orders))
-        yield ColumnChange(ORDERS, "update", orders.changed_columns(old_orders), _names_of_update(ORDERS))
-        yield ColumnChange(FILLS, "insert", orders.fill_columns(self.fills))
+        yield self._appended(ORDERS, new_orders, NEW_ORDER)
+        yield RowChange(ORDERS, "update", old_orders, CHANGED_ORDER)
+        yield self._appended(FILLS, self.fills)
         new_positions, old_positions = _split(self.positions)
-        yield ColumnChange(POSITIONS, "insert", positions.columns(new_positions))
-        yield ColumnChange(POSITIONS, "update", positions.changed_columns(old_positions), _names_of_update(POSITIONS))
-        yield RowChange(POSITION_HISTORY, "insert", self.position_history)
-        yield ColumnChange(TRADES, "insert", positions.trade_columns(self.trades))
-        yield ColumnChange(EQUITY, "insert", equity_columns(self.marks))
-        yield RowChange(ACCOUNT_EVENTS, "insert", self.account_events)
-        yield RowChange(STATISTICS, "insert", self.statistics)
+        yield self._appended(POSITIONS, new_positions, NEW_POSITION)
+        yield RowChange(POSITIONS, "update", old_positions, CHANGED_POSITION)
+        yield self._appended(POSITION_HISTORY, self.position_history)
+        yield self._appended(TRADES, self.trades)
+        yield self._appended(EQUITY, self.equity)
+        yield self._appended(ACCOUNT_EVENTS, self.account_events)
+        yield self._appended(STATISTICS, self.statistics)
+
+    def _appended(self, table: Table, values: Sequence[Any], places: tuple[str | None, ...] | None = None) -> RowChange:
+        """Return the new rows of a table: the settled ones, then these."""
+        return RowChange(table, "insert", values, places, self._settled.get(table.name))
 
 
 def touch(state: S, states: list[S]) -> None:
@@ -155,16 +192,12 @@ def touch(state: S, states: list[S]) -> None:
         states.append(state)
 
 
-def equity_columns(blocks: list[tuple[str, int, EquityMarked]]) -> Columns:
-    """Return the columns of ``equity``: blocks are columns already, and each mark is a row with a running number."""
-    return [
-        [backtest_id for backtest_id, _, block in blocks for _ in block.times_ns],
-        [number for _, first, block in blocks for number in range(first, first + len(block.times_ns))],
-        *(list(chain.from_iterable(getattr(block, name) for _, _, block in blocks)) for name in MARK_COLUMNS),
-    ]
-
-
 MARK_COLUMNS = ("times_ns", "equity", "cash", "exposure", "drawdown")
+
+
+def mark_rows(backtest_id: str, first: int, block: EquityMarked) -> Iterator[Row]:
+    """Yield the rows of ``equity``: a block is columns, and each mark is a row with a running number, from ``first`` on."""
+    return zip(repeat(backtest_id), count(first), *(getattr(block, name) for name in MARK_COLUMNS), strict=False)
 
 
 def _split(states: list[S]) -> tuple[list[S], list[S]]:
@@ -176,5 +209,14 @@ def _split(states: list[S]) -> tuple[list[S], list[S]]:
     return parts
 
 
-def _names_of_update(table: Table) -> tuple[str, ...]:
-    return key_of(table) + changing(table)
+def _places(table: Table, state: type[msgspec.Struct], *, is_new: bool) -> tuple[str | None, ...]:
+    """Return what the fields of a state are when it is written: all columns, or the key and what changes; never its flags."""
+    names = tuple(column.name for column in table.columns)
+    fields = state.__struct_fields__
+    assert fields == (*names, "is_new", "is_touched"), f"{state.__name__} has the columns of {table.name}, in their order"
+    written = names if is_new else key_of(table) + changing(table)
+    return tuple(name if name in written else None for name in fields)
+
+
+NEW_ORDER, CHANGED_ORDER = (_places(ORDERS, OrderState, is_new=is_new) for is_new in (True, False))
+NEW_POSITION, CHANGED_POSITION = (_places(POSITIONS, PositionState, is_new=is_new) for is_new in (True, False))

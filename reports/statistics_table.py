@@ -59,10 +59,17 @@ GROUPS: tuple[tuple[str, tuple[_Kind, ...]], ...] = (
             _Kind("volatility", "Volatility, annual", words.percent),
             _Kind("annual_variance", "Variance, annual", lambda value: f"{value:.4g}"),
             _Kind("downside_deviation", "Downside deviation, per period", words.percent),
+            _Kind("value_at_risk_95", "Value at risk 95 %, per period", words.percent),
+            _Kind("value_at_risk_99", "Value at risk 99 %, per period", words.percent),
+            _Kind("expected_shortfall_95", "Expected shortfall 95 %", words.percent),
+            _Kind("expected_shortfall_99", "Expected shortfall 99 %", words.percent),
+            _Kind("skewness", "Skewness of returns", words.ratio),
+            _Kind("kurtosis", "Kurtosis of returns (normal: 3)", words.ratio),
             _Kind("max_drawdown", "Maximum drawdown", words.percent),
             _Kind("max_drawdown_start_ns", "… from the peak of", words.time),
             _Kind("max_drawdown_trough_ns", "… to the trough of", words.time),
             _Kind("max_drawdown_recovery_ns", "… recovered", words.time),
+            _Kind("max_drawdown_recovery_days", "… from trough to recovery", words.days),
             _Kind("longest_drawdown_days", "Longest time below a peak", words.days),
         ),
     ),
@@ -70,11 +77,26 @@ GROUPS: tuple[tuple[str, tuple[_Kind, ...]], ...] = (
         "Risk-adjusted",
         (
             _Kind("sharpe", "Sharpe ratio", words.ratio),
+            _Kind("probabilistic_sharpe", "… probability that it is above 0", words.percent),
             _Kind("sortino", "Sortino ratio", words.ratio),
             _Kind("calmar", "Calmar ratio", words.ratio),
+            _Kind("omega", "Omega ratio", words.ratio),
+            _Kind("recovery_factor", "Recovery factor", words.ratio),
             _Kind("sqn", "System quality (SQN)", words.ratio),
             _Kind("kelly", "Kelly fraction", words.percent),
             _Kind("periods_per_year", "Periods per year", words.quantity),
+        ),
+    ),
+    (
+        "Against the benchmark",
+        (
+            _Kind("benchmark_return", "Benchmark's return", words.percent),
+            _Kind("alpha", "Alpha, annual", words.percent),
+            _Kind("beta", "Beta", words.ratio),
+            _Kind("correlation", "Correlation", words.ratio),
+            _Kind("tracking_error", "Tracking error, annual", words.percent),
+            _Kind("information_ratio", "Information ratio", words.ratio),
+            _Kind("treynor", "Treynor ratio", words.ratio),
         ),
     ),
     (
@@ -84,7 +106,11 @@ GROUPS: tuple[tuple[str, tuple[_Kind, ...]], ...] = (
             _Kind("long_trades", "… long", words.count),
             _Kind("short_trades", "… short", words.count),
             _Kind("win_rate", "Win rate", words.percent),
+            _Kind("win_rate_long", "… long", words.percent),
+            _Kind("win_rate_short", "… short", words.percent),
             _Kind("profit_factor", "Profit factor", words.ratio),
+            _Kind("profit_factor_long", "… long", words.ratio),
+            _Kind("profit_factor_short", "… short", words.ratio),
             _money("expectancy", "Average PnL"),
             _money("best_trade", "Best PnL"),
             _money("worst_trade", "Worst PnL"),
@@ -130,7 +156,7 @@ def groups_of(view: RunView) -> list[Group]:
     ]
     others = sorted(name for name in found if name not in _KNOWN)
     groups.append(Group("Other", tuple(_unknown(name, found[name]) for name in others)))
-    return [group for group in groups if group.lines]
+    return [group for group in groups if any(not line.is_undefined for line in group.lines)]
 
 
 def headlines_of(view: RunView) -> list[Line]:

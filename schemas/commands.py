@@ -41,8 +41,23 @@ class CancelBacktest(Model):
     reason: Annotated[str, Field(max_length=1_000)] = ""
 
 
-Command = SubmitBacktest | CancelBacktest
-COMMANDS: dict[str, type[Command]] = {"SubmitBacktest": SubmitBacktest, "CancelBacktest": CancelBacktest}
+class DeleteBacktest(Model):
+    """Remove a finished backtest's rows and snapshot. Its id is not used again; its part of the log stays."""
+
+    type: Literal["DeleteBacktest"]
+    command_id: IdField
+    backtest_id: IdField
+    issued_at: TimeField
+    submitter: ShortText | None = None
+    reason: Annotated[str, Field(max_length=1_000)] = ""
+
+
+Command = SubmitBacktest | CancelBacktest | DeleteBacktest
+COMMANDS: dict[str, type[Command]] = {
+    "SubmitBacktest": SubmitBacktest,
+    "CancelBacktest": CancelBacktest,
+    "DeleteBacktest": DeleteBacktest,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +98,7 @@ def parse_command(document: dict[str, Any]) -> ParsedCommand:
         command = model.model_validate(document)
     except pydantic.ValidationError as error:
         raise field_error(error) from error
-    if isinstance(command, CancelBacktest):
+    if not isinstance(command, SubmitBacktest):
         return ParsedCommand(command, None)
     check_spec_size(document["spec"], name="spec")
     return ParsedCommand(command, document_digest(document["spec"]))

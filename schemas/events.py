@@ -90,8 +90,10 @@ class FailureReason(StrEnum):
     CRASHED = "crashed"
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type"):
-    """What every event has."""
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="type", gc=False
+):
+    """What every event has. The garbage collector does not follow events: they are values, and made by the million."""
 
     sequence: int
     time_ns: int
@@ -144,6 +146,9 @@ class BacktestCompleted(Event, frozen=True, tag=True):
     trades: int  # closed positions
     final_equity: float
     statistics: dict[str, float | int | str | None]
+    months: tuple[str, ...] = ()  # calendar months that have bars, such as 2012-03, ascending
+    month_equity: tuple[float, ...] = ()  # equity at the last bar of each of them
+    by_symbol: dict[str, dict[str, float | int | None]] = {}  # of each symbol with a closed position: numbers of its trades
 
 
 class BacktestCancelled(Event, frozen=True, tag=True):

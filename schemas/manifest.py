@@ -1,6 +1,7 @@
-"""This module defines the snapshot's manifest: the one object whose existence makes a snapshot complete.
+"""This module defines the manifests of what lies in the blob store: a run's snapshot, and an archived range of the log.
 
-It is written once by a conditional PUT and never changed. Readers go by manifests, never by globs.
+The manifest is the one object whose existence makes the rest complete. It is written once by a conditional PUT and never changed.
+Readers go by manifests, never by globs.
 """
 
 from typing import Annotated, Literal
@@ -9,6 +10,8 @@ from pydantic import Field
 
 from schemas.ids import IdField
 from schemas.spec import Model
+
+RANGE_KEYS = b"log/"  # what keys of archived ranges begin with on the archive topic; no backtest's id holds a slash
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -56,3 +59,26 @@ class SnapshotAnnouncement(Model):
     chain_head: Sha256
     bytes: Count
     rows: Count
+
+
+class ArchivedRange(Model):
+    """One closed range of a partition, as one compressed file. The next range begins where it ends: ranges are a chain.
+
+    The record on the archive topic is the same document, under the key ``log/{topic}/{partition}/{first_offset}``.
+    """
+
+    format: Literal[1] = 1
+    topic: Literal["events", "receipts", "dead-letters"]
+    partition: Count
+    log_id: Annotated[str, Field(min_length=1, max_length=64)]
+    first_offset: Count
+    next_offset: Count  # everything before it is archived; offsets of transaction markers are in no file
+    records: Annotated[int, Field(ge=1)]
+    first_timestamp_ms: Count
+    last_timestamp_ms: Count  # the newest record's
+    key: Annotated[str, Field(min_length=1, max_length=1_024)]
+    sha256: Sha256  # of the file
+    bytes: Count  # of the file
+    raw_sha256: Sha256  # of the records before compression
+    raw_bytes: Count
+    parent: Sha256 | None  # SHA-256 of the manifest before it; null: the first of its log

@@ -99,6 +99,7 @@ class Market:
     frames: tuple[Bars, ...] = ()
     calendars: tuple[SessionTable, ...] = ()
     live_ns: int | None = None
+    benchmark: Bars | None = None  # what returns are compared with; never traded, never shown to the strategy
 
     def __post_init__(self) -> None:
         assert len(self.bars) == len(self.instruments), "one instrument for each symbol"

@@ -36,6 +36,8 @@ class Reason(StrEnum):
     ALREADY_SUBMITTED = "already_submitted"
     ALREADY_FINISHED = "already_finished"
     ALREADY_CANCELLED = "already_cancelled"
+    NOT_FINISHED = "not_finished"
+    DELETED = "deleted"
     TOO_OLD = "too_old"
     QUEUE_FULL = "queue_full"
     OTHER_PARTITION = "other_partition"

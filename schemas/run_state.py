@@ -21,10 +21,11 @@ class RunStatus(StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     FAILED = "failed"
+    DELETED = "deleted"  # it was finished, and a command removed it; no event says so
 
     @property
     def is_finished(self) -> bool:
-        return self in (RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.FAILED)
+        return self not in (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -303,6 +303,7 @@ class StatisticsSpec(Model):
 
     period: Literal["day", "bar"] = "day"
     periods_per_year: Positive | None = None  # null: by the instrument's calendar (252, or 365)
+    benchmark: Symbol | None = None  # a symbol of the same data set and timeframe that returns are compared with
 
 
 class RecordingSpec(Model):
@@ -346,6 +347,12 @@ class BacktestSpec(Model):
     def line_timeframe(self) -> str:
         """The time frame of the bars that orders are matched in."""
         return self.execution.detail_timeframe or self.data.bar_timeframe
+
+    @property
+    def needed_symbols(self) -> list[str]:
+        """The symbols whose bars a run needs: those it trades, and its benchmark."""
+        benchmark = self.statistics.benchmark
+        return [*self.data.symbols, *([benchmark] if benchmark is not None and benchmark not in self.data.symbols else [])]
 
     def recorded(self) -> dict[str, Any]:
         """Return the document that is recorded: every field, every default."""

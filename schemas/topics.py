@@ -52,7 +52,13 @@ DEAD_LETTERS = Topic(
     {"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS)},
     "what could not be read, with its bytes and the reason",
 )
-ARCHIVE = Topic("archive", {"cleanup.policy": "compact"}, "announced snapshots; key = backtest id")
+ARCHIVE = Topic(
+    "archive",
+    {"cleanup.policy": "compact"},
+    "announced snapshots, key = backtest id; archived ranges of the log, key = log/{topic}/{partition}/{first offset}",
+)
+
+ARCHIVED = (EVENTS, RECEIPTS, DEAD_LETTERS)  # what the read model follows from; the first one alone is ever truncated by us
 
 TOPICS = (COMMANDS, RECEIPTS, EVENTS, RUNS, DEAD_LETTERS, ARCHIVE)
 

@@ -39,6 +39,37 @@ def _progress(done: int, total: int) -> None:
         STDERR.print(f"{done:,} of {total:,} records", end="\r")
 
 
+@app.command()
+def archive(
+    truncate: bool = typer.Option(False, "--truncate", help="Then delete from Kafka what is done with and older than the grace."),
+    grace_days: float = typer.Option(7.0, "--grace-days", min=0, max=3_650, help="Events younger than this stay in Kafka."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Copy the log into the blob store, as a job that ends.
+
+    The compactor does so all the time; both may run at once. With --truncate the events topic is cut behind what is archived,
+    read back just now, in the read model, in a snapshot, and older than the grace. Readers go on in the archive.
+    """
+    import msgspec
+
+    from consumers.archive_job import archive_job
+
+    used = settings()
+    done = wait_for(archive_job(used, truncates=truncate, grace_days=grace_days))
+    if as_json:
+        print_json({**msgspec.to_builtins(done), "oldest_unarchived_ms": done.oldest_unarchived_ms})
+        return
+    rows = [
+        (each.topic, each.partition, each.next_offset, each.end, each.ranges, each.records, each.bytes) for each in done.reaches
+    ]
+    numbers = ("partition", "archived to", "end", "new ranges", "records", "bytes")
+    table("Archive", ("topic", *numbers), rows, right=numbers)
+    if truncate:
+        cut = [(each.partition, each.before, each.beginning, each.deleted, each.held_by) for each in done.truncations]
+        offsets = ("partition", "began at", "begins at", "deleted")
+        table("Events topic in Kafka", (*offsets, "held by"), cut, right=offsets)
+
+
 @app.command("dead-letters")
 def dead_letters(
     limit: int = typer.Option(50, min=1, max=100_000, help="At most so many, newest first."), as_json: bool = JSON_OPTION

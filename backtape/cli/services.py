@@ -56,8 +56,10 @@ def db_upgrade() -> None:
 
 
 @schema_app.command("export")
-def schema_export(folder: Path = typer.Argument(help="Where to write: schemas/*.json, asyncapi.json, settings.md.")) -> None:
-    """Write the JSON Schemas, the AsyncAPI document and the table of settings."""
+def schema_export(
+    folder: Path = typer.Argument(help="Where to write: schemas/*.json, asyncapi.json, openapi.json, settings.md."),
+) -> None:
+    """Write the JSON Schemas, the AsyncAPI and OpenAPI documents and the table of settings."""
     from backtape.schema_export import export
 
     for path in export(folder):

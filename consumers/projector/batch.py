@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import msgspec
-import pyarrow as pa
 import pydantic
 from sqlalchemy import Table
 
@@ -23,19 +22,22 @@ from projections.errors import FoldError
 from projections.fold import RunFold
 from projections.messages import command_row, dead_letter_row, snapshot_row
 from projections.restore import ORDER_COLUMNS, POSITION_COLUMNS, RUN_COLUMNS, restore_folds
-from projections.rows import Change, Kind, RowChange, Rows
+from projections.rows import Kind, RowChange, Rows
 from projections.source import Source
 from projections.tables import COMMANDS, DEAD_LETTERS, QUARANTINE, SNAPSHOTS, key_of
 from schemas.commit import ChainError, Commit, decode_commit
 from schemas.ids import ID_PATTERN
+from schemas.manifest import RANGE_KEYS
 from schemas.times import MAX_NS
 
 # What reading a record's bytes can raise. RecursionError: JSON of ten thousand brackets.
 _UNREADABLE = (msgspec.MsgspecError, pydantic.ValidationError, UnicodeDecodeError, RecursionError)
-# What a value beyond its column raises: an integer of a hundred digits is valid JSON.
-_UNFIT = (pa.ArrowException, OverflowError)
+# What a value beyond every column raises: an integer of a hundred digits is valid JSON.
+_UNFIT = (OverflowError,)
 
 _ID = re.compile(ID_PATTERN)
+
+SETTLED_EVENTS = 256  # after so many events their rows are packed; about what a commit of a busy run holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,8 @@ class MessageProjection:
             if refused is not None:
                 poison.append(_quarantine_row(record, None, refused))
                 continue
-            if record.value is None and self._table is SNAPSHOTS:
-                continue  # a tombstone
+            if self._table is SNAPSHOTS and (record.value is None or (record.key or b"").startswith(RANGE_KEYS)):
+                continue  # a tombstone, or an archived range of the log
             try:
                 rows.append((record, self._row(record)))
             except _UNREADABLE as error:
@@ -132,7 +134,7 @@ class MessageProjection:
     def _fitting(self, rows: list[tuple[Record, Row]], poison: list[Row]) -> Iterator[tuple[Record, Row]]:
         for record, row in rows:
             try:
-                _as_write(RowChange(self._table, self._write_kind, [row]))
+                table_write(RowChange(self._table, self._write_kind, [row]))
                 yield record, row
             except _UNFIT as error:
                 poison.append(_quarantine_row(record, None, error))
@@ -172,12 +174,13 @@ class EventsProjection:
         self._evict(ids)
         return batch
 
-    def _fold(self, records: Sequence[Record], poison: dict[int, str], counts: Counters) -> list[Change]:
+    def _fold(self, records: Sequence[Record], poison: dict[int, str], counts: Counters) -> list[RowChange]:
         """Fold the commits in order. Raises _Poison for the first that does not fit, with the states half changed.
 
         Each commit is decoded only here: its events are still in the processor's cache when they are folded.
         """
         rows = Rows()
+        unsettled = 0
         set_aside: list[Row] = []
         for record in records:
             backtest_id = _id_of(record)
@@ -187,6 +190,10 @@ class EventsProjection:
             found = poison.get(record.offset) or _read(record, backtest_id)
             if isinstance(found, Commit):
                 self._apply(record, found, rows, counts)
+                unsettled += len(found.events)
+                if unsettled >= SETTLED_EVENTS:
+                    rows.settle()
+                    unsettled = 0
                 continue
             set_aside.append(_quarantine_row(record, backtest_id, found))
             counts.quarantined += 1
@@ -217,7 +224,7 @@ class EventsProjection:
             try:
                 self._apply(record, found, rows, Counters())
                 for change in rows.changes():
-                    _as_write(change)
+                    table_write(change)
             except _Poison as problem:
                 return {problem.offset: problem.problem}
             except _UNFIT as error:
@@ -323,15 +330,18 @@ def _quarantine_row(record: Record, backtest_id: str | None, problem: object) ->
     return (record.topic, record.partition, record.offset, backtest_id, _recorded_ns(record), reason)
 
 
-def _batch(records: Sequence[Record], changes: Iterable[Change], counts: Counters) -> Batch:
-    writes = [_as_write(change) for change in changes if len(change)]
+def _batch(records: Sequence[Record], changes: Iterable[RowChange], counts: Counters) -> Batch:
+    writes = [table_write(change) for change in changes if len(change)]
     counts.batches = 1
-    counts.rows = sum(write.rows.num_rows for write in writes)
+    counts.rows = sum(write.count for write in writes)
     return Batch(writes, counts)
 
 
-def _as_write(change: Change) -> TableWrite:
-    return TableWrite(change.table.name, change.kind, key_of(change.table), change.batch("sql"))
+def table_write(change: RowChange) -> TableWrite:
+    """Return the rows as a store takes them. Raises OverflowError for an integer of more than 64 bits."""
+    return TableWrite(
+        change.table.name, change.kind, key_of(change.table), change.columns, count=len(change), packed=change.packed()
+    )
 
 
 def _command(record: Record) -> Row:

@@ -25,7 +25,7 @@ from engine.version import code_digest
 from schemas.commit import Author, EncodedCommit, encode_commit
 from schemas.events import FailureReason
 from schemas.ids import BacktestId
-from schemas.market_data import DataSetManifest, Market
+from schemas.market_data import Bars, DataSetManifest, Market
 from schemas.spec import BacktestSpec, parse_spec
 
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)  # the last one repeats while the data is out of reach
@@ -103,14 +103,19 @@ def _resolve(job: Job, spec: BacktestSpec, data: MarketData, send: Send) -> Data
 
 
 def _market(spec: BacktestSpec, manifest: DataSetManifest, data: MarketData, send: Send) -> Market:
-    try:
-        return assemble(
-            spec, manifest, lambda symbol, timeframe: _patiently(lambda: data.bars(manifest, symbol, timeframe), send)
-        )
-    except NotFoundError as error:
-        raise RunFailed(FailureReason.UNKNOWN_SYMBOL, f"spec.data.symbols: {error}") from error
-    except IntegrityError as error:
-        raise RunFailed(FailureReason.DATA_DIGEST_MISMATCH, str(error)) from error
+    def read(symbol: str, timeframe: str) -> Bars:
+        try:
+            return _patiently(lambda: data.bars(manifest, symbol, timeframe), send)
+        except NotFoundError as error:
+            raise RunFailed(FailureReason.UNKNOWN_SYMBOL, f"{_field_of(spec, symbol)}: {error}") from error
+        except IntegrityError as error:
+            raise RunFailed(FailureReason.DATA_DIGEST_MISMATCH, str(error)) from error
+
+    return assemble(spec, manifest, read)
+
+
+def _field_of(spec: BacktestSpec, symbol: str) -> str:
+    return "spec.data.symbols" if symbol in spec.data.symbols else "spec.statistics.benchmark"
 
 
 def _patiently(read: Callable[[], Found], send: Send) -> Found:

@@ -81,6 +81,8 @@ class Plan:
             if not decision.commit.is_terminal:
                 self.accepted[backtest_id] = len(self.commits)
             self.add(backtest_id, decision.commit, decision.state)
+        elif decision.state is not None:  # a deletion: it is remembered from now on as long as an end
+            self.states[backtest_id] = msgspec.structs.replace(decision.state, finished_at_ms=self.now_ms)
         document = reading.parsed.command.model_dump(
             mode="json", include={"type", "command_id", "backtest_id", "submitter", "issued_at"}
         )

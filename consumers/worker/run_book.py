@@ -75,8 +75,10 @@ class RunBook:
 
         not_waiting : runs that are not in the queue, because they start, run, or were accepted by this very commit
         """
+        self._ended_in_queue += sum(
+            state.status.is_finished and each not in not_waiting and self._is_open(each) for each, state in states.items()
+        )
         self.states.update(states)
-        self._ended_in_queue += sum(state.status.is_finished and each not in not_waiting for each, state in states.items())
         if 2 * self._ended_in_queue > len(self._queue):  # seldom enough to cost nothing, often enough to bound the queue
             self._queue = [each for each in self._queue if not self.states[each.backtest_id].status.is_finished]
             heapify(self._queue)
@@ -110,6 +112,10 @@ class RunBook:
     def forget(self, backtest_ids: Collection[BacktestId]) -> None:
         for backtest_id in backtest_ids:
             self.states.pop(backtest_id, None)
+
+    def _is_open(self, backtest_id: BacktestId) -> bool:
+        state = self.states.get(backtest_id)
+        return state is not None and not state.status.is_finished
 
     def _waiting(self, backtest_id: BacktestId) -> Waiting:
         state = self.states[backtest_id]

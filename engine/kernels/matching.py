@@ -178,13 +178,13 @@ def match_order(tape: Tape, state: State, place: int, step: int, uses_gaps: bool
         if price == order["limit"] and price == (low if side > 0 else high) and not _is_lucky(core, order, step):
             price = math.nan
         if not math.isnan(price):
-            if not uses_gaps:
+            if not uses_gaps and not _is_passed(order, step, -side, order["limit"]):
                 price = order["limit"]
             execute(tape, state, place, price, step, price == bar_open, price != bar_open)
     else:
         price = stop_price(core, trigger_side(order), order["stop"], bar_open, high, low, close)
         if not math.isnan(price):
-            if not uses_gaps:
+            if not uses_gaps and not _is_passed(order, step, trigger_side(order), order["stop"]):
                 price = order["stop"]
             _report_trigger(state, place, price, step)
             if order["type"] == STOP_LIMIT:
@@ -196,6 +196,15 @@ def match_order(tape: Tape, state: State, place: int, step: int, uses_gaps: bool
             if not order["is_done"] and not (order["type"] == STOP_LIMIT and core["stop_limit"] == ON_PATH):
                 order["active_step"] = step + 1
     _end_immediate(state, place, step)
+
+
+@kernel
+def _is_passed(order: Any, step: int, side: int, level: float) -> bool:
+    """Tell whether the price had passed the level already when the order came to life in this bar: nobody trades there now.
+
+    side : +1 where a rising price reaches the level
+    """
+    return bool(order["from_step"] == step and side * (order["from_price"] - level) >= 0.0)
 
 
 @kernel

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from projections.queries.query import After, Conditions, Order, Query, page_of
 
@@ -34,6 +35,7 @@ class BacktestFilter:
 
     statuses : one of these; empty: any
     symbol, tag : one of the backtest's
+    accepted_from, accepted_before : with their zone; from is inclusive
     text : words that id, strategy, data set, symbols, submitter or tags begin with, as in ``sma demo``
     """
 
@@ -44,6 +46,8 @@ class BacktestFilter:
     submitter: str | None = None
     tag: str | None = None
     text: str | None = None
+    accepted_from: datetime | None = None
+    accepted_before: datetime | None = None
 
     def conditions(self) -> Conditions:
         found = Conditions()
@@ -53,6 +57,8 @@ class BacktestFilter:
         found.add("symbols @> ARRAY[{}::text]", self.symbol)
         found.add("submitter = {}", self.submitter)
         found.add("tags @> ARRAY[{}::text]", self.tag)
+        found.add("accepted_at >= {}", self.accepted_from)
+        found.add("accepted_at < {}", self.accepted_before)
         found.add("to_tsvector('simple', words) @@ to_tsquery('simple', {})", search_of(self.text))
         return found
 

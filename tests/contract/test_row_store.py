@@ -12,6 +12,7 @@ from adapters.memory_rows import MemoryRowStore
 from adapters.ports import Advance, RowStore, SourcePosition, TableWrite, TopicPartition
 from adapters.postgres import PostgresRowStore
 from backtape.stack import LocalStack
+from consumers.projector.batch import table_write
 from migrations import upgrade
 from projections.fold import fold_run
 from projections.rows import RowChange
@@ -50,13 +51,9 @@ def _advance(before: SourcePosition, next_offset: int, log_id: str | None = LOG_
     return Advance(before, log_id, next_offset=next_offset, recorded_ms=WRITTEN_MS)
 
 
-def _as_write(change: RowChange) -> TableWrite:
-    return TableWrite(change.table.name, change.kind, key_of(change.table), change.batch("sql"))
-
-
 def _quarantine(offset: int, reason: str = "why") -> TableWrite:
     row = ("backtape.events", 3, offset, "bt-1", WRITTEN_MS * 1_000_000, reason)
-    return _as_write(RowChange(QUARANTINE, "insert", [row]))
+    return table_write(RowChange(QUARANTINE, "insert", [row]))
 
 
 async def _reasons(store: RowStore) -> list[object]:
@@ -128,7 +125,7 @@ async def test_every_table_of_a_run_reads_back_as_it_was_written(store: RowStore
     tables = fold_run(log.bodies, log.sources)
     changes = [RowChange(table, "insert", tables.rows(table.name)) for table in RUN_TABLES]
     assert all(change.rows for change in changes)
-    await store.write([], [_as_write(change) for change in changes])
+    await store.write([], [table_write(change) for change in changes])
     for table in RUN_TABLES:
         names = list(table.columns.keys())
         keys = len(key_of(table))
@@ -140,11 +137,11 @@ async def test_every_table_of_a_run_reads_back_as_it_was_written(store: RowStore
 async def test_an_update_changes_its_columns_and_nothing_else(store: RowStore) -> None:
     """Twice in one transaction, so that nothing of the first remains where the second is put together."""
     tables = fold_run(finished_log(seed=11, steps=40).bodies)
-    await store.write([], [_as_write(RowChange(ORDERS, "insert", tables.rows("orders")))])
+    await store.write([], [table_write(RowChange(ORDERS, "insert", tables.rows("orders")))])
     names = (*key_of(ORDERS), "status", "filled_quantity")
     for row in (("bt-1", 1, "seen", 1.5), ("bt-1", 2, "seen too", 2.5)):
         assert set(names[2:]) <= set(changing(ORDERS))
-        await store.write([], [_as_write(RowChange(ORDERS, "update", [row], names))])
+        await store.write([], [table_write(RowChange(ORDERS, "update", [row], names))])
     read = await store.read("orders", ("order_id", "status", "filled_quantity", "symbol"), where="backtest_id", values=["bt-1"])
     assert read[:2] == [(1, "seen", 1.5, "AAPL"), (2, "seen too", 2.5, "AAPL")]
     assert read[2][1] == tables.table("orders")["status"][2].as_py()
@@ -154,14 +151,14 @@ async def test_an_update_of_a_row_that_is_not_there_is_an_error(store: RowStore)
     """A change without its row would be lost in silence."""
     change = RowChange(ORDERS, "update", [("bt-1", 1, "filled")], (*key_of(ORDERS), "status"))
     with pytest.raises(FatalError, match="orders"):
-        await store.write([], [_as_write(change)])
+        await store.write([], [table_write(change)])
 
 
 async def test_an_upsert_inserts_or_replaces(store: RowStore) -> None:
     """An announcement may come again."""
     for offset in (1, 2):
         row = ("bt-1", f"key-{offset}", "a" * 64, "b" * 64, 10, 20, WRITTEN_MS * 1_000_000, 0, offset)
-        await store.write([], [_as_write(RowChange(SNAPSHOTS, "upsert", [row]))])
+        await store.write([], [table_write(RowChange(SNAPSHOTS, "upsert", [row]))])
     assert await store.read("snapshots", ("manifest_key", "offset"), where="backtest_id", values=["bt-1"]) == [("key-2", 2)]
 
 
@@ -169,7 +166,7 @@ async def test_reading_takes_only_what_is_asked_for(store: RowStore) -> None:
     """Rows of the named backtests, and where asked only those with a true flag."""
     for backtest_id in ("bt-1", "bt-2", "bt-3"):
         tables = fold_run(finished_log(backtest_id, seed=5).bodies)
-        await store.write([], [_as_write(RowChange(ORDERS, "insert", tables.rows("orders")))])
+        await store.write([], [table_write(RowChange(ORDERS, "insert", tables.rows("orders")))])
     read = await store.read("orders", ("backtest_id", "is_open"), where="backtest_id", values=["bt-1", "bt-3"], only="is_open")
     assert {row[0] for row in read} == {"bt-1", "bt-3"}
     assert all(row[1] for row in read)

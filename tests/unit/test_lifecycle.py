@@ -68,6 +68,17 @@ def cancel(**changes: Any) -> dict[str, Any]:
     }
 
 
+def delete(**changes: Any) -> dict[str, Any]:
+    return {
+        "type": "DeleteBacktest",
+        "command_id": "c-3",
+        "backtest_id": ID,
+        "issued_at": "2026-01-05T09:59:00Z",
+        "reason": "old",
+        **changes,
+    }
+
+
 # --- given, when, then ----------------------------------------------------------------------------------------------
 
 
@@ -93,9 +104,11 @@ class Run:
         self, document: dict[str, Any], *, queued: int = 0, rules: IntakeRules = RULES, received_ms: int = RECEIVED_MS
     ) -> Then:
         decision = decide(self.state, parse_command(document), rules, received_ms=received_ms, queued=queued)
-        assert (decision.commit is None) == (decision.state is None)
-        if decision.commit is None or decision.state is None:
+        if decision.state is None:
+            assert decision.commit is None
             return Then(decision, self, [])
+        if decision.commit is None:
+            return Then(decision, Run(decision.state, self.head, self.events), [])
         after = self.appended(decision.commit, decision.state)
         return Then(decision, after, [type(event).__name__ for event in after.events[len(self.events) :]])
 
@@ -152,6 +165,10 @@ def given(status: str | None) -> Run:
         return run
     if status == "cancelled before its start":
         return run.when(cancel()).run
+    if status == "deleted":
+        return run.when(cancel()).run.when(delete()).run
+    if status == "deleted unseen":
+        return Run().when(delete()).run
     run = run.simulated(started(run.next)).simulated(progressed(run.next + 1), progressed(run.next + 2))
     if status == "cancelled":
         return run.when(cancel()).run
@@ -166,7 +183,7 @@ def given(status: str | None) -> Run:
 
 # --- the table of engine/lifecycle.py ---------------------------------------------------------------------------------
 
-SUBMIT, OTHER, CANCEL = submit(), submit(fast=11), cancel()
+SUBMIT, OTHER, CANCEL, DELETE = submit(), submit(fast=11), cancel(), delete()
 TABLE: list[tuple[str | None, dict[str, Any], str, tuple[str, ...], str | None]] = [
     (None, SUBMIT, "accepted", ("BacktestAccepted",), "queued"),
     (None, OTHER, "accepted", ("BacktestAccepted",), "queued"),
@@ -188,11 +205,24 @@ TABLE: list[tuple[str | None, dict[str, Any], str, tuple[str, ...], str | None]]
     ("cancelled", CANCEL, "duplicate: already_cancelled", (), "cancelled"),
     ("cancelled before its start", SUBMIT, "duplicate: already_cancelled", (), "cancelled"),
     ("cancelled before its start", CANCEL, "duplicate: already_cancelled", (), "cancelled"),
+    (None, DELETE, "accepted", (), "deleted"),
+    ("queued", DELETE, "rejected: not_finished", (), "queued"),
+    ("running", DELETE, "rejected: not_finished", (), "running"),
+    ("completed", DELETE, "accepted", (), "deleted"),
+    ("failed", DELETE, "accepted", (), "deleted"),
+    ("cancelled", DELETE, "accepted", (), "deleted"),
+    ("deleted", SUBMIT, "rejected: deleted", (), "deleted"),
+    ("deleted", OTHER, "rejected: deleted", (), "deleted"),
+    ("deleted", CANCEL, "rejected: deleted", (), "deleted"),
+    ("deleted", DELETE, "duplicate: deleted", (), "deleted"),
+    ("deleted unseen", SUBMIT, "rejected: deleted", (), "deleted"),
+    ("deleted unseen", DELETE, "duplicate: deleted", (), "deleted"),
 ]  # fmt: skip
 
 
 def case_name(case: tuple[Any, ...]) -> str:
-    command = {id(SUBMIT): "same spec", id(OTHER): "other spec", id(CANCEL): "cancel"}[id(case[1])]
+    names = {id(SUBMIT): "same spec", id(OTHER): "other spec", id(CANCEL): "cancel", id(DELETE): "delete"}
+    command = names[id(case[1])]
     return f"{case[0] or 'unknown'} + {command}"
 
 
@@ -207,6 +237,8 @@ def test_every_command_on_every_state_has_its_answer(
 def test_the_table_has_every_state() -> None:
     """A new state must get its rows."""
     assert {row[0] for row in TABLE if row[0] is not None and " " not in row[0]} == set(RunStatus)
+    for status in (None, *RunStatus):
+        assert {id(row[1]) for row in TABLE if row[0] == status} == {id(each) for each in (SUBMIT, OTHER, CANCEL, DELETE)}
 
 
 # --- accepting ------------------------------------------------------------------------------------------------------
@@ -268,7 +300,7 @@ def test_a_repeat_is_answered_even_when_the_queue_is_full() -> None:
     given("queued").when(SUBMIT, queued=10).then("duplicate: already_submitted", status="queued")
 
 
-@pytest.mark.parametrize("command", [submit, cancel])
+@pytest.mark.parametrize("command", [submit, cancel, delete])
 @pytest.mark.parametrize(
     ("issued_at", "is_expired"),
     [
@@ -283,7 +315,7 @@ def test_a_command_from_before_the_dedup_window_is_expired(command: Any, issued_
     assert (decision.outcome == "expired") == is_expired
 
 
-@pytest.mark.parametrize("command", [submit, cancel])
+@pytest.mark.parametrize("command", [submit, cancel, delete])
 def test_age_does_not_matter_where_a_state_tells(command: Any) -> None:
     """A known run answers its repeats however old they are."""
     assert given("running").when(command(issued_at="2020-01-01")).decision.outcome != "expired"

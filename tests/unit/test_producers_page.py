@@ -39,7 +39,11 @@ def test_its_commands_are_read_and_its_receipt_is_one() -> None:
     """Strictly, like every other."""
     documents: list[dict[str, Any]] = [json.loads(block) for block in blocks("json")]
     *commands, receipt = documents
-    assert [type(parse_command(each).command).__name__ for each in commands] == ["SubmitBacktest", "CancelBacktest"]
+    assert [type(parse_command(each).command).__name__ for each in commands] == [
+        "SubmitBacktest",
+        "CancelBacktest",
+        "DeleteBacktest",
+    ]
     assert isinstance(decode_receipt(json.dumps(receipt).encode()), Receipt)
 
 

@@ -215,3 +215,18 @@ def test_symbols_with_gaps_fill_at_their_own_bars() -> None:
     events = play(market, [{"at": 0, "side": "buy", "quantity": 1.0, "symbol": "Y"}])
     [fill] = of(events, OrderFilled)
     assert (fill.price, fill.time_ns) == (13.0, market.bars[0].time_ns[3])
+
+
+@pytest.mark.parametrize(
+    ("attached", "price"),
+    [
+        ({"take_profit": 85.0}, 88.21),  # the limit was passed before the entry: sold at what the entry paid, not at 85
+        ({"stop_loss": 90.0}, 88.21),  # the stop as well: nobody pays 90 on the way up from 88.21
+    ],
+)
+def test_an_exit_that_was_passed_before_its_entry_fills_where_the_path_is(attached: dict[str, float], price: float) -> None:
+    """The bar goes 88.2, 89.9, 88.2, 89.5; the entry is a stop at 88.21, and its exit is due at once."""
+    rows = [*flat(88.0), (88.2, 89.9, 88.2, 89.5)]
+    orders = [{"at": 0, "side": "buy", "quantity": 1.0, "stop_price": 88.21, **attached}]
+    events = play(make_market(make_bars(rows)), orders, execution={"same_bar": "path"})
+    assert [fill.price for fill in of(events, OrderFilled)] == [88.21, price]

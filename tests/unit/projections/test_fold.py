@@ -1,18 +1,35 @@
 """Tests of the fold from commits to rows."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.memory_rows import MemoryRowStore
-from adapters.ports import TableWrite
+from consumers.projector.batch import table_write
 from projections.errors import FoldError
 from projections.fold import RunFold, RunTables, fold_run
 from projections.restore import ORDER_COLUMNS, POSITION_COLUMNS, RUN_COLUMNS, restore_folds
 from projections.rows import Rows
 from projections.tables import RUN_TABLES, changing, key_of
 from schemas.commit import ChainError, decode_commit
-from schemas.events import EquityMarked, OrderFilled, OrderSubmitted, OrderType, Side
+from schemas.events import (
+    AnyEvent,
+    BorrowPaid,
+    DividendPaid,
+    EquityMarked,
+    FundingPaid,
+    InstrumentDelisted,
+    OrderFilled,
+    OrderSubmitted,
+    OrderType,
+    PositionClosed,
+    PositionMarked,
+    PositionOpened,
+    Side,
+    SymbolChanged,
+)
 from tests.factories import FIRST_BAR_NS, Log, finished_log
 
 
@@ -36,7 +53,7 @@ async def _stored(store: MemoryRowStore, backtest_id: str) -> dict[str, list[tup
 
 async def _write(store: MemoryRowStore, rows: Rows) -> None:
     changes = rows.changes()
-    await store.write([], [TableWrite(each.table.name, each.kind, key_of(each.table), each.batch("sql")) for each in changes])
+    await store.write([], [table_write(each) for each in changes])
 
 
 async def _restored(store: MemoryRowStore, backtest_id: str) -> RunFold:
@@ -70,6 +87,53 @@ async def test_any_split_and_any_restart_give_the_rows_of_one_fold(
             fold = await _restored(store, log.backtest_id)
     await _write(store, rows)
     assert await _stored(store, log.backtest_id) == _folded(log)
+
+
+def test_a_position_has_what_it_is_worth_and_what_it_was_paid() -> None:
+    """Valued by marks, paid by funding, borrow and dividends, renamed with its open orders; a trade takes the sums over."""
+    time: dict[str, Any] = {"time_ns": FIRST_BAR_NS}
+    about: dict[str, Any] = {"symbol": "OLD", "position_id": 1}
+    events: list[AnyEvent] = [
+        OrderSubmitted(sequence=2, **time, order_id=1, symbol="OLD", side=Side.BUY, order_type=OrderType.LIMIT, quantity=5.0),
+        PositionOpened(sequence=3, **time, **about, quantity=-10.0, average_price=20.0, commission=1.0, realized_pnl=-1.0),
+        PositionMarked(sequence=4, **time, **about, price=25.0, unrealized_pnl=-50.0, mae=-60.0, mfe=5.0, bars_held=7),
+        FundingPaid(sequence=5, **time, **about, rate=0.01, price=25.0, amount=2.5),
+        FundingPaid(sequence=6, **time, **about, rate=-0.01, price=25.0, amount=-1.0),
+        BorrowPaid(sequence=7, **time, **about, rate=0.02, amount=0.75),
+        DividendPaid(sequence=8, **time, **about, per_share=0.5, amount=-5.0),
+        SymbolChanged(sequence=9, **time, symbol="OLD", new_symbol="NEW"),
+        InstrumentDelisted(sequence=10, **time, symbol="NEW", price=19.0),
+        PositionClosed(
+            sequence=11, **time, symbol="NEW", position_id=1, side=Side.SELL, quantity=10.0, average_price=20.0,
+            average_close=19.0, commission=2.0, realized_pnl=8.0, gross_pnl=10.0, return_fraction=0.05,
+            opened_ns=FIRST_BAR_NS, bars_held=9, mae=-60.0, mfe=10.0,
+        ),
+    ]  # fmt: skip
+    log = finished_log(steps=0)
+    fold, rows = RunFold(log.backtest_id), Rows()
+    fold.apply(decode_commit(log.bodies[0]), log.bodies[0], log.sources[0], rows)
+    for event in events[:-1]:
+        fold.evolve(event, rows)
+    position = fold.positions[1]
+    # side * (25 / 20 - 1) = -0.25; 2.5 - 1 = 1.5
+    assert (position.side, position.symbol, position.mark, position.unrealized_pnl) == ("short", "NEW", 25.0, -50.0)
+    assert (position.return_fraction, position.mae, position.mfe, position.bars_held) == (-0.25, -60.0, 5.0, 7)
+    assert (position.funding, position.borrow, position.dividends) == (1.5, 0.75, -5.0)
+    assert fold.orders[1].symbol == "NEW"
+    fold.evolve(events[-1], rows)
+    tables = RunTables(rows)
+    [row] = tables.table("positions").to_pylist()
+    assert (row["is_open"], row["mark"], row["unrealized_pnl"], row["return_fraction"], row["bars_held"]) == (
+        False, None, 0.0, 0.05, 9,
+    )  # fmt: skip
+    [trade] = tables.table("trades").to_pylist()
+    assert (trade["funding"], trade["borrow"], trade["dividends"], trade["mfe"]) == (1.5, 0.75, -5.0, 10.0)
+    account = [(each["kind"], each["position_id"], each["amount"]) for each in tables.table("account_events").to_pylist()]
+    assert account == [
+        ("funding", 1, 2.5), ("funding", 1, -1.0), ("borrow", 1, -0.75), ("dividend", 1, -5.0), ("symbol_change", None, None),
+        ("delisting", None, None),
+    ]  # fmt: skip
+    assert [row["change"] for row in tables.table("position_history").to_pylist()] == ["opened", "renamed", "closed"]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -65,7 +65,7 @@ def test_a_state_of_another_version_is_refused() -> None:
 
 def test_three_states_are_final() -> None:
     """Nothing follows them."""
-    assert {status for status in RunStatus if status.is_finished} == {"completed", "cancelled", "failed"}
+    assert {status for status in RunStatus if status.is_finished} == {"completed", "cancelled", "failed", "deleted"}
 
 
 @given(structs(DeadLetterHeaders))

@@ -238,7 +238,18 @@ class Given:
             **changes,
         }
 
+    def delete(self, backtest_id: str, **changes: Any) -> dict[str, Any]:
+        return {
+            "type": "DeleteBacktest",
+            "command_id": f"delete-{backtest_id}",
+            "backtest_id": backtest_id,
+            "issued_at": self.issued_at,
+            "reason": "older than we keep",
+            **changes,
+        }
+
 
 GIVEN = Given()
 submit = GIVEN.submit
 cancel = GIVEN.cancel
+delete = GIVEN.delete

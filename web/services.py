@@ -1,0 +1,171 @@
+"""This module holds what the routes work with, and makes it: the one place where the web service meets its adapters."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+import structlog
+from fastapi import Depends, Request
+
+from adapters.blob_store import open_blob_store
+from adapters.command_publisher import CommandPublisher
+from adapters.control_store import ControlStore
+from adapters.kafka import KafkaLogReader
+from adapters.kafka_watch import KafkaWatch
+from adapters.market_data import StoredMarketData
+from adapters.ports import BlobStore, LogReader
+from adapters.postgres_listener import PostgresListener
+from adapters.postgres_reader import PostgresReader
+from projections import queries
+from projections.queries import Query
+from schemas.topics import EVENTS
+from web.audits import Audits
+from web.config import WebConfig
+from web.data_sets import DataSets
+from web.kept import Counts, Kept
+from web.lag import LagWatch
+from web.limits import RateLimits
+from web.metrics import Metrics
+from web.provenance import Provenance
+from web.reports import Reports
+from web.strategies import Strategies
+from web.stream.hub import CHANNEL, Hub
+from web.throughput import Throughput
+
+if TYPE_CHECKING:
+    from web.access import Principal
+
+log = structlog.get_logger()
+
+CONNECTIONS = 12  # of the read model: as many queries of this process run at a time
+IMPORTS = 2  # uploads that are checked at a time
+SUMS_SECONDS = 10.0  # how old sums over all backtests may be
+FORGET_SECONDS = 3_600.0
+
+
+@dataclass(slots=True)
+class Services:
+    """What the routes work with. ``start`` begins what runs beside them, ``close`` ends it."""
+
+    config: WebConfig
+    model: PostgresReader
+    control: ControlStore
+    commands: CommandPublisher
+    log: LogReader
+    watch: KafkaWatch
+    blobs: BlobStore
+    market: StoredMarketData
+    hub: Hub
+    lag: LagWatch
+    audits: Audits
+    reports: Reports
+    strategies: Strategies
+    data_sets: DataSets
+    provenance: Provenance
+    counts: Counts
+    totals: Kept[dict[str, Any]]
+    outcomes: Kept[list[dict[str, Any]]]
+    limits: RateLimits
+    metrics: Metrics
+    throughput: Throughput = field(default_factory=Throughput)
+    imports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IMPORTS))
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def ask(self, query: Query) -> list[dict[str, Any]]:
+        """Return the rows of a query of the read model."""
+        return await self.model.fetch(query.sql, query.arguments)
+
+    def record(self, principal: "Principal", action: str, **facts: object) -> None:
+        """Write the audit line of a write: who did what."""
+        self.log_write(action, name=principal.name, key_id=principal.key_id, **facts)
+
+    @staticmethod
+    def log_write(action: str, **facts: object) -> None:
+        log.info("web_write", action=action, **facts)
+
+    def start(self) -> None:
+        """Begin to listen, to look at the lag, to run audits, and to forget what has ended."""
+        listener = PostgresListener(self.config.database_url, CHANNEL, self.hub.notice)
+        runs = (self.hub.run(), listener.run(), self.lag.run(lambda: self.hub.streams > 0), self.audits.run(), self._forget())
+        self._tasks = [asyncio.create_task(each) for each in runs]
+        for task in self._tasks:
+            task.add_done_callback(_tell_of_failure)
+
+    async def _forget(self) -> None:
+        while True:
+            try:
+                await self.control.forget_old()
+            except Exception as error:
+                log.warning("forgetting_waits", error=str(error))
+            await asyncio.sleep(FORGET_SECONDS)
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.commands.close()
+        await self.log.close()
+        await self.watch.close()
+        await self.control.close()
+        await self.model.close()
+
+
+def make_services(config: WebConfig) -> Services:
+    """Wire the service. Nothing is connected yet: that happens when it is first needed."""
+    model = PostgresReader(config.database_url, connections=CONNECTIONS)
+
+    async def ask(query: Query) -> list[dict[str, Any]]:
+        return await model.fetch(query.sql, query.arguments)
+
+    async def totals() -> dict[str, Any]:
+        (row,) = await ask(queries.totals())
+        return row
+
+    async def outcomes() -> list[dict[str, Any]]:
+        return await ask(queries.receipt_counts())
+
+    blobs = open_blob_store(config.s3_url, endpoint=config.s3_endpoint)
+    reader, watch, control, hub = (
+        KafkaLogReader(config.kafka),
+        KafkaWatch(config.kafka),
+        ControlStore(config.database_url),
+        Hub(ask),
+    )
+    lag, metrics = LagWatch(ask, watch, reader), Metrics()
+    metrics.watch("http_streams", "event streams that are open", lambda: hub.streams)
+    metrics.watch("read_model_lag_seconds", "age of the oldest record that is not projected", lambda: lag.last_seconds)
+    return Services(
+        config=config,
+        model=model,
+        control=control,
+        commands=CommandPublisher(config.kafka, partitions=config.partitions),
+        log=reader,
+        watch=watch,
+        blobs=blobs,
+        market=StoredMarketData(blobs, config.cache_dir / "bars"),
+        hub=hub,
+        lag=lag,
+        audits=Audits(config, control),
+        reports=Reports(config),
+        strategies=Strategies(config),
+        data_sets=DataSets(blobs),
+        provenance=Provenance(reader, config.kafka.topic(EVENTS)),
+        counts=Counts(ask),
+        totals=Kept(totals, SUMS_SECONDS),
+        outcomes=Kept(outcomes, SUMS_SECONDS),
+        limits=RateLimits(config.requests_per_second),
+        metrics=metrics,
+    )
+
+
+def _tell_of_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("web_task_failed", error=repr(task.exception()), exc_info=task.exception())
+
+
+def services_of(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+Wired = Annotated[Services, Depends(services_of)]

@@ -1,0 +1,134 @@
+"""This module serves one event stream: what the hub has, as server-sent events, to one client."""
+
+import time
+from collections.abc import AsyncIterator
+
+from starlette.responses import StreamingResponse
+
+from adapters.errors import AdapterError
+from web.access import Principal
+from web.lookup import seen_row
+from web.problems import ProblemError
+from web.services import Services
+from web.stream.cursor import RunCursor, shared_id
+from web.stream.feed import Event, RunFeed, encode
+from web.stream.hub import Client
+
+BEAT_SECONDS = 10.0  # proxies cut what is silent for a minute
+CHECK_SECONDS = 60.0  # so long a revoked key's stream may still run
+RETRY_MS = 2_000  # what a browser waits before it connects again
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+async def event_stream(
+    services: Services, principal: Principal, followed: dict[str, RunCursor | None], *, is_list_wanted: bool, is_single: bool
+) -> StreamingResponse:
+    """Answer a stream. Raises ProblemError 404 for a run that is not seen, 503 when there are too many streams."""
+    if services.hub.streams >= services.config.max_streams:
+        raise ProblemError(
+            503, "too_many_streams", f"{services.config.max_streams} streams are open", headers={"Retry-After": "10"}
+        )
+    for name in followed:
+        await seen_row(services, principal, name)
+    stream = _Stream(services, principal, dict(followed), is_list_wanted=is_list_wanted, is_single=is_single)
+    return StreamingResponse(stream.frames(), media_type="text/event-stream", headers=HEADERS)
+
+
+class _Stream:
+    """What one client has been told."""
+
+    def __init__(
+        self,
+        services: Services,
+        principal: Principal,
+        followed: dict[str, RunCursor | None],
+        *,
+        is_list_wanted: bool,
+        is_single: bool,
+    ) -> None:
+        self._services = services
+        self._principal = principal
+        self._followed = followed
+        self._cursors: dict[str, RunCursor] = {}
+        self._is_list_wanted = is_list_wanted
+        self._is_single = is_single
+        self._ended: set[str] = set()
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        hub = self._services.hub
+        yield b"retry: %d\n\n" % RETRY_MS
+        with hub.client() as client:
+            number = hub.number
+            feeds = {name: await hub.follow(name, client) for name in self._followed}
+            for name, feed in feeds.items():
+                async for frame in self._begin(name, feed):
+                    yield frame
+            yield self._lag()
+            checked_at = time.monotonic()
+            while True:
+                for name, feed in feeds.items():
+                    async for frame in self._news(name, feed):
+                        yield frame
+                if self._is_single and self._ended:
+                    return
+                if self._is_list_wanted and number != hub.number:
+                    frame = self._rows(number)
+                    number = hub.number
+                    yield frame
+                beat = await self._rest(client)
+                if beat:
+                    yield self._lag()
+                if time.monotonic() - checked_at > CHECK_SECONDS:
+                    checked_at = time.monotonic()
+                    if not await self._is_still_known():
+                        return
+
+    async def _rest(self, client: Client) -> bool:
+        """Wait for news, and say whether it was so quiet that a sign of life is due."""
+        began = time.monotonic()
+        await client.wait(BEAT_SECONDS)
+        return time.monotonic() - began >= BEAT_SECONDS
+
+    async def _begin(self, name: str, feed: RunFeed) -> AsyncIterator[bytes]:
+        """Tell the run's row, and begin where the run is now unless the client said where it was."""
+        self._cursors[name] = feed.head if (given := self._followed[name]) is None else given
+        event = await feed.present()
+        if event is not None:
+            yield self._frame(event, self._id())
+
+    async def _news(self, name: str, feed: RunFeed) -> AsyncIterator[bytes]:
+        async for message in feed.since(self._cursors[name]):
+            for event in message.events[:-1]:
+                yield self._frame(event, None)
+            self._cursors[name] = message.after
+            if message.events:
+                # The id comes last: whoever was cut off in the middle is told the whole message again.
+                yield self._frame(message.events[-1], self._id())
+        if feed.is_over and name not in self._ended:
+            self._ended.add(name)
+            yield self._frame(Event("end", encode({"backtest_id": name})), self._id())
+
+    def _rows(self, number: int) -> bytes:
+        batches = self._services.hub.rows_since(number)
+        if batches is None or any(batch.rows is None for batch in batches):
+            return self._frame(Event("reload", b"{}"), None)
+        only_of = self._principal.only_of
+        rows = [body for batch in batches for submitter, body in batch.rows or () if only_of is None or submitter == only_of]
+        return self._frame(Event("rows", b'{"items":[' + b",".join(rows) + b"]}"), None) if rows else b": \n\n"
+
+    def _lag(self) -> bytes:
+        return self._frame(Event("lag", encode(self._services.lag.brief())), None)
+
+    def _id(self) -> str:
+        return str(next(iter(self._cursors.values()))) if self._is_single else shared_id(self._cursors)
+
+    @staticmethod
+    def _frame(event: Event, name: str | None) -> bytes:
+        label = b"" if name is None else b"id: %s\n" % name.encode()
+        return b"event: %s\n%sdata: %s\n\n" % (event.name.encode(), label, event.data)
+
+    async def _is_still_known(self) -> bool:
+        try:
+            return await self._services.control.is_active(self._principal.key_id)
+        except AdapterError:
+            return True  # the database does not answer just now: that is no reason to cut anyone off
