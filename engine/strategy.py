@@ -35,7 +35,7 @@ from schemas.spec import Model
 if TYPE_CHECKING:
     from engine.broker import Broker
 
-__all__ = ["Fill", "Order", "Position", "Series", "Strategy", "Timer", "crossed_above", "crossed_below"]
+__all__ = ["Data", "Fill", "Order", "Position", "Series", "Strategy", "Timer", "crossed_above", "crossed_below"]
 
 Value = TypeVar("Value")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.sessions import MONDAY_NS
 from schemas.times import parse_time, timeframe_ns
 
 if TYPE_CHECKING:
@@ -23,16 +24,22 @@ Callback = Callable[[], Any]
 class Timer:
     """A handle on a timer. ``cancel`` stops it; nothing happens if it is over."""
 
-    __slots__ = ("callback", "is_active", "period_ns", "time_ns")
+    __slots__ = ("callback", "is_active", "period_ns", "shift_ns", "time_ns")
 
-    def __init__(self, time_ns: int, callback: Callback, period_ns: int | None) -> None:
+    def __init__(self, time_ns: int, callback: Callback, period_ns: int | None, shift_ns: int = 0) -> None:
         self.time_ns = time_ns  # when it is due next
         self.callback = callback
         self.period_ns = period_ns
+        self.shift_ns = shift_ns  # of the grid of periods, from 1970 UTC
         self.is_active = True
 
     def cancel(self) -> None:
         self.is_active = False
+
+    def after(self, time_ns: int) -> int:
+        """Return the first whole period after a time."""
+        assert self.period_ns is not None, "it comes again"
+        return ((time_ns - self.shift_ns) // self.period_ns + 1) * self.period_ns + self.shift_ns
 
 
 class Timers:
@@ -53,13 +60,13 @@ class Timers:
         return self._add(Timer(time_ns, _checked(callback), None), step)
 
     def every(self, period: str, callback: Callback, step: int) -> Timer:
-        """Set a timer for every whole period (``15m``, ``1h``, ``1d``) counted from 1970 UTC, from the next one on.
+        """Set a timer for every whole period (``15m``, ``1h``, ``1d``) of UTC, from the next one on. Weeks begin on Mondays.
 
         Where several whole periods have gone by since the last bar, it is due once.
         """
-        period_ns = timeframe_ns(period)
-        now = int(self._lanes.clock[step]) if step >= 0 else int(self._lanes.clock[0]) - 1
-        return self._add(Timer((now // period_ns + 1) * period_ns, _checked(callback), period_ns), step)
+        timer = Timer(0, _checked(callback), timeframe_ns(period), MONDAY_NS if period.endswith("w") else 0)
+        timer.time_ns = timer.after(int(self._lanes.clock[step]) if step >= 0 else int(self._lanes.clock[0]) - 1)
+        return self._add(timer, step)
 
     def fire(self, step: int) -> None:
         """Make the calls that are due at a step. They may set further timers: those are due at a later step."""
@@ -73,7 +80,7 @@ class Timers:
             if timer.period_ns is None:
                 timer.is_active = False
             else:
-                timer.time_ns = (now // timer.period_ns + 1) * timer.period_ns
+                timer.time_ns = timer.after(now)
                 self._push(timer)
             timer.callback()
         self._plan(step)
