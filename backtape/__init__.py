@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from backtape.result import Result
     from backtape.running import run
     from backtape.stored_results import read_results
-    from engine.errors import EngineError, StrategyError
     from engine.arrays import ArrayStrategy, Signals
+    from engine.errors import EngineError, StrategyError
     from engine.strategy import Data, Fill, Order, Position, Strategy, Timer, crossed_above, crossed_below
     from schemas.errors import SchemaError
     from schemas.market_data import Instrument
