@@ -117,12 +117,20 @@ def _is_for_the_day(event: AnyEvent) -> bool:
 
 
 def _events(spec: BacktestSpec, market: Market, strategy: type[Strategy]) -> Iterator[AnyEvent]:
-    """Yield what happened, without what depends on where the data ends."""
+    """Yield what happened, without what depends on where the data ends: marks, and orders that end there."""
+    parents: dict[int, int | None] = {}
+    ended: set[int | None] = set()  # orders that the end of the data has ended
     for commit in simulate(BacktestId("lookahead"), spec, Head(2, 2, Digest("0" * 64)), market, strategy):
         for event in decode_commit(commit.body).events:
             if isinstance(event, BacktestCompleted | BacktestProgressed | EquityMarked | PositionMarked):
                 continue
-            if isinstance(event, OrderCancelled) and event.reason is OrderEnd.END_OF_DATA:
+            if isinstance(event, OrderSubmitted):
+                parents[event.order_id] = event.parent_order_id
+            if isinstance(event, OrderCancelled) and (
+                event.reason is OrderEnd.END_OF_DATA
+                or (event.reason is OrderEnd.PARENT_ENDED and parents[event.order_id] in ended)
+            ):
+                ended.add(event.order_id)
                 continue
             yield event
 
