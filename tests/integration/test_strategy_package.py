@@ -13,9 +13,8 @@ import pandas as pd
 import pytest
 
 from adapters.folder import FolderBlobStore
-from backtape.data import import_tables
 from backtape.data.columns import TimeRules
-from backtape.data.importing import Table
+from backtape.data.importing import Table, import_tables
 from schemas.market_data import Instrument
 
 PACKAGE = Path(__file__).parents[2] / "examples" / "strategy_package"
