@@ -95,6 +95,7 @@ def _submit(tape: Tape, state: State, inbox_place: int, step: int) -> None:
     if order["is_waiting"] and order["sizing"] != BY_UNITS:
         parent = find_order(state, order["parent"])  # an exit is as large as its entry
         order["sizing"] = BY_UNITS
+        order["follows"] = 1
         order["leaves"] = state.book[parent]["leaves"] if parent >= 0 else 0.0
     elif order["sizing"] == BY_UNITS:
         symbol = state.symbols[order["symbol"]]

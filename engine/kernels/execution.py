@@ -256,10 +256,11 @@ def _release_children(tape: Tape, state: State, filled: int, quantity: float, pr
             child["from_price"] = price
             if is_trailing(child):
                 trail_from(child, price)
-        brought = min(quantity, child["quantity"] - child["released"])
+        # An entry that was given as a value or a share is sized again at its fill: its exits follow, up as well as down.
+        brought = quantity if child["follows"] else min(quantity, child["quantity"] - child["released"])
         child["released"] += brought
         child["leaves"] += brought
-        if parent["is_done"] and child["leaves"] < child["quantity"]:
+        if parent["is_done"] and (child["leaves"] < child["quantity"] or child["released"] > child["quantity"]):
             report_modified(state, child, step)
 
 

@@ -35,6 +35,7 @@ ORDER = _record(
     group=I,  # one-cancels-other group, 0: none
     parent=I,  # the order it is attached to, 0: none
     is_waiting=I,  # attached to an order that has no fill yet
+    follows=I,  # attached: as large as its entry turns out to be
     released=F,  # attached: how much its parent has brought to life
     from_price=F, from_step=I,  # attached: where its parent filled; in that bar it sees no price before
     is_triggered=I, reduce_only=I, post_only=I, has_filled=I, is_done=I,

@@ -70,7 +70,7 @@ def test_a_packages_strategies_run_by_their_names(installed: Path, store: Path, 
     pullback = spec_file(tmp_path, "trend_pullback", {"trend": 5}, frames=["1d"], warmup=200)
     rotation = spec_file(tmp_path, "weekly_rotation", {"lookback": 100, "keep": 1}, symbols=["AAA", "BBB", "CCC"])
     for path in (pullback, rotation):
-        first, second = (run_cli(installed, "run", str(path), "--data", str(store), "--json") for _ in range(2))
+        first, second = (run_cli(installed, "run", str(path), "--store", str(store), "--json") for _ in range(2))
         assert first.returncode == 0, first.stderr
         document = json.loads(first.stdout)
         assert document == json.loads(second.stdout)
@@ -80,7 +80,7 @@ def test_a_packages_strategies_run_by_their_names(installed: Path, store: Path, 
 def test_a_packages_parameters_are_checked_by_their_ranges(installed: Path, store: Path, tmp_path: Path) -> None:
     """The catalogue knows them: a wrong value is refused by its path, before anything runs."""
     path = spec_file(tmp_path, "trend_pullback", {"risk": 0.5}, frames=["1d"])
-    answer = run_cli(installed, "run", str(path), "--data", str(store))
+    answer = run_cli(installed, "run", str(path), "--store", str(store))
     assert answer.returncode != 0
     assert "strategy.parameters.risk" in answer.stderr
 
@@ -96,6 +96,6 @@ def test_a_packages_strategies_do_not_look_ahead(installed: Path, store: Path, t
 def test_without_the_package_the_strategy_is_unknown(store: Path, tmp_path: Path) -> None:
     """The name is the package's, not built in."""
     path = spec_file(tmp_path, "trend_pullback", {}, frames=["1d"])
-    answer = run_cli(tmp_path, "run", str(path), "--data", str(store))
+    answer = run_cli(tmp_path, "run", str(path), "--store", str(store))
     assert answer.returncode != 0
     assert "trend_pullback" in answer.stderr
