@@ -7,6 +7,7 @@ The tree::
     │   └── OutcomeUnknownError   it may have happened: read back before doing it again
     └── FatalError                it will not get better by itself
         ├── FencedError           another owner has taken over: leave, do not retry
+        ├── DeletedError          rows of a backtest that was deleted meanwhile: look again, and leave it out
         ├── NotFoundError         there is no such object, data set, version or row
         ├── IntegrityError        bytes do not match their digest, a chain or a topology is broken
         └── ConfigurationError    a setting, topic or schema is not as it must be
@@ -31,6 +32,10 @@ class FatalError(AdapterError):
 
 class FencedError(FatalError):
     """Another owner has taken over."""
+
+
+class DeletedError(FatalError):
+    """A batch adds to a backtest that was deleted meanwhile. Nothing was written."""
 
 
 class NotFoundError(FatalError):

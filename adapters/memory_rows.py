@@ -1,13 +1,13 @@
 """This module keeps the read model in memory: the twin of adapters/postgres.py, for tests and the simulator."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from adapters.errors import FatalError, FencedError
-from adapters.ports import Advance, SourcePosition, TableWrite, TopicPartition
+from adapters.errors import DeletedError, FatalError, FencedError, RetryableError
+from adapters.ports import NO_EFFECTS, Advance, Effects, LogEnd, SourcePosition, TableWrite, TopicPartition
 
 Row = dict[str, Any]
 
@@ -20,6 +20,7 @@ class MemoryRowStore:
     def __init__(self) -> None:
         self.tables: dict[str, dict[tuple[Any, ...], Row]] = {}
         self.positions: dict[TopicPartition, SourcePosition] = {}
+        self.listeners: list[Callable[[frozenset[str]], None]] = []
 
     async def open(self, source: TopicPartition, start: int) -> SourcePosition:
         return self.positions.setdefault(source, SourcePosition(source, None, start))
@@ -27,17 +28,25 @@ class MemoryRowStore:
     async def position(self, source: TopicPartition) -> SourcePosition | None:
         return self.positions.get(source)
 
-    async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite]) -> None:
+    async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite], effects: Effects = NO_EFFECTS) -> None:
         for advance in advances:
             before = advance.before
             if self.positions.get(before.source) != before:
                 raise FencedError(f"{before.source.topic}/{before.source.partition} is not at offset {before.next_offset}")
+        for source in effects.held:
+            if source not in self.positions:
+                raise RetryableError(f"{source.topic}/{source.partition} was not opened yet")
+        gone = effects.alive & {row["backtest_id"] for row in self.tables.get("deleted_backtests", {}).values()}
+        if gone:
+            raise DeletedError(f"backtests {', '.join(sorted(gone)[:3])} were deleted while this batch was made")
         changed = {write.table: dict(self.tables.get(write.table, {})) for write in writes}
         for write in writes:
             _write(changed[write.table], write)
         self.tables.update(changed)
         for advance in advances:
             self.positions[advance.before.source] = advance.after
+        for tell in list(self.listeners):
+            tell(effects.changed)
 
     async def read(
         self, table: str, columns: Sequence[str], *, where: str, values: Sequence[str], only: str | None = None
@@ -48,6 +57,19 @@ class MemoryRowStore:
         ]  # fmt: skip
         return [tuple(row[name] for name in columns) for _, row in sorted(found, key=lambda pair: pair[0])]
 
+    async def observe(self, ends: Sequence[LogEnd]) -> None:
+        rows = self.tables.setdefault("log_ends", {})
+        for each in ends:
+            key = (each.source.topic, each.source.partition)
+            observed = _stored(each.observed_ms * 1_000_000, "timestamptz")
+            if key in rows and rows[key]["observed_at"] > observed:
+                continue
+            oldest = each.oldest_unread_ms
+            rows[key] = {
+                "topic": key[0], "partition": key[1], "log_end": each.end, "observed_at": observed,
+                "oldest_unread_at": None if oldest is None else _stored(oldest * 1_000_000, "timestamptz"),
+            }  # fmt: skip
+
     async def close(self) -> None:
         pass
 
@@ -55,6 +77,10 @@ class MemoryRowStore:
 def _write(rows: dict[tuple[Any, ...], Row], write: TableWrite) -> None:
     for row in _dicts(write):
         key = tuple(row[name] for name in write.key)
+        if write.kind == "delete":
+            for place in [place for place, each in rows.items() if all(each[name] == row[name] for name in write.key)]:
+                del rows[place]
+            continue
         if write.kind == "insert" and key in rows:
             raise FatalError(f"{write.table}: {key} is there already")
         if write.kind == "update" and key not in rows:

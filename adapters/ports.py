@@ -235,14 +235,15 @@ class Advance:
 class TableWrite:
     """Rows of one table to write in one way.
 
-    kind : ``insert`` (the rows are new), ``update`` (they are there: the columns besides the key change), ``upsert``
+    kind : ``insert`` (the rows are new), ``update`` (they are there: the columns besides the key change), ``upsert``, ``delete``
+        (rows with this key go, if there are any; the key may be a part of the primary key)
     columns : what stands at each place of a row: a column's name and SQL type; None for a value that is not written
     count : number of rows
     packed : the rows, a MessagePack array of arrays; times are int64 nanoseconds since 1970 UTC, JSON is text
     """
 
     table: str
-    kind: Literal["insert", "update", "upsert"]
+    kind: Literal["insert", "update", "upsert", "delete"]
     key: tuple[str, ...]
     columns: tuple[tuple[str, str] | None, ...]
     count: int
@@ -252,6 +253,33 @@ class TableWrite:
     def names(self) -> list[str]:
         """Return the names of the columns that are written."""
         return [column[0] for column in self.columns if column is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a batch means besides its rows.
+
+    changed : backtests whose rows it changes; who listens (the port Changes) is told when the batch is there
+    alive : backtests that it adds to; it is refused with DeletedError where one of them is in ``deleted_backtests``
+    held : sources that must stand still meanwhile, because the batch removes what they wrote
+    """
+
+    changed: frozenset[str] = frozenset()
+    alive: frozenset[str] = frozenset()
+    held: tuple[TopicPartition, ...] = ()
+
+
+NO_EFFECTS = Effects()
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """Where a source's log ended when somebody looked, and since when its oldest record waits."""
+
+    source: TopicPartition
+    end: int  # last stable offset
+    oldest_unread_ms: int | None  # None: everything is in the tables
+    observed_ms: int
 
 
 class RowStore(Protocol):
@@ -265,13 +293,17 @@ class RowStore(Protocol):
         """Return the source's position, None if there is none."""
         ...
 
-    async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite]) -> None:
+    async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite], effects: Effects = NO_EFFECTS) -> None:
         """Move the sources and write the rows in one transaction: all or nothing.
 
         Raises FencedError when a source is not where ``before`` says: somebody else moved it, or a crash of the database
-        took back its last batches. Raises RetryableError when nothing was written, OutcomeUnknownError when it may have been:
-        then ``position`` tells.
+        took back its last batches. Raises DeletedError where ``effects`` say so. Raises RetryableError when nothing was written
+        (also while a held source has no position yet), OutcomeUnknownError when it may have been: then ``position`` tells.
         """
+        ...
+
+    async def observe(self, ends: Sequence[LogEnd]) -> None:
+        """Note where logs end, beside all batches. An older observation does not replace a newer one."""
         ...
 
     async def read(
@@ -281,6 +313,31 @@ class RowStore(Protocol):
 
         only : name of a boolean column that must be true as well
         Times are datetimes in UTC, JSON is text.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Which backtests' rows have changed. ``everything``: any may have, because so many did, or nobody listened for a while."""
+
+    ids: frozenset[str] = frozenset()
+    everything: bool = False
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.ids)
+
+
+class Changes(Protocol):
+    """Tells what changed in the read model, without asking it again and again."""
+
+    async def wait(self, seconds: float) -> Changed:
+        """Return what has changed since the last call, as soon as there is something; nothing after so many seconds.
+
+        The first call returns ``everything`` at once, and so does the first one after a lost connection: look, then wait.
+        Raises RetryableError while there is no connection.
         """
         ...
 

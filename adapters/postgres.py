@@ -7,6 +7,10 @@ How a batch is written, and why it is exactly once:
 2. New rows go by binary COPY straight into their tables. That is safe because of the fence: a batch is never written twice.
 3. Changed rows go by binary COPY into a temporary table, and from there in one UPDATE.
 
+What a batch removes (the rows of a deleted backtest) other sources may be adding to at this moment. So it first takes their rows
+in ``projection_state``: their batch is then over, and their next one waits. That one finds the backtest in ``deleted_backtests``
+right before its commit, and is refused.
+
 Transactions are committed without waiting for the disk (``synchronous_commit = off``): a crash of the server may take the
 last half second back, but rows and positions together, and the log still has what is missing.
 """
@@ -14,9 +18,11 @@ last half second back, but rows and positions together, and the log still has wh
 from collections.abc import Sequence
 from typing import Any
 
+from adapters.changes import payload_of
 from adapters.copy_rows import encode_copy
-from adapters.errors import FatalError, FencedError
-from adapters.ports import Advance, SourcePosition, TableWrite, TopicPartition
+from adapters.errors import DeletedError, FatalError, FencedError, RetryableError
+from adapters.ports import NO_EFFECTS, Advance, Effects, LogEnd, SourcePosition, TableWrite, TopicPartition
+from adapters.postgres_changes import CHANNEL
 from adapters.postgres_session import Session, Sessions, quoted
 
 
@@ -47,15 +53,19 @@ class PostgresRowStore:
             )
         return SourcePosition(source, rows[0]["log_id"], rows[0]["next_offset"]) if rows else None
 
-    async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite]) -> None:
+    async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite], effects: Effects = NO_EFFECTS) -> None:
         async with self._sessions.lease() as session:
             await session.execute("BEGIN")
             try:
                 for advance in advances:
                     await self._move(session, advance)
+                for source in effects.held:
+                    await self._hold(session, source)
                 for write in writes:
                     await self._write(session, write)
-            except FencedError:
+                if effects.alive or effects.changed:
+                    await self._announce(session, effects)
+            except (FencedError, DeletedError):
                 await session.execute("ROLLBACK")
                 raise
             # Only now may the server have done it without our knowing.
@@ -71,6 +81,20 @@ class PostgresRowStore:
             keys = await session.key_of(self._schema, table)
             rows = await session.fetch(f"{sql} ORDER BY {', '.join(quoted(key) for key in keys)}", list(values))
         return [tuple(row) for row in rows]
+
+    async def observe(self, ends: Sequence[LogEnd]) -> None:
+        async with self._sessions.lease() as session:
+            await session.execute(
+                f"INSERT INTO {self._schema}.log_ends AS e (topic, partition, log_end, oldest_unread_at, observed_at)"
+                " SELECT topic, partition, log_end, to_timestamp(oldest / 1000.0), to_timestamp(observed / 1000.0)"
+                " FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])"
+                " AS seen (topic, partition, log_end, oldest, observed)"
+                " ON CONFLICT (topic, partition) DO UPDATE SET log_end = EXCLUDED.log_end,"
+                " oldest_unread_at = EXCLUDED.oldest_unread_at, observed_at = EXCLUDED.observed_at"
+                " WHERE e.observed_at <= EXCLUDED.observed_at",
+                [each.source.topic for each in ends], [each.source.partition for each in ends], [each.end for each in ends],
+                [each.oldest_unread_ms for each in ends], [each.observed_ms for each in ends],
+            )  # fmt: skip
 
     async def close(self) -> None:
         await self._sessions.close()
@@ -91,6 +115,28 @@ class PostgresRowStore:
                 " another projector has moved it, or a crash of the database took it back"
             )
 
+    async def _hold(self, session: Session, source: TopicPartition) -> None:
+        """Wait until nothing of the source is under way, and let nothing begin before this transaction's end."""
+        rows = await session.fetch(
+            f"SELECT FROM {self._schema}.projection_state WHERE topic = $1 AND partition = $2 FOR UPDATE",
+            source.topic,
+            source.partition,
+        )
+        if not rows:
+            raise RetryableError(f"{source.topic}/{source.partition} was not opened yet: what it adds could not be told to wait")
+
+    async def _announce(self, session: Session, effects: Effects) -> None:
+        """Tell who listens, at the commit. Raises DeletedError when a backtest that the batch adds to is gone."""
+        [row] = await session.fetch(
+            f"SELECT pg_notify($1, $2), ARRAY(SELECT backtest_id FROM {self._schema}.deleted_backtests"
+            " WHERE backtest_id = ANY($3::text[])) AS deleted",
+            CHANNEL,
+            payload_of(effects.changed),
+            sorted(effects.alive),
+        )
+        if row["deleted"]:
+            raise DeletedError(f"backtests {', '.join(row['deleted'][:3])} were deleted while this batch was made")
+
     async def _write(self, session: Session, write: TableWrite) -> None:
         names = write.names
         if write.kind == "insert":
@@ -107,6 +153,11 @@ class PostgresRowStore:
             )
             if tag != f"UPDATE {write.count}":
                 raise FatalError(f"{write.table}: {write.count} rows change, but {tag.removeprefix('UPDATE ')} are there")
+        elif write.kind == "delete":
+            await session.execute(
+                f"DELETE FROM {self._schema}.{write.table} AS t USING {staging} AS s"
+                f" WHERE {' AND '.join(f't.{name} = s.{name}' for name in key)}"
+            )
         else:
             columns = ", ".join(quoted(name) for name in names)
             await session.execute(

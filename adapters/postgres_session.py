@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from adapters.errors import ConfigurationError, FatalError, FencedError, OutcomeUnknownError, RetryableError
+from adapters.errors import ConfigurationError, DeletedError, FatalError, FencedError, OutcomeUnknownError, RetryableError
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ class Sessions:
             session = await self._take()
             try:
                 yield session
-            except FencedError:
+            except (FencedError, DeletedError):
                 self._idle.append(session)  # rolled back: as good as new
                 raise
             except BaseException:

@@ -35,11 +35,16 @@ RESULT_COLUMNS = (
 )  # fmt: skip
 
 
+# What is known of each symbol's trades, in the order of the columns of ``symbol_statistics``.
+SYMBOL_COLUMNS = ("trades", "win_rate", "profit_factor", "realized_pnl", "gross_pnl", "commission")
+
+
 class BacktestState(msgspec.Struct):
     """One row of ``backtests``; fields are named as its columns. ``fixed`` is what no later event changes."""
 
     backtest_id: str
     records_orders: bool
+    initial_cash: float | None
     status: str
     last_number: int
     last_sequence: int
@@ -112,7 +117,8 @@ def accepted(backtest_id: str, event: BacktestAccepted, source: Source) -> Backt
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise FoldError(f"the recorded spec has no usable {error}") from error
-    return _new(backtest_id, records_orders=records_orders, fixed=fixed, status=RunStatus.QUEUED)
+    cash = float(account["cash"])
+    return _new(backtest_id, records_orders=records_orders, initial_cash=cash, fixed=fixed, status=RunStatus.QUEUED)
 
 
 def imported(backtest_id: str, event: BacktestImported, source: Source) -> BacktestState:
@@ -123,7 +129,7 @@ def imported(backtest_id: str, event: BacktestImported, source: Source) -> Backt
         None, None, None, None, None,
         False, source.recorded_ns, source.log_id, source.partition, source.offset,
     )  # fmt: skip
-    state = _new(backtest_id, records_orders=False, fixed=fixed, status=RunStatus.COMPLETED)
+    state = _new(backtest_id, records_orders=False, initial_cash=None, fixed=fixed, status=RunStatus.COMPLETED)
     state.import_manifest = event.manifest_key
     state.finished_at = source.recorded_ns
     return state
@@ -156,6 +162,15 @@ def completed(state: BacktestState, event: BacktestCompleted, source: Source, ro
         setattr(state, name, _as_number(event.statistics.get(name)))
     for name, value in event.statistics.items():
         rows.statistics.append((state.backtest_id, name, _as_number(value), _as_text(name, value)))
+    if len(event.months) != len(event.month_equity):
+        raise FoldError(f"BacktestCompleted has {len(event.months)} months and {len(event.month_equity)} values of equity")
+    before = state.initial_cash
+    for month, equity in zip(event.months, event.month_equity, strict=True):
+        change = equity / before - 1.0 if before is not None and before > 0.0 else None
+        rows.monthly_returns.append((state.backtest_id, month, equity, change))
+        before = equity
+    for symbol, numbers in event.by_symbol.items():
+        rows.symbol_statistics.append((state.backtest_id, symbol, *(numbers.get(name) for name in SYMBOL_COLUMNS)))
 
 
 def cancelled(state: BacktestState, event: BacktestCancelled, source: Source) -> None:
@@ -194,10 +209,11 @@ def _words(*texts: str | None) -> str:
     return " ".join(dict.fromkeys(words))[:MAX_WORDS]
 
 
-def _new(backtest_id: str, *, records_orders: bool, fixed: Row, status: RunStatus) -> BacktestState:
+def _new(backtest_id: str, *, records_orders: bool, initial_cash: float | None, fixed: Row, status: RunStatus) -> BacktestState:
     return BacktestState(
         backtest_id=backtest_id,
         records_orders=records_orders,
+        initial_cash=initial_cash,
         status=status.value,
         last_number=0,
         last_sequence=0,

@@ -1,4 +1,4 @@
-"""This module lists the views that compute something: episodes of drawdown, returns by month, the projector's lag.
+"""This module lists the views that compute something: episodes of drawdown, and the projector's lag.
 
 They are views and not folded tables. Each follows from rows that are there already; asked for one backtest, which is how they are
 asked, they read that backtest's marks by the primary key (some ten milliseconds for ten thousand marks), and cost the projector
@@ -65,36 +65,6 @@ DRAWDOWNS = Computed(
     """,
 )
 
-MONTHLY_RETURNS = Computed(
-    "monthly_returns",
-    "One row per month of the UTC calendar in which a backtest has an equity mark.",
-    {
-        "backtest_id": ("text", "the backtest"),
-        "month": ("date", "the month's first day, UTC"),
-        "equity": ("double precision", "equity at the month's last mark, account currency"),
-        "return_fraction": (
-            "double precision",
-            "equity / the month before's - 1, the first month's against the initial cash; null where that is not positive",
-        ),
-    },
-    """
-    SELECT backtest_id, month, equity,
-           CASE WHEN equity_before > 0 THEN equity / equity_before - 1 END AS return_fraction
-    FROM (
-        SELECT l.backtest_id, l.month, l.equity,
-               coalesce(lag(l.equity) OVER (PARTITION BY l.backtest_id ORDER BY l.month), b.initial_cash) AS equity_before
-        FROM (
-            SELECT DISTINCT ON (backtest_id, month) backtest_id, month, equity
-            FROM (
-                SELECT backtest_id, mark, equity, date_trunc('month', time AT TIME ZONE 'UTC')::date AS month FROM {schema}.equity
-            ) AS marks
-            ORDER BY backtest_id, month, mark DESC
-        ) AS l
-        JOIN {schema}.backtests AS b ON b.backtest_id = l.backtest_id
-    ) AS months
-    """,
-)
-
 PROJECTION_HEALTH = Computed(
     "projection_health",
     "One row per source partition: how far it was read, and how far that is behind its log. Offsets have holes: markers of "
@@ -124,4 +94,4 @@ PROJECTION_HEALTH = Computed(
     """,
 )
 
-COMPUTED_VIEWS = (DRAWDOWNS, MONTHLY_RETURNS, PROJECTION_HEALTH)
+COMPUTED_VIEWS = (DRAWDOWNS, PROJECTION_HEALTH)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from projections.arrow import Row
+from projections.tables import COMMANDS
+from schemas.commands import DeleteBacktest
 from schemas.manifest import SnapshotAnnouncement
-from schemas.receipts import DeadLetterHeaders, decode_receipt
+from schemas.receipts import DeadLetterHeaders, Outcome, decode_receipt
 from schemas.times import parse_time
 
 SHOWN_BYTES = 4_096  # of a dead letter
@@ -19,6 +21,16 @@ def command_row(body: bytes, *, partition: int, offset: int, recorded_ns: int) -
         partition, offset, receipt.offset, recorded_ns, receipt.outcome.value,
         _cut(receipt.command_type), _cut(receipt.command_id), _cut(receipt.backtest_id),
         receipt.submitter, _time(receipt.issued_at), reason, receipt.detail or None,
+    )  # fmt: skip
+
+
+def deletion_row(command: Row) -> Row | None:
+    """Return the row of ``deleted_backtests`` for a row of ``commands`` that says so; None for all others."""
+    row = dict(zip(COMMANDS.columns.keys(), command, strict=True))
+    if row["command_type"] != DeleteBacktest.__name__ or row["outcome"] != Outcome.ACCEPTED:
+        return None
+    return (
+        row["backtest_id"], row["command_id"], row["submitter"], row["recorded_at"], row["partition"], row["receipt_offset"],
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from projections.orders import OrderState
 from projections.positions import PositionState
 from projections.tables import BACKTESTS, ORDERS, POSITIONS, changing
 
-RUN_COLUMNS = ("backtest_id", "records_orders", *changing(BACKTESTS))
+RUN_COLUMNS = ("backtest_id", "records_orders", "initial_cash", *changing(BACKTESTS))
 ORDER_COLUMNS = ("backtest_id", "order_id", *changing(ORDERS))
 POSITION_COLUMNS = ("backtest_id", "position_id", "side", "opened_at", *changing(POSITIONS))
 

@@ -26,10 +26,12 @@ from projections.tables import (
     COMMITS,
     EQUITY,
     FILLS,
+    MONTHLY_RETURNS,
     ORDERS,
     POSITION_HISTORY,
     POSITIONS,
     STATISTICS,
+    SYMBOL_STATISTICS,
     TRADES,
     changing,
     key_of,
@@ -39,7 +41,7 @@ from schemas.events import EquityMarked
 if TYPE_CHECKING:
     from projections.backtests import BacktestState
 
-Kind = Literal["insert", "update", "upsert"]
+Kind = Literal["insert", "update", "upsert", "delete"]
 
 
 class State(Protocol):
@@ -58,7 +60,17 @@ class Openable(State, Protocol):
 S = TypeVar("S", bound=State)
 T = TypeVar("T", bound=Openable)
 
-_APPENDED = ("commits", "fills", "position_history", "trades", "equity", "account_events", "statistics")
+_APPENDED = (
+    "commits",
+    "fills",
+    "position_history",
+    "trades",
+    "equity",
+    "account_events",
+    "statistics",
+    "monthly_returns",
+    "symbol_statistics",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +147,8 @@ class Rows:
         self.equity: list[Row] = []
         self.account_events: list[Row] = []
         self.statistics: list[Row] = []
+        self.monthly_returns: list[Row] = []
+        self.symbol_statistics: list[Row] = []
         self.backtests: list[BacktestState] = []
         self.orders: list[OrderState] = []
         self.positions: list[PositionState] = []
@@ -179,6 +193,8 @@ class Rows:
         yield self._appended(EQUITY, self.equity)
         yield self._appended(ACCOUNT_EVENTS, self.account_events)
         yield self._appended(STATISTICS, self.statistics)
+        yield self._appended(MONTHLY_RETURNS, self.monthly_returns)
+        yield self._appended(SYMBOL_STATISTICS, self.symbol_statistics)
 
     def _appended(self, table: Table, values: Sequence[Any], places: tuple[str | None, ...] | None = None) -> RowChange:
         """Return the new rows of a table: the settled ones, then these."""

@@ -351,6 +351,35 @@ STATISTICS = Table(
     comment="One row per statistic of a completed backtest.",
 )
 
+MONTHLY_RETURNS = Table(
+    "monthly_returns",
+    METADATA,
+    _backtest_id(),
+    _word("month", "month of the UTC calendar, such as 2012-03", key=True),
+    _number("equity", "equity at the month's last bar, account currency"),
+    _number(
+        "return_fraction",
+        "equity / the month before's - 1, the first month's against the initial cash; null where that is not positive",
+        null=True,
+    ),
+    comment="One row per month in which a completed backtest has bars.",
+)
+
+SYMBOL_STATISTICS = Table(
+    "symbol_statistics",
+    METADATA,
+    _backtest_id(),
+    _word("symbol", "what was traded", key=True),
+    _integer("trades", "closed positions in it"),
+    _number("win_rate", "those with profit / all of them", null=True),
+    _number("profit_factor", "sum of profits / |sum of losses|; null without losses", null=True),
+    _number("realized_pnl", "sum of their profits, commissions inside, account currency"),
+    _number("gross_pnl", "sum of their profits without commissions, account currency"),
+    _number("commission", "sum of their commissions, account currency"),
+    Index("symbol_statistics_by_symbol", "symbol", "realized_pnl"),
+    comment="One row per symbol in which a completed backtest has closed a position.",
+)
+
 COMMITS = Table(
     "commits",
     METADATA,
@@ -473,6 +502,7 @@ DELETED_BACKTESTS = Table(
 # The tables that follow from one backtest's commits, in the order in which they are written.
 RUN_TABLES = (
     BACKTESTS, COMMITS, ORDERS, FILLS, POSITIONS, POSITION_HISTORY, TRADES, EQUITY, ACCOUNT_EVENTS, STATISTICS,
+    MONTHLY_RETURNS, SYMBOL_STATISTICS,
 )  # fmt: skip
 
 

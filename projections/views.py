@@ -23,6 +23,7 @@ from projections.tables import (
     DELETED_BACKTESTS,
     EQUITY,
     FILLS,
+    MONTHLY_RETURNS,
     ORDERS,
     POSITION_HISTORY,
     POSITIONS,
@@ -30,6 +31,7 @@ from projections.tables import (
     QUARANTINE,
     SNAPSHOTS,
     STATISTICS,
+    SYMBOL_STATISTICS,
     TRADES,
 )
 
@@ -107,6 +109,8 @@ VIEWS: tuple[View | Computed, ...] = (
     View(EQUITY),
     View(ACCOUNT_EVENTS),
     View(STATISTICS),
+    View(MONTHLY_RETURNS),
+    View(SYMBOL_STATISTICS),
     View(COMMITS),
     View(COMMANDS),
     View(DEAD_LETTERS),

@@ -175,6 +175,13 @@ class _Simulation:
         return BacktestCompleted(
             **self._next(), bars=bars, orders=self.orders, fills=self.fills, trades=self.trades, final_equity=101_000.5,
             statistics={"total_return": 0.010005, "sharpe": 1.25, "sortino": None, "trades": self.trades, "start": "2020-01-02"},
+            months=("2020-01", "2020-02"), month_equity=(110_000.0, 101_000.5),
+            by_symbol={
+                "AAPL": {
+                    "trades": self.trades, "win_rate": 0.5, "profit_factor": None, "realized_pnl": 1_000.5, "gross_pnl": 1_100.0,
+                    "commission": 99.5,
+                },
+            },
         )  # fmt: skip
 
     def _next(self) -> dict[str, int]:

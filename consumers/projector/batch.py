@@ -6,34 +6,31 @@ its reason. Its backtest's rows then stand still, because what follows it can't 
 
 import gc
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import msgspec
 import pydantic
-from sqlalchemy import Table
 
 from adapters.errors import IntegrityError
-from adapters.ports import Record, RowStore, TableWrite
+from adapters.ports import NO_EFFECTS, Effects, Record, RowStore, TableWrite
 from projections.arrow import Row
 from projections.errors import FoldError
 from projections.fold import RunFold
-from projections.messages import command_row, dead_letter_row, snapshot_row
-from projections.restore import ORDER_COLUMNS, POSITION_COLUMNS, RUN_COLUMNS, restore_folds
-from projections.rows import Kind, RowChange, Rows
+from projections.restore import ORDER_COLUMNS, POSITION_COLUMNS, RUN_COLUMNS, restore_folds, to_ns
+from projections.rows import RowChange, Rows
 from projections.source import Source
-from projections.tables import COMMANDS, DEAD_LETTERS, QUARANTINE, SNAPSHOTS, key_of
+from projections.tables import QUARANTINE, key_of
 from schemas.commit import ChainError, Commit, decode_commit
 from schemas.ids import ID_PATTERN
-from schemas.manifest import RANGE_KEYS
-from schemas.times import MAX_NS
+from schemas.times import MAX_NS, format_time
 
 # What reading a record's bytes can raise. RecursionError: JSON of ten thousand brackets.
-_UNREADABLE = (msgspec.MsgspecError, pydantic.ValidationError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.MsgspecError, pydantic.ValidationError, UnicodeDecodeError, RecursionError)
 # What a value beyond every column raises: an integer of a hundred digits is valid JSON.
-_UNFIT = (OverflowError,)
+UNFIT = (OverflowError,)
 
 _ID = re.compile(ID_PATTERN)
 
@@ -80,6 +77,7 @@ class Batch:
 
     writes: list[TableWrite] = field(default_factory=list)
     counts: Counters = field(default_factory=Counters)
+    effects: Effects = NO_EFFECTS
 
 
 class Projection(Protocol):
@@ -97,49 +95,6 @@ class Projection(Protocol):
         ...
 
 
-class MessageProjection:
-    """Receipts, dead letters, announcements: one record, one row, and nothing to remember."""
-
-    def __init__(self, kind: str) -> None:
-        self._table, self._write_kind, self._row = _MESSAGES[kind]
-
-    def reset(self) -> None:
-        pass
-
-    async def project(self, records: Sequence[Record], *, refused: str | None = None) -> Batch:
-        rows: list[tuple[Record, Row]] = []
-        poison: list[Row] = []
-        for record in records:
-            if refused is not None:
-                poison.append(_quarantine_row(record, None, refused))
-                continue
-            if self._table is SNAPSHOTS and (record.value is None or (record.key or b"").startswith(RANGE_KEYS)):
-                continue  # a tombstone, or an archived range of the log
-            try:
-                rows.append((record, self._row(record)))
-            except _UNREADABLE as error:
-                poison.append(_quarantine_row(record, None, error))
-        try:
-            return self._batch(records, rows, poison)
-        except _UNFIT:
-            return self._batch(records, list(self._fitting(rows, poison)), poison)
-
-    def _batch(self, records: Sequence[Record], rows: list[tuple[Record, Row]], poison: list[Row]) -> Batch:
-        values = [row for _, row in rows]
-        if self._write_kind == "upsert":
-            values = list({row[0]: row for row in values}.values())  # one statement can't change a row twice
-        changes = [RowChange(self._table, self._write_kind, values), RowChange(QUARANTINE, "insert", poison)]
-        return _batch(records, changes, Counters(records=len(records), quarantined=len(poison)))
-
-    def _fitting(self, rows: list[tuple[Record, Row]], poison: list[Row]) -> Iterator[tuple[Record, Row]]:
-        for record, row in rows:
-            try:
-                table_write(RowChange(self._table, self._write_kind, [row]))
-                yield record, row
-            except _UNFIT as error:
-                poison.append(_quarantine_row(record, None, error))
-
-
 class EventsProjection:
     """Commits: folded run by run, from state that is kept for unfinished runs and read back for the others."""
 
@@ -148,24 +103,28 @@ class EventsProjection:
         self._max_runs = max_runs
         self._folds: dict[str, RunFold] = {}
         self._quarantined: set[str] = set()
+        self._deleted: dict[str, int] = {}  # backtests that were deleted, and when: nanoseconds since 1970 UTC
 
     def reset(self) -> None:
         self._folds.clear()
         self._quarantined.clear()
+        self._deleted.clear()
 
     async def project(self, records: Sequence[Record], *, refused: str | None = None) -> Batch:
-        ids = {backtest_id for record in records if (backtest_id := _id_of(record)) is not None}
+        ids = {backtest_id for record in records if (backtest_id := run_id_of(record)) is not None}
         poison = {records[0].offset: refused} if refused is not None else {}
         while True:
             await self._load(ids)
             counts = Counters(records=len(records))
             try:
                 with _no_collection():
-                    batch = _batch(records, self._fold(records, poison, counts), counts)
+                    changes = self._fold(records, poison, counts)
+                    alive = frozenset(ids - self._quarantined - self._deleted.keys())
+                    batch = make_batch(changes, counts, Effects(changed=frozenset(ids - self._deleted.keys()), alive=alive))
                 break
             except _Poison as found:
                 poison[found.offset] = found.problem
-            except _UNFIT:
+            except UNFIT:
                 self._forget(ids)
                 await self._load(ids)
                 poison |= self._search(records, poison)
@@ -183,11 +142,16 @@ class EventsProjection:
         unsettled = 0
         set_aside: list[Row] = []
         for record in records:
-            backtest_id = _id_of(record)
+            backtest_id = run_id_of(record)
             if backtest_id in self._quarantined:
                 counts.skipped += 1
                 continue
-            found = poison.get(record.offset) or _read(record, backtest_id)
+            found: Commit | str | None = poison.get(record.offset) or _read(record, backtest_id)
+            if backtest_id in self._deleted:
+                found = self._after_deletion(record, found)
+                if found is None:
+                    counts.skipped += 1
+                    continue
             if isinstance(found, Commit):
                 self._apply(record, found, rows, counts)
                 unsettled += len(found.events)
@@ -195,7 +159,7 @@ class EventsProjection:
                     rows.settle()
                     unsettled = 0
                 continue
-            set_aside.append(_quarantine_row(record, backtest_id, found))
+            set_aside.append(quarantine_row(record, backtest_id, found))
             counts.quarantined += 1
             if backtest_id is not None:
                 self._quarantined.add(backtest_id)
@@ -205,7 +169,7 @@ class EventsProjection:
         fold = self._folds.get(commit.backtest_id)
         if fold is None:
             fold = self._folds[commit.backtest_id] = RunFold(commit.backtest_id)
-        source = Source(log_id_of(record), record.partition, record.offset, _recorded_ns(record))
+        source = Source(logrun_id_of(record), record.partition, record.offset, recorded_ns(record))
         try:
             is_new = fold.apply(commit, record.value or b"", source, rows)
         except (ChainError, FoldError) as error:
@@ -213,12 +177,20 @@ class EventsProjection:
         counts.events += len(commit.events) if is_new else 0
         counts.repeated += not is_new
 
+    def _after_deletion(self, record: Record, found: Commit | str | None) -> str | None:
+        """Return why a record of a deleted backtest is set aside; None where it is only older than the deletion."""
+        deleted_ns = self._deleted[run_id_of(record) or ""]
+        if isinstance(found, Commit) and found.number == 1 and recorded_ns(record) > deleted_ns:
+            return f"the id is used again after its deletion at {format_time(deleted_ns)}: choose an id that is new"
+        return None
+
     def _search(self, records: Sequence[Record], poison: dict[int, str]) -> dict[int, str]:
         """Return the first commit whose rows no column holds, by making its rows alone."""
         for record in records:
-            backtest_id = _id_of(record)
+            backtest_id = run_id_of(record)
             found = _read(record, backtest_id)
-            if backtest_id in self._quarantined or record.offset in poison or not isinstance(found, Commit):
+            is_left_out = backtest_id in self._quarantined or backtest_id in self._deleted
+            if is_left_out or record.offset in poison or not isinstance(found, Commit):
                 continue
             rows = Rows()
             try:
@@ -227,17 +199,19 @@ class EventsProjection:
                     table_write(change)
             except _Poison as problem:
                 return {problem.offset: problem.problem}
-            except _UNFIT as error:
+            except UNFIT as error:
                 return {record.offset: str(error)}
         raise AssertionError("rows that can't be made together can't be made one by one")
 
     async def _load(self, ids: set[str]) -> None:
         """Read back the state of runs that are not in memory."""
-        unknown = sorted(ids - self._folds.keys() - self._quarantined)
+        unknown = sorted(ids - self._folds.keys() - self._quarantined - self._deleted.keys())
         if not unknown:
             return
         quarantined = await self._store.read("quarantine", ("backtest_id",), where="backtest_id", values=unknown)
         self._quarantined.update(row[0] for row in quarantined)
+        deleted = await self._store.read("deleted_backtests", ("backtest_id", "deleted_at"), where="backtest_id", values=unknown)
+        self._deleted.update((row[0], to_ns(row[1])) for row in deleted)
         runs = await self._store.read("backtests", RUN_COLUMNS, where="backtest_id", values=unknown)
         if runs:
             orders = await self._store.read("orders", ORDER_COLUMNS, where="backtest_id", values=unknown, only="is_open")
@@ -248,6 +222,7 @@ class EventsProjection:
         for backtest_id in ids:
             self._folds.pop(backtest_id, None)
             self._quarantined.discard(backtest_id)
+            self._deleted.pop(backtest_id, None)
 
     def _evict(self, used: set[str]) -> None:
         """Keep what the next batch may need: unfinished runs, the latest used ones. They are all in the tables."""
@@ -259,9 +234,11 @@ class EventsProjection:
             del self._folds[next(iter(self._folds))]
         if len(self._quarantined) > self._max_runs:
             self._quarantined.clear()
+        if len(self._deleted) > self._max_runs:
+            self._deleted.clear()
 
 
-def log_id_of(record: Record) -> str | None:
+def logrun_id_of(record: Record) -> str | None:
     """Return the log that the record says it belongs to."""
     for name, value in record.headers:
         if name == "log_id":
@@ -272,7 +249,7 @@ def log_id_of(record: Record) -> str | None:
 def check_log(records: Sequence[Record], known: str | None) -> str | None:
     """Return the log that the records belong to. Raises IntegrityError if it is not the known one."""
     for record in records:
-        found = log_id_of(record)
+        found = logrun_id_of(record)
         if found is None:
             continue
         if known is not None and found != known:
@@ -316,60 +293,40 @@ def _read(record: Record, backtest_id: str | None) -> Commit | str:
     """
     try:
         commit = decode_commit(record.value or b"")
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return f"not a commit: {error}"
     if commit.backtest_id != backtest_id:  # also where the key is no id at all
         return f"a commit of {commit.backtest_id} under the key {backtest_id}"
-    if log_id_of(record) is None:
+    if logrun_id_of(record) is None:
         return "no header log_id: not written by a worker"
     return commit
 
 
-def _quarantine_row(record: Record, backtest_id: str | None, problem: object) -> Row:
+def quarantine_row(record: Record, backtest_id: str | None, problem: object) -> Row:
     reason = str(problem)[:1_000]
-    return (record.topic, record.partition, record.offset, backtest_id, _recorded_ns(record), reason)
+    return (record.topic, record.partition, record.offset, backtest_id, recorded_ns(record), reason)
 
 
-def _batch(records: Sequence[Record], changes: Iterable[RowChange], counts: Counters) -> Batch:
+def make_batch(changes: Iterable[RowChange], counts: Counters, effects: Effects) -> Batch:
+    """Return what is to be written of these changes."""
     writes = [table_write(change) for change in changes if len(change)]
     counts.batches = 1
     counts.rows = sum(write.count for write in writes)
-    return Batch(writes, counts)
+    return Batch(writes, counts, effects)
 
 
 def table_write(change: RowChange) -> TableWrite:
     """Return the rows as a store takes them. Raises OverflowError for an integer of more than 64 bits."""
-    return TableWrite(
-        change.table.name, change.kind, key_of(change.table), change.columns, count=len(change), packed=change.packed()
-    )
+    key = change.names if change.kind == "delete" else key_of(change.table)
+    return TableWrite(change.table.name, change.kind, key, change.columns, count=len(change), packed=change.packed())
 
 
-def _command(record: Record) -> Row:
-    return command_row(record.value or b"", partition=record.partition, offset=record.offset, recorded_ns=_recorded_ns(record))
-
-
-def _dead_letter(record: Record) -> Row:
-    return dead_letter_row(
-        record.value, record.headers, partition=record.partition, offset=record.offset, recorded_ns=_recorded_ns(record)
-    )
-
-
-def _snapshot(record: Record) -> Row:
-    return snapshot_row(record.value or b"", partition=record.partition, offset=record.offset, recorded_ns=_recorded_ns(record))
-
-
-def _recorded_ns(record: Record) -> int:
+def recorded_ns(record: Record) -> int:
     """Return the record's time in nanoseconds, within what a column holds: clients may write any time."""
     return min(max(record.timestamp_ms, 0), MAX_NS // 1_000_000) * 1_000_000
 
 
-def _id_of(record: Record) -> str | None:
+def run_id_of(record: Record) -> str | None:
+    """Return the backtest that the record's key names; None for a key that is no id."""
     text = record.key.decode("utf-8", "replace") if record.key is not None else ""
     return text if _ID.match(text) else None
-
-
-_MESSAGES: dict[str, tuple[Table, Kind, Callable[[Record], Row]]] = {
-    "receipts": (COMMANDS, "insert", _command),
-    "dead-letters": (DEAD_LETTERS, "insert", _dead_letter),
-    "archive": (SNAPSHOTS, "upsert", _snapshot),
-}

@@ -13,6 +13,7 @@ import structlog
 from adapters.errors import FencedError, RetryableError
 from adapters.ports import Clock, LogReader, Membership, Record, RowStore, TopicPartition
 from consumers.projector.batch import Counters, Limits
+from consumers.projector.health import HealthWatch
 from consumers.projector.source import Budget, SourceLoop
 from schemas.topics import ARCHIVE, DEAD_LETTERS, EVENTS, RECEIPTS, Topic, topic_name
 
@@ -52,6 +53,8 @@ class Projector:
         self._kinds: Mapping[str, str] = {topic_name(topic_prefix, topic): topic.name for topic in PROJECTED}
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
         self._rejoining: asyncio.Task[None] | None = None
+        self._health = HealthWatch(self.sources, store=store, reader=reader, clock=clock)
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def topics(self) -> list[str]:
@@ -92,10 +95,14 @@ class Projector:
             )
             self.sources[source] = loop
             self._tasks[source] = asyncio.create_task(self._run(loop), name=f"{source.topic}/{source.partition}")
+        if self._watching is None and self.sources:
+            self._watching = asyncio.create_task(self._health.run(), name="projector's health")
         log.info("sources_assigned", sources=len(sources))
 
     async def on_revoked(self, sources: set[TopicPartition]) -> None:
         await asyncio.gather(*(self._drop(source) for source in sources))
+        if not self.sources:
+            await self._stop_watching()
         log.info("sources_revoked", sources=len(sources))
 
     async def on_records(self, source: TopicPartition, records: Sequence[Record]) -> None:
@@ -106,8 +113,15 @@ class Projector:
     async def close(self) -> None:
         if self._rejoining is not None:
             self._rejoining.cancel()
+        await self._stop_watching()
         await asyncio.gather(*(self._drop(source) for source in list(self.sources)))
         await self._store.close()
+
+    async def _stop_watching(self) -> None:
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait([watching])
 
     # --- ownership ----------------------------------------------------------------------------------------------
 

@@ -11,9 +11,10 @@ from typing import TypeVar
 
 import structlog
 
-from adapters.errors import ConfigurationError, FatalError, FencedError, IntegrityError, RetryableError
+from adapters.errors import ConfigurationError, DeletedError, FatalError, FencedError, IntegrityError, RetryableError
 from adapters.ports import Advance, Clock, LogReader, Record, RowStore, SourcePosition, TopicPartition
-from consumers.projector.batch import Batch, Counters, EventsProjection, Limits, MessageProjection, Projection, check_log
+from consumers.projector.batch import Batch, Counters, EventsProjection, Limits, Projection, check_log
+from consumers.projector.messages import message_projection
 
 log = structlog.get_logger()
 
@@ -76,7 +77,7 @@ class SourceLoop:
         self._is_stopping = False
         self._moved = asyncio.Event()
         self._projection: Projection = (
-            EventsProjection(store, max_runs=limits.runs) if kind == "events" else MessageProjection(kind)
+            EventsProjection(store, max_runs=limits.runs) if kind == "events" else message_projection(kind, source)
         )
 
     @property
@@ -183,6 +184,12 @@ class SourceLoop:
         batch = await self._patiently(lambda: self._projection.project(records, refused=refused))
         try:
             await self._store_batch(advance, batch)
+        except DeletedError as error:
+            # Once more, from what the tables hold now: they say that the backtest is gone, and its commits are left out.
+            log.info("batch_made_again", topic=self.source.topic, partition=self.source.partition, reason=str(error))
+            self._projection.reset()
+            await self._write(records, refused=refused)
+            return
         except (FencedError, IntegrityError, ConfigurationError, GaveUpError):
             raise
         except FatalError as error:
@@ -215,7 +222,7 @@ class SourceLoop:
                 if found == advance.after:
                     return  # it was written, and only the answer was lost
             is_repeated = True
-            await self._store.write([advance], batch.writes)
+            await self._store.write([advance], batch.writes, batch.effects)
 
         await self._patiently(attempt)
 

@@ -34,6 +34,7 @@ from projections.queries.runs import (
     position_history,
     positions,
     statistics,
+    symbol_statistics,
     trades,
 )
 from projections.queries.system import (
@@ -55,5 +56,5 @@ __all__ = [
     "account_events", "backtest", "backtest_count", "backtest_page", "commands", "commits", "dead_letter", "dead_letters",
     "deletable", "drawdowns", "equity", "equity_curve", "fills", "finished_ids", "health", "is_projected", "monthly_returns",
     "named_backtests", "orders", "position_history", "positions", "positions_of_sources", "quarantine", "receipt",
-    "receipt_counts", "snapshots", "statistics", "status_counts", "totals", "trades",
+    "receipt_counts", "snapshots", "statistics", "status_counts", "symbol_statistics", "totals", "trades",
 ]  # fmt: skip

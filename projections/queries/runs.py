@@ -118,6 +118,11 @@ def monthly_returns(backtest_id: str) -> Query:
     return Query("SELECT * FROM backtape.monthly_returns WHERE backtest_id = $1 ORDER BY month", (backtest_id,))
 
 
+def symbol_statistics(backtest_id: str) -> Query:
+    """Numbers of the closed positions of each symbol."""
+    return Query("SELECT * FROM backtape.symbol_statistics WHERE backtest_id = $1 ORDER BY symbol", (backtest_id,))
+
+
 def statistics(backtest_id: str) -> Query:
     """All statistics of a completed backtest: ``value`` is a number or null, ``text`` is set where it is no number."""
     return Query("SELECT name, value, text FROM backtape.statistics WHERE backtest_id = $1 ORDER BY name", (backtest_id,))

@@ -7,16 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 import asyncpg
 import pytest
 
-from adapters.errors import FatalError, FencedError
+from adapters.errors import DeletedError, FatalError, FencedError, RetryableError
 from adapters.memory_rows import MemoryRowStore
-from adapters.ports import Advance, RowStore, SourcePosition, TableWrite, TopicPartition
+from adapters.ports import Advance, Effects, LogEnd, RowStore, SourcePosition, TableWrite, TopicPartition
 from adapters.postgres import PostgresRowStore
 from backtape.stack import LocalStack
 from consumers.projector.batch import table_write
 from migrations import upgrade
 from projections.fold import fold_run
 from projections.rows import RowChange
-from projections.tables import METADATA, ORDERS, QUARANTINE, RUN_TABLES, SCHEMA, SNAPSHOTS, changing, key_of
+from projections.tables import DELETED_BACKTESTS, METADATA, ORDERS, QUARANTINE, RUN_TABLES, SCHEMA, SNAPSHOTS, changing, key_of
 from tests.factories import LOG_ID, WRITTEN_MS, finished_log
 from tests.projector_parts import new_database
 
@@ -160,6 +160,51 @@ async def test_an_upsert_inserts_or_replaces(store: RowStore) -> None:
         row = ("bt-1", f"key-{offset}", "a" * 64, "b" * 64, 10, 20, WRITTEN_MS * 1_000_000, 0, offset)
         await store.write([], [table_write(RowChange(SNAPSHOTS, "upsert", [row]))])
     assert await store.read("snapshots", ("manifest_key", "offset"), where="backtest_id", values=["bt-1"]) == [("key-2", 2)]
+
+
+async def test_a_delete_removes_the_rows_of_a_part_of_the_key(store: RowStore) -> None:
+    """All rows of the named backtests, and none of others; rows that are not there are no error."""
+    for backtest_id in ("bt-1", "bt-2"):
+        tables = fold_run(finished_log(backtest_id, seed=5).bodies)
+        await store.write([], [table_write(RowChange(ORDERS, "insert", tables.rows("orders")))])
+    gone = RowChange(ORDERS, "delete", [("bt-1",), ("bt-9",)], ("backtest_id",))
+    await store.write([], [table_write(gone)])
+    assert await store.read("orders", ("order_id",), where="backtest_id", values=["bt-1"]) == []
+    assert await store.read("orders", ("order_id",), where="backtest_id", values=["bt-2"]) != []
+
+
+async def test_a_batch_that_adds_to_a_deleted_backtest_is_refused(store: RowStore) -> None:
+    """As a whole, position and all; one that adds to others is not."""
+    row = ("bt-1", "c-1", None, WRITTEN_MS * 1_000_000, 3, 7)
+    await store.write([], [table_write(RowChange(DELETED_BACKTESTS, "upsert", [row]))])
+    before = await store.open(SOURCE, 0)
+    with pytest.raises(DeletedError, match="bt-1"):
+        await store.write([_advance(before, 5)], [_quarantine(4)], Effects(alive=frozenset({"bt-1", "bt-2"})))
+    assert await store.position(SOURCE) == before
+    assert await _reasons(store) == []
+    await store.write([_advance(before, 5)], [_quarantine(4)], Effects(alive=frozenset({"bt-2"})))
+    assert await _reasons(store) == ["why"]
+
+
+async def test_a_source_that_is_to_be_held_must_have_been_opened(store: RowStore) -> None:
+    """Otherwise it could begin meanwhile, and nobody would tell it to wait."""
+    other = TopicPartition("backtape.receipts", 3)
+    before = await store.open(other, 0)
+    with pytest.raises(RetryableError, match=r"backtape\.events/3 was not opened"):
+        await store.write([_advance(before, 5)], [], Effects(held=(SOURCE,)))
+    await store.open(SOURCE, 0)
+    await store.write([_advance(before, 5)], [], Effects(held=(SOURCE,)))
+
+
+async def test_an_older_observation_does_not_replace_a_newer_one(store: RowStore) -> None:
+    """Two projectors may look at a source in a rebalance; positions do not move."""
+    await store.open(SOURCE, 0)
+    for end, observed_ms, oldest_ms in ((10, 2_000, 500), (7, 1_000, None), (12, 3_000, None)):
+        await store.observe([LogEnd(SOURCE, end, oldest_ms, WRITTEN_MS + observed_ms)])
+        read = await store.read("log_ends", ("log_end", "oldest_unread_at"), where="topic", values=[SOURCE.topic])
+        assert [row[0] for row in read] == [10 if end == 7 else end]
+        assert (read[0][1] is None) == (end == 12)
+    assert await store.position(SOURCE) == SourcePosition(SOURCE, None, 0)
 
 
 async def test_reading_takes_only_what_is_asked_for(store: RowStore) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from adapters.clock import SystemClock
-from adapters.ports import Advance, TableWrite
+from adapters.ports import NO_EFFECTS, Advance, Effects, TableWrite
 from adapters.postgres import PostgresRowStore
 from backtape.stack import LocalStack
 from backtape.stack.postgres import Postgres
@@ -31,12 +31,12 @@ class KilledRowStore(PostgresRowStore):
         self._writes = 0
         self.restarts: list[asyncio.Task[None]] = []
 
-    async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite]) -> None:
+    async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite], effects: Effects = NO_EFFECTS) -> None:
         self._writes += 1
         if self._writes in KILLED_WRITES:
             self.restarts.append(asyncio.create_task(self._kill()))
             await asyncio.sleep(0)
-        await super().write(advances, writes)
+        await super().write(advances, writes, effects)
 
     async def _kill(self) -> None:
         await asyncio.to_thread(self._server.kill)
