@@ -225,9 +225,12 @@ def test_the_warm_up_lies_before_the_start_where_the_data_reaches_back() -> None
 
 
 def test_a_symbol_with_bars_in_the_warm_up_only_trades_nothing() -> None:
-    """Y's last bar lies in the warm-up: an order for it never fills, though its price is known."""
+    """Y's last bar lies in the warm-up: an order for it never fills, though its price is known; not in the first step either."""
 
     class Once(Strategy):
+        def on_start(self) -> None:
+            self.buy(1, symbol="Y")
+
         def on_bar(self) -> None:
             if self.step == 0:
                 assert self.bars["Y"].close[-1] == 3.0

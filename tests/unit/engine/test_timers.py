@@ -53,6 +53,7 @@ def test_at_calls_once_also_when_set_inside_a_callback() -> None:
 
     class Clock(Strategy):
         def on_start(self) -> None:
+            self.at("2024-01-01T00:10:00Z", lambda: calls.append(("third", minute(self))))
             self.at("2024-01-01T00:08:00Z", self.first)
             self.at(START_NS + 20 * MINUTE_NS, lambda: calls.append(("never", minute(self)))).cancel()
 
@@ -61,7 +62,7 @@ def test_at_calls_once_also_when_set_inside_a_callback() -> None:
             self.at("2024-01-01", lambda: calls.append(("past", minute(self))))
 
     run(make_market(make_bars(PRICES)), Clock)
-    assert calls == [("first", 7), ("past", 8)]
+    assert calls == [("first", 7), ("past", 8), ("third", 9)]
 
 
 def test_a_timer_may_be_set_in_any_callback_and_send_orders() -> None:
