@@ -21,7 +21,6 @@ for vectorised indicators: value t of what it hands to ``indicator`` must follow
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -31,6 +30,7 @@ from engine.orders import Fill, Order, Position
 from engine.series import COLUMNS, Columns, Series
 from engine.timers import Timer
 from schemas.spec import Model
+from schemas.times import Moment, moment
 
 if TYPE_CHECKING:
     from engine.broker import Broker
@@ -197,9 +197,9 @@ class Strategy:
         return self._broker.time_ns()
 
     @property
-    def time(self) -> datetime:
+    def time(self) -> Moment:
         """The start of the current bar, in UTC, to the microsecond."""
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self.time_ns // 1_000)
+        return moment(self.time_ns)
 
     @property
     def cash(self) -> float:

@@ -124,3 +124,15 @@ def test_crossings_take_a_level_as_well_as_a_series() -> None:
     assert not crossed_above([1.0, 2.6, 3.0], 2.5)
     assert crossed_below([3.0, 2.0], 2.5)
     assert not crossed_below([2.0], 2.5)
+
+
+def test_the_bars_time_is_a_datetime_too() -> None:
+    """Minute 3 of 2024 begins at 0:03 UTC."""
+    seen = []
+
+    class Watcher(Strategy):
+        def on_bar(self) -> None:
+            seen.append(self.time.isoformat())
+
+    run(make_market(make_bars(PRICES[:4])), Watcher)
+    assert seen[3] == "2024-01-01T00:03:00+00:00"
