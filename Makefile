@@ -3,7 +3,7 @@
 
 PACKAGES = schemas engine projections snapshots reports adapters consumers web backtape migrations
 
-.PHONY: setup demo test bench lint up down doctor clean
+.PHONY: setup demo test bench bench-read lint up down doctor clean
 
 setup:
 	@deploy/bootstrap.sh
@@ -16,6 +16,9 @@ test: setup
 
 bench: setup
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+bench-read: setup
+	@.venv/bin/python -m benchmarks.reading $(ARGS)
 
 lint: setup
 	@.venv/bin/ruff check .

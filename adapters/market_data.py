@@ -13,8 +13,10 @@ from adapters.bars_cache import load_bars, store_bars
 from adapters.data_sets import check_name, download, file_key, newest_version, no_data_set, no_version, read_manifest
 from adapters.errors import IntegrityError, NotFoundError
 from adapters.ports import BlobStore
+from adapters.side_files import actions_in, rates_in, read_side_file, side_files_of
+from schemas.actions import NO_SIDE, Side
 from schemas.calendars import SessionTable
-from schemas.market_data import Bars, DataFile, DataSetManifest, Instrument
+from schemas.market_data import Bars, DataFile, DataSetManifest, Instrument, SideFile
 
 
 class StoredMarketData:
@@ -41,6 +43,15 @@ class StoredMarketData:
             raise IntegrityError(f"{self.cache_folder}: the copy of {file.key} that was just written does not read back")
         return made
 
+    def side(self, manifest: DataSetManifest) -> Side:
+        def body(file: SideFile) -> bytes:
+            return read_side_file(self.store, file, self.cache_folder)
+
+        return Side(
+            () if manifest.actions is None else actions_in(body(manifest.actions)),
+            () if manifest.rates is None else rates_in(body(manifest.rates)),
+        )
+
 
 class MemoryMarketData:
     """Data sets in memory: the twin, for tests, simulations and in-process runs."""
@@ -48,6 +59,7 @@ class MemoryMarketData:
     def __init__(self) -> None:
         self._versions: dict[str, list[DataSetManifest]] = {}
         self._bars: dict[str, Bars] = {}
+        self._side: dict[str, bytes] = {}
 
     def publish(
         self,
@@ -57,10 +69,13 @@ class MemoryMarketData:
         instruments: list[Instrument] | None = None,
         adjusted: bool = True,
         calendars: list[SessionTable] | None = None,
+        side: Side = NO_SIDE,
     ) -> DataSetManifest:
         """Add the next version of a data set and return its manifest."""
         versions = self._versions.setdefault(check_name(dataset), [])
         files = [self._kept(dataset, each) for each in bars]
+        side_files = side_files_of(dataset, side)
+        self._side |= {file.sha256: body for file, body in side_files.values()}
         manifest = DataSetManifest(
             dataset=dataset,
             version=len(versions) + 1,
@@ -68,6 +83,8 @@ class MemoryMarketData:
             files=files,
             instruments=instruments or [],
             calendars=calendars or [],
+            actions=side_files["actions"][0] if "actions" in side_files else None,
+            rates=side_files["rates"][0] if "rates" in side_files else None,
         )
         versions.append(manifest)
         return manifest
@@ -84,6 +101,12 @@ class MemoryMarketData:
 
     def bars(self, manifest: DataSetManifest, symbol: str, timeframe: str) -> Bars:
         return self._bars[_file_of(manifest, symbol, timeframe).sha256]
+
+    def side(self, manifest: DataSetManifest) -> Side:
+        return Side(
+            () if manifest.actions is None else actions_in(self._side[manifest.actions.sha256]),
+            () if manifest.rates is None else rates_in(self._side[manifest.rates.sha256]),
+        )
 
     def _kept(self, dataset: str, bars: Bars) -> DataFile:
         quotes = () if bars.bid is None or bars.ask is None else (bars.bid, bars.ask)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from schemas.actions import Side
 from schemas.market_data import Bars, DataSetManifest
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -202,6 +203,10 @@ class MarketData(Protocol):
 
         Raises NotFoundError (no such symbol or timeframe), IntegrityError (the bytes do not match the manifest's digest).
         """
+        ...
+
+    def side(self, manifest: DataSetManifest) -> Side:
+        """Return the corporate actions and rates of all symbols. Raises IntegrityError as ``bars`` does."""
         ...
 
 

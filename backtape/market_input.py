@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 import pydantic
 
+from schemas.actions import Side
 from schemas.errors import FieldError, field_error
 from schemas.market_data import Bars, Instrument, Market
 from schemas.spec import BacktestSpec
@@ -35,9 +36,13 @@ def market_of(
     *,
     instruments: Instruments | None = None,
     timezone: str | None = None,
+    actions: "pd.DataFrame | None" = None,
+    rates: "pd.DataFrame | None" = None,
 ) -> Market:
     """Return a market as it is, or made of frames: checked, and with a digest of what is in it.
 
+    actions : corporate actions; given, they say that the prices are raw
+    rates : of conversion, funding and borrowing
     asked : the data section of the spec as far as it is given: names the data set, one frame's symbol, the timeframe
     Raises BadDataError naming row and column, FieldError for an instrument that can't be.
     """
@@ -59,7 +64,11 @@ def market_of(
             checked = _checked(frame, symbol=str(symbol), timeframe=str(each), timezone=timezone)
             (bars if each == timeframe else further).append(checked)
     traded = tuple(_instrument(each.symbol, (instruments or {}).get(each.symbol)) for each in bars)
-    return _with_digest(bars, further, traded, dataset=str(asked.get("dataset") or MEMORY))
+    side = Side()
+    if actions is not None or rates is not None:
+        side = _side(actions, rates, {each.symbol for each in bars}, timezone)
+    named = str(asked.get("dataset") or MEMORY)
+    return _with_digest(bars, further, traded, dataset=named, adjusted=actions is None, side=side)
 
 
 def _a_frame(given: "Mapping[str, Frames]") -> "pd.DataFrame":
@@ -82,7 +91,8 @@ def market_of_store(place: str | Path, spec: BacktestSpec) -> Market:
     settings = load_settings()
     stored = StoredMarketData(_open(place, settings.s3_endpoint), settings.cache_dir / "bars")
     manifest = stored.resolve(spec.data.dataset, spec.data.version)
-    return assemble(spec, manifest, lambda symbol, timeframe: stored.bars(manifest, symbol, timeframe))
+    side = stored.side(manifest)
+    return assemble(spec, manifest, side, lambda symbol, timeframe: stored.bars(manifest, symbol, timeframe))
 
 
 def _open(place: str | Path, endpoint: str | None) -> "BlobStore":
@@ -155,19 +165,33 @@ def _instrument(symbol: str, given: Instrument | Mapping[str, Any] | None) -> In
         raise field_error(error) from error
 
 
-def _with_digest(bars: list[Bars], frames: list[Bars], instruments: tuple[Instrument, ...], *, dataset: str) -> Market:
+def _side(actions: "pd.DataFrame | None", rates: "pd.DataFrame | None", symbols: set[str], timezone: str | None) -> Side:
+    from backtape.data.columns import TimeRules
+    from backtape.data.side_tables import read_side
+
+    return read_side(actions, rates, symbols=symbols, times=TimeRules(timezone=timezone))
+
+
+def _with_digest(
+    bars: list[Bars], frames: list[Bars], instruments: tuple[Instrument, ...], *, dataset: str, adjusted: bool, side: Side
+) -> Market:
     """Return the market of these bars, named as a version of a data set is: by a digest of its content."""
     from adapters.market_data import MemoryMarketData
     from backtape.data.calendars import pinned
 
     traded, calendars = pinned(instruments, bars, dataset)
-    manifest = MemoryMarketData().publish(dataset, [*bars, *frames], instruments=traded, calendars=calendars)
+    manifest = MemoryMarketData().publish(
+        dataset, [*bars, *frames], instruments=traded, adjusted=adjusted, calendars=calendars, side=side
+    )
     return Market(
         bars=tuple(bars),
         instruments=tuple(traded),
         dataset=dataset,
         version=manifest.version,
         digest=manifest.digest(),
+        adjusted=adjusted,
+        actions=side.actions,
+        rates=side.rates,
         frames=tuple(frames),
         calendars=tuple(calendars),
     )

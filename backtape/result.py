@@ -74,6 +74,12 @@ class Result:
         """One row per closed position, flat to flat."""
         return self._frame("trades")
 
+    def trades_by(self, method: str) -> pd.DataFrame:
+        """One row per closed trade from the same fills: "fifo", "lifo" or "flat_to_flat"."""
+        from backtape.trade_frame import trade_frame
+
+        return trade_frame(self.commits, method)
+
     @cached_property
     def fills(self) -> pd.DataFrame:
         """One row per execution."""

@@ -21,6 +21,8 @@ from schemas.strategies import complete_parameters
 from schemas.times import parse_time
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from backtape.result import Result
 
 ISSUED_AT = "1970-01-01T00:00:00Z"  # of the command that stands for the call: a clock would make equal calls unequal
@@ -35,6 +37,8 @@ def run(
     symbol: str | None = None,
     timezone: str | None = None,
     instruments: Instruments | None = None,
+    actions: "pd.DataFrame | None" = None,
+    rates: "pd.DataFrame | None" = None,
     backtest_id: str | None = None,
     issued_at: str = ISSUED_AT,
     **overrides: Any,
@@ -47,7 +51,9 @@ def run(
     parameters : of the strategy; they replace those of the spec one by one
     symbol : what one frame's bars are called
     timezone : of times that name no zone, for example America/New_York
-    instruments : symbol to Instrument or a dict of its fields (tick, lot, multiplier, currency, calendar)
+    instruments : symbol to Instrument or a dict of its fields (tick, lot, multiplier, currency, calendar, contract …)
+    actions : with frames that hold raw prices: corporate actions, a frame of timestamp, symbol, action, value, new_symbol
+    rates : with frames: conversion, funding and borrow rates, a frame of timestamp, kind, name, rate (docs/data.md)
     overrides : fields of the spec (cash=50_000, commission={"type": "rate", "rate": 0.001}, start="2020-01-01") or whole
         sections (account={…}), merged into the spec
 
@@ -62,7 +68,7 @@ def run(
         market = market_of_store(data, parse_spec(document))  # type: ignore[arg-type]
     else:
         asked = {**document.get("data", {}), **({"symbols": [symbol]} if symbol is not None else {})}
-        market = market_of(data, asked, instruments=instruments, timezone=timezone)  # type: ignore[arg-type]
+        market = market_of(data, asked, instruments=instruments, timezone=timezone, actions=actions, rates=rates)  # type: ignore[arg-type]
         document["data"] = _data_section(market, asked, document.get("statistics", {}).get("benchmark"))
     command = {
         "type": "SubmitBacktest",

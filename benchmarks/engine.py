@@ -69,9 +69,9 @@ class CrossArrays(ArrayStrategy):
         return Signals(target=np.where(cross > 0.0, 0.95, np.nan), exits=cross < 0.0)
 
 
-def generated(count: int) -> Bars:
+def generated(count: int, *, seed: int = 7) -> Bars:
     """Return a seeded random walk of one-minute bars."""
-    chance = np.random.Generator(np.random.PCG64(7))
+    chance = np.random.Generator(np.random.PCG64(seed))
     close = 40_000.0 + np.cumsum(chance.normal(0.0, 8.0, count))
     close = np.abs(close) + 1_000.0
     opened = np.concatenate([close[:1], close[:-1]])

@@ -14,26 +14,32 @@ from adapters.kafka_partition import KafkaPartition
 from adapters.market_data import StoredMarketData
 from adapters.ports import BlobStore, LogReader
 from adapters.postgres import PostgresRowStore
+from adapters.postgres_generations import Generations
 from consumers.archive_keeper import ArchiveKeeper
 from consumers.archiver import Archiver
 from consumers.compactor import Compactor
 from consumers.compactor_state import CompactorRules
+from consumers.feed import KafkaMembership, Reading
 from consumers.machine import machine_headers
 from consumers.projector import Projector
 from consumers.projector.loop import PROJECTED
 from consumers.settings import Settings
-from consumers.shell import KafkaMembership, Role
+from consumers.shell import Role
 from consumers.simulation.runner import ZygoteRunner
 from consumers.snapshot_once import SnapshotReport, snapshot_once
 from consumers.worker.loop import Worker
 from consumers.worker.partition import WorkerRules
 from consumers.worker.plan import TopicNames
 from engine.lifecycle import IntakeRules
-from projections.tables import FIRST
+from projections.tables import PROJECTION_VERSION
+from schemas.generations import Generation
 from schemas.topics import ARCHIVE, COMMANDS, DEAD_LETTERS, EVENTS, RECEIPTS, RUNS
 
 if TYPE_CHECKING:
     from consumers.simulation.child import Surroundings
+
+POLLED_RECORDS = 50  # by a projector at a time: commits are up to half a megabyte, and a poll of 500 was 60 MB
+WATCH_SECONDS = 1.0  # between two looks at which generations are to be fed
 
 
 def blob_store(settings: Settings) -> BlobStore:
@@ -93,16 +99,24 @@ def worker_role(settings: Settings) -> Role:
             new_log_id=lambda: str(uuid.uuid4()),
         )
 
-    return Role(name="worker", group=settings.worker_group, topics=(commands,), make_loop=make)
+    return _fixed("worker", Reading(settings.worker_group, (commands,), make))
 
 
 def projector_role(settings: Settings) -> Role:
-    """Return the projector: the log into the read model."""
+    """Return the projector: the log into every generation of the read model that is fed, each read as a group of its own."""
+    generations = Generations(settings.database_url)
 
+    async def readings() -> list[Reading]:
+        return [_projecting(settings, each) for each in await generations.fed(PROJECTION_VERSION)]
+
+    return Role("projector", readings, watch_seconds=WATCH_SECONDS)
+
+
+def _projecting(settings: Settings, generation: Generation) -> Reading:
     async def make(membership: KafkaMembership) -> Projector:
         warm_up()
         return Projector(
-            store=PostgresRowStore(settings.database_url, FIRST.schema),
+            store=PostgresRowStore(settings.database_url, generation.schema),
             reader=KafkaLogReader(settings.kafka),
             membership=membership,
             clock=SystemClock(),
@@ -110,7 +124,16 @@ def projector_role(settings: Settings) -> Role:
         )
 
     topics = tuple(settings.kafka.topic(topic) for topic in PROJECTED)
-    return Role(name="projector", group=settings.projector_group(FIRST), topics=topics, make_loop=make)
+    return Reading(settings.projector_group(generation), topics, make, max_records=POLLED_RECORDS)
+
+
+def _fixed(name: str, reading: Reading) -> Role:
+    """Return a role that reads the same as long as it runs."""
+
+    async def readings() -> list[Reading]:
+        return [reading]
+
+    return Role(name, readings)
 
 
 def compactor_role(settings: Settings) -> Role:
@@ -129,7 +152,7 @@ def compactor_role(settings: Settings) -> Role:
             keeper=_keeper(settings, store, announcer, clock),
         )
 
-    return Role(name="compactor", group=settings.compactor_group, topics=(settings.kafka.topic(EVENTS),), make_loop=make)
+    return _fixed("compactor", Reading(settings.compactor_group, (settings.kafka.topic(EVENTS),), make))
 
 
 def _keeper(settings: Settings, store: BlobStore, announcer: KafkaAppender, clock: SystemClock) -> ArchiveKeeper | None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
+from schemas.actions import Side
 from schemas.market_data import Bars, DataSetManifest, Market
 from schemas.spec import BacktestSpec
 
 ReadBars = Callable[[str, str], Bars]  # symbol, timeframe
 
 
-def assemble(spec: BacktestSpec, manifest: DataSetManifest, read: ReadBars) -> Market:
+def assemble(spec: BacktestSpec, manifest: DataSetManifest, side: Side, read: ReadBars) -> Market:
     """Return the market of the spec's symbols, and its benchmark. What ``read`` raises passes through.
 
     Further time frames come from the data set where it has them; ``timeline.select`` makes the others. A detail time frame
@@ -34,6 +35,8 @@ def assemble(spec: BacktestSpec, manifest: DataSetManifest, read: ReadBars) -> M
         version=manifest.version,
         digest=manifest.digest(),
         adjusted=manifest.adjusted,
+        actions=side.actions,
+        rates=side.rates,
         frames=frames,
         calendars=tuple(manifest.calendars),
     )

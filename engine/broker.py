@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.happenings import most_at_once
 from engine.kernels import codes
-from engine.kernels.records import EFFECT, ORDER, State, Tape, book_capacity
+from engine.kernels.accounting import equity_now
+from engine.kernels.records import EFFECT, ORDER, SYMBOL, State, Tape, effects_capacity
+from engine.kernels.valuation import notional, rate_now
 from engine.orders import Order, Position
 from engine.series import Feed, Series
 from engine.timeline import Scene
@@ -25,11 +28,12 @@ for _name in ("quantity", "limit", "stop", "trail_amount", "trail_percent", "lim
 for _name in ("cancel_step", "modify_step", "day", "from_step"):
     _BLANK[_FIELDS[_name]] = -1
 (_ACTION, _ID, _SYMBOL, _SIDE, _TYPE, _TIF, _SIZING, _QUANTITY, _LIMIT, _STOP, _EXPIRES, _GROUP, _PARENT, _WAITING, _REDUCE,
- _TRAIL_AMOUNT, _TRAIL_PERCENT, _LIMIT_OFFSET, _POST_ONLY) = (
+ _TRAIL_AMOUNT, _TRAIL_PERCENT, _LIMIT_OFFSET, _POST_ONLY, _POSITION) = (
     _FIELDS[name]
     for name in (
         "action", "id", "symbol", "side", "type", "time_in_force", "sizing", "quantity", "limit", "stop", "expires_ns",
         "group", "parent", "is_waiting", "reduce_only", "trail_amount", "trail_percent", "limit_offset", "post_only",
+        "position",
     )
 )  # fmt: skip
 _TIME_IN_FORCE = {str(member): (codes.code(member), member) for member in TimeInForce}
@@ -53,13 +57,17 @@ class Broker:
         self.feeds: list[Feed] = []
         self.handles: dict[int, Order] = {}
         self.symbols = tuple(bars.symbol for bars in market.bars)
-        self.positions = {symbol: Position(symbol) for symbol in self.symbols}
+        self.positions = {symbol: Position(symbol) for symbol in self.symbols}  # with hedging: the net of the lots
+        self.lots: dict[int, Position] = {}  # hedging: the open positions by id, oldest first
         self.cash = float(state.core[0]["cash"])
         self.next_order = 1
         self.refuse: Callable[[Order, float], None] = lambda order, quantity: None  # set by the simulation
         self._index = {symbol: index for index, symbol in enumerate(self.symbols)}
-        self._offsets = [int(record["offset"]) for record in state.symbols]
+        self._offsets = [int(record["offset"]) for record in state.symbols[:-1]]
         self._multipliers = [float(record["multiplier"]) for record in state.symbols]
+        self._is_plain = bool(state.core[0]["is_plain"])
+        self._is_hedging = bool(state.core[0]["is_hedging"])
+        self._most_due = most_at_once(tape.happenings)
         self._groups: dict[str, int] = {}
         self._history = history
         self._can_prepare = True
@@ -80,12 +88,27 @@ class Broker:
         return float(self.tape.close[row]) if row >= 0 else 0.0
 
     def equity(self) -> float:
+        if not self._is_plain:
+            self._look()
+            return float(equity_now(self.tape, self.state))
         equity = self.cash
         for index, symbol in enumerate(self.symbols):
             quantity = self.positions[symbol].quantity
             if quantity:
                 equity += quantity * self._multipliers[index] * self.price(index)
         return equity
+
+    def _worth(self, index: int, price: float) -> float:
+        """Return what one unit is worth at a price, in account currency."""
+        if self._is_plain:
+            return price * self._multipliers[index]
+        self._look()
+        return float(notional(self.state.symbols[index], 1.0, price, rate_now(self.tape, self.state, index)))
+
+    def _look(self) -> None:
+        """Let the kernels value positions as of this step."""
+        core = self.state.core[0]
+        core["price_step"], core["now"] = self.step, max(self.step, 0)
 
     def has_orders(self) -> bool:
         """Tell whether an order is on the book."""
@@ -166,6 +189,7 @@ class Broker:
         stop_loss: float | None = None,
         take_profit: float | None = None,
         parent: Order | None = None,
+        position: int | Position | None = None,
         tag: str | None = None,
     ) -> Order:
         """Send an order, and return its handle.
@@ -181,12 +205,15 @@ class Broker:
         oco : orders with the same text cancel each other
         stop_loss, take_profit : prices of orders that are attached, and live when this one has filled
         parent : attach this order to another: it lives when that one has filled, with the quantity that it filled
+        position : hedging: the lot that the order closes, or its id; it then reduces that lot only. Without one the order opens
+            a lot of its own
         """
         sizing, amount = _one_of(quantity, value, fraction, codes.BY_UNITS)
         order = self._send(
             side, sizing, amount, symbol, limit=limit, stop=stop, time_in_force=time_in_force, expires_at=expires_at,
             reduce_only=reduce_only, post_only=post_only, trail_amount=trail_amount, trail_percent=trail_percent,
-            trail_ticks=trail_ticks, limit_offset=limit_offset, touch=touch, session=session, oco=oco, parent=parent, tag=tag,
+            trail_ticks=trail_ticks, limit_offset=limit_offset, touch=touch, session=session, oco=oco, parent=parent,
+            position=position, tag=tag,
         )  # fmt: skip
         if stop_loss is not None or take_profit is not None:
             self._attach(order, side, sizing, amount, stop_loss, take_profit)
@@ -203,12 +230,14 @@ class Broker:
         tag: str | None = None,
     ) -> Order | None:
         """Send the order that brings the position to a target, judged at the last close; None if nothing is to do."""
+        if self._is_hedging:
+            raise ValueError("a target needs account.positions netting: with hedging an order opens or closes one lot")
         sizing, amount = _one_of(quantity, value, fraction, codes.TO_UNITS)
         index = self._index.get(symbol or self.symbols[0], 0)
         price = self.price(index) if limit is None else limit
         wanted = amount
         if sizing != codes.TO_UNITS:
-            worth = price * self._multipliers[index]
+            worth = self._worth(index, price)
             if worth <= 0.0:
                 return None
             wanted = (amount if sizing == codes.TO_VALUE else amount * self.equity()) / worth
@@ -219,12 +248,30 @@ class Broker:
         side = 1 if wanted > held else -1
         return self._send(side, sizing, amount, symbol, limit=limit, tag=tag)
 
-    def close(self, symbol: str | None = None, *, tag: str | None = None) -> Order | None:
+    def close(self, symbol: str | None = None, *, position: int | Position | None = None, tag: str | None = None) -> Order | None:
+        """Close a symbol's position, with hedging one lot or all of the symbol's, oldest first (the last order is returned)."""
+        if self._is_hedging:
+            chosen = self._lots_of(symbol or self.symbols[0]) if position is None else [self._lot(position)]
+            order = None
+            for lot in chosen:
+                side = -1 if lot.quantity > 0.0 else 1
+                order = self._send(side, codes.BY_UNITS, abs(lot.quantity), lot.symbol, position=lot, tag=tag)
+            return order
         held = self.positions[symbol or self.symbols[0]].quantity
         if held == 0.0:
             return None
         side = -1 if held > 0.0 else 1
         return self._send(side, codes.BY_UNITS, abs(held), symbol, reduce_only=True, tag=tag)
+
+    def _lots_of(self, symbol: str) -> list[Position]:
+        return [lot for lot in self.lots.values() if lot.symbol == symbol]
+
+    def _lot(self, position: int | Position) -> Position:
+        """Return a lot by its id; one that is not open, of which an order is refused, where there is none."""
+        identity = position.id if isinstance(position, Position) else position
+        if not self._is_hedging or identity is None:
+            raise ValueError("an order names a position only with account.positions hedging, and by one that was opened")
+        return self.lots.get(identity) or Position(self.symbols[0], id=identity)
 
     def cancel(self, order: Order) -> None:
         if order.is_open:
@@ -248,10 +295,14 @@ class Broker:
         stop: float | None = None, time_in_force: str = "gtc", expires_at: str | int | None = None, reduce_only: bool = False,
         post_only: bool = False, trail_amount: float | None = None, trail_percent: float | None = None,
         trail_ticks: float | None = None, limit_offset: float | None = None, touch: float | None = None,
-        session: str | None = None, oco: str | None = None, parent: Order | None = None, tag: str | None = None,
+        session: str | None = None, oco: str | None = None, parent: Order | None = None,
+        position: int | Position | None = None, tag: str | None = None,
     ) -> Order:  # fmt: skip
+        lot = None if position is None else self._lot(position)
         if symbol is None:
-            symbol = self.symbols[0]
+            symbol = self.symbols[0] if lot is None else lot.symbol
+        if lot is not None:
+            reduce_only = True
         for text in (tag, oco, symbol):
             if text is not None and len(text) > MAX_TEXT:
                 raise ValueError(f"a tag, a group and a symbol have at most {MAX_TEXT} characters")
@@ -267,6 +318,7 @@ class Broker:
             time_in_force=tif, expires_ns=expires_ns, reduce_only=reduce_only, group=oco,
             parent_id=None if parent is None else parent.id, tag=tag,
         )  # fmt: skip
+        order.position_id = None if lot is None else lot.id
         self.next_order += 1
         index = self._index.get(symbol)
         if index is None:
@@ -302,6 +354,8 @@ class Broker:
             action[_EXPIRES] = expires_ns
         if oco is not None:
             action[_GROUP] = self._groups.setdefault(oco, len(self._groups) + 1)
+        if lot is not None:
+            action[_POSITION] = lot.id
         if parent is not None:
             action[_PARENT] = parent.id
             action[_WAITING] = 1
@@ -339,7 +393,8 @@ class Broker:
             return 0
         state = self.state
         working = self._working.item() + len(actions)
-        if len(actions) > len(state.inbox) or working >= len(state.book):
+        needs_lots = self._is_hedging and len(self.lots) + working + len(self.symbols) >= len(state.symbols) - 1
+        if len(actions) > len(state.inbox) or working >= len(state.book) or needs_lots:
             self._grow(len(actions), working)
             state = self.state
         for place, action in enumerate(actions):
@@ -350,10 +405,16 @@ class Broker:
         state = self.state
         book = np.zeros(max(len(state.book), 2 * working + 1), dtype=ORDER)
         book[: len(state.book)] = state.book
+        symbols = state.symbols
+        if self._is_hedging:  # every working order may open a lot
+            needed = len(self.lots) + working + len(self.symbols)
+            symbols = np.zeros(max(len(state.symbols), 2 * needed + 1), dtype=SYMBOL)
+            symbols[: len(state.symbols)] = state.symbols
         self.state = state._replace(
+            symbols=symbols,
             book=book,
             inbox=np.zeros(max(len(state.inbox), 2 * actions), dtype=ORDER),
-            effects=np.zeros(book_capacity(len(book) + 2 * actions) + 4 * len(state.symbols), dtype=EFFECT),
+            effects=np.zeros(effects_capacity(len(book) + 2 * actions, len(symbols), self._most_due), dtype=EFFECT),
         )
 
 

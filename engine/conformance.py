@@ -21,6 +21,7 @@ from engine.strategies.order_list import OrderList
 from engine.strategy import Strategy
 from engine.timeline import scene_of
 from engine.trades import trades_of
+from schemas.actions import ActionKind, CorporateAction, RateKind, RateSeries
 from schemas.commit import Head, decode_commit
 from schemas.errors import SchemaError
 from schemas.events import (
@@ -137,7 +138,11 @@ def _is_number(value: Any) -> bool:
 
 
 def run_bars(document: dict[str, Any]) -> dict[str, Any]:
-    """Play the case's orders on its bars; return fills, the state of each order, equity after each bar."""
+    """Play the case's orders on its bars; return fills, the state of each order, equity after each bar.
+
+    ``actions`` : raw prices and what happens to the instrument, ``{"bar": 2, "action": "split", "value": 0.5}``
+    ``rates`` : ``{"bar": 0, "kind": "conversion", "name": "EUR/USD", "rate": 1.1}``; without a name the instrument's
+    """
     timeframe = document.get("timeframe", "1m")
     instrument = Instrument.model_validate({"symbol": "X", "tick": 0.01, "lot": 1.0} | _floats(document.get("instrument", {})))
     rows = np.array(document["bars"], dtype=np.float64)
@@ -157,9 +162,31 @@ def run_bars(document: dict[str, Any]) -> dict[str, Any]:
             "recording": {"equity_every": 1},
         }
     )
-    market = Market(bars=(bars,), instruments=(instrument,))
+    market = Market(
+        bars=(bars,),
+        instruments=(instrument,),
+        adjusted="actions" not in document,
+        actions=tuple(_action(action, bars) for action in document.get("actions", [])),
+        rates=_rates(document.get("rates", []), bars),
+    )
     commits = simulate(BacktestId("case"), spec, HEAD, market, OrderList)
     return _outcome([event for commit in commits for event in decode_commit(commit.body).events], bars)
+
+
+def _action(action: dict[str, Any], bars: Bars) -> CorporateAction:
+    kind, value = ActionKind(action["action"]), action.get("value")
+    return CorporateAction(int(bars.time_ns[action["bar"]]), bars.symbol, kind, None if value is None else float(value))
+
+
+def _rates(rows: list[dict[str, Any]], bars: Bars) -> tuple[RateSeries, ...]:
+    series: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for row in rows:
+        key = (row["kind"], row.get("name", bars.symbol))
+        series.setdefault(key, []).append((int(bars.time_ns[row["bar"]]), float(row["rate"])))
+    return tuple(
+        RateSeries(RateKind(kind), name, *(np.array(column) for column in zip(*sorted(points), strict=True)))
+        for (kind, name), points in series.items()
+    )
 
 
 def _instruction(order: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ The tree::
     ├── StrategyError          the strategy's own code raised, or broke a rule of the engine
     ├── NoDataError            no bar lies in the range that the spec asks for
     ├── UnknownSymbolError     the market has no bars of a symbol that the spec names
-    │   └── CurrencyError      the symbols are traded in several currencies: there is no conversion yet
+    ├── CurrencyError          an instrument is paid in another currency than the account's, and there is no rate
     └── ParametersError        the strategy's parameters do not follow their schema
 """
 
@@ -33,8 +33,8 @@ class UnknownSymbolError(EngineError):
     """The market has no bars of a symbol that the spec names."""
 
 
-class CurrencyError(UnknownSymbolError):
-    """The symbols are traded in several currencies, and there is no conversion yet."""
+class CurrencyError(EngineError):
+    """An instrument is paid in another currency than the account's, and the data set has no rate that converts it."""
 
 
 class ParametersError(EngineError):

@@ -11,8 +11,10 @@ from engine.kernels import codes
 from engine.kernels.accounting import book_fill, excursion
 from engine.kernels.corporate import apply_dividend, apply_funding, apply_split
 from engine.kernels.records import EFFECT, State, Tape
+from engine.kernels.valuation import gain_of, value_of
 from engine.market import lay_out
 from engine.setup import first_state
+from engine.trades import Execution
 from schemas.events import Side
 from schemas.market_data import Bars, Instrument, Market
 from schemas.spec import AccountSpec, BacktestSpec, parse_spec
@@ -37,22 +39,11 @@ class Closed:
         return self.side * (self.average_close / self.average_price - 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One fill as it went in."""
-
-    side: int
-    quantity: float
-    price: float
-    commission: float
-
-
 class Ledger:
     """One instrument's position and the account around it."""
 
     def __init__(self, instrument: Instrument, account: AccountSpec) -> None:
         self._tape, self._state = _empty(instrument, account)
-        self._multiplier = instrument.multiplier
         self.price = 0.0  # the last mark or fill
         self.executions: list[Execution] = []
 
@@ -75,17 +66,21 @@ class Ledger:
     def mark(self, price: float) -> None:
         self.price = price
         if self.quantity != 0.0:
-            excursion(self._state.symbols[0], price)
+            excursion(self._state.symbols[0], price, 1.0)
 
     def split(self, ratio: float) -> float:
+        """Split the position. Return what was less than a lot of it, and paid in cash."""
         self.price *= ratio
-        return float(apply_split(self._state, 0, ratio))
+        self._state.core[0]["effects"] = 0
+        return float(apply_split(self._state, 0, ratio, self.price, 1.0, 0))
 
     def dividend(self, per_share: float) -> float:
-        return float(apply_dividend(self._state, 0, per_share))
+        self._state.core[0]["effects"] = 0
+        return float(apply_dividend(self._state, 0, per_share, 1.0, 0))
 
     def funding(self, rate: float) -> float:
-        return float(apply_funding(self._state, 0, rate, self.price))
+        self._state.core[0]["effects"] = 0
+        return float(apply_funding(self._state, 0, rate, self.price, 1.0, 0))
 
     @property
     def quantity(self) -> float:
@@ -102,7 +97,7 @@ class Ledger:
 
     @property
     def unrealized_pnl(self) -> float:
-        return self.quantity * self._multiplier * (self.price - self.average_price)
+        return float(gain_of(self._state.symbols[0], self.quantity, self.price, 1.0))
 
     @property
     def cash(self) -> float:
@@ -110,7 +105,7 @@ class Ledger:
 
     @property
     def equity(self) -> float:
-        return self.cash + self.quantity * self._multiplier * self.price
+        return self.cash + float(value_of(self._state.symbols[0], self.price, 1.0))
 
 
 _CLOSED_FIELDS = {
@@ -138,7 +133,7 @@ def _empty(instrument: Instrument, account: AccountSpec) -> tuple[Tape, State]:
         {
             "data": {"dataset": "ledger", "symbols": [instrument.symbol], "timeframe": "1m"},
             "strategy": {"name": "order_list"},
-            "account": account.model_dump(),
+            "account": account.model_dump() | {"currency": instrument.currency},
         }
     )
     state = first_state(spec, market, tape)

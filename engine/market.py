@@ -1,15 +1,19 @@
 """This module lays a market out for the kernels: one merged time line, all symbols' columns one after the other."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.currencies import foreign_currencies
 from engine.kernels.codes import DAY_BEGINS, DAY_NS, FIRST_OF_DAY, LAST_OF_DAY
-from engine.kernels.records import SYMBOL, Records, Tape
+from engine.kernels.records import HAPPENING, SYMBOL, Records, Tape
 from engine.sessions import bar_ends, days_of
+from schemas.actions import RateKind
 from schemas.market_data import Bars, FloatArray, Market, TimeArray
+from schemas.spec import AccountSpec
 from schemas.times import timeframe_ns
 
 Array = TypeVar("Array", bound=NDArray[Any])
@@ -33,8 +37,18 @@ def leads(market: Market) -> list[int]:
     return [int(np.searchsorted(bars.time_ns, market.live_ns, side="left")) for bars in market.bars]
 
 
+def live_part(market: Market) -> Market:
+    """Return the market without its warm-up."""
+    if market.live_ns is None:
+        return market
+    return replace(market, bars=tuple(bars.between(market.live_ns, None) for bars in market.bars))
+
+
 def lay_out(market: Market) -> Tape:
-    """Return the tape. A single symbol's columns are used as they are (memory-mapped, say); several are copied."""
+    """Return the tape, without conversion rates and happenings (setup.py adds them).
+
+    A single symbol's columns are used as they are (memory-mapped, say); several are copied.
+    """
     times = np.ascontiguousarray(merged_times(market.bars, market.live_ns), dtype=np.int64)
     is_dense = all(len(bars) - lead == len(times) for bars, lead in zip(market.bars, leads(market), strict=True))
     latest = _NOTHING if is_dense else _latest_rows(market.bars, times)
@@ -52,6 +66,8 @@ def lay_out(market: Market) -> Tape:
         flags=read_only(flags),
         bid=_quotes(market, "bid"),
         ask=_quotes(market, "ask"),
+        rates=read_only(np.zeros((0, 0))),
+        happenings=read_only(np.zeros(0, dtype=HAPPENING)),
     )
 
 
@@ -147,11 +163,14 @@ def _latest_rows(all_bars: tuple[Bars, ...], times: TimeArray) -> NDArray[np.int
     return latest
 
 
-def symbol_records(market: Market) -> Records:
-    """Return the symbols' instruments and empty positions, shape (symbols,)."""
-    records = np.zeros(len(market.bars), dtype=SYMBOL)
-    rows = zip(records, market.instruments, offsets(market), leads(market), strict=True)
-    for record, instrument, offset, lead in rows:
+def symbol_records(market: Market, account: AccountSpec) -> Records:
+    """Return the symbols' instruments and empty positions, and one spare record at the end, shape (symbols + 1,)."""
+    records = np.zeros(len(market.bars) + 1, dtype=SYMBOL)
+    currencies = foreign_currencies(market, account.currency)
+    rows = zip(market.instruments, offsets(market), leads(market), strict=True)
+    for place, (instrument, offset, lead) in enumerate(rows):
+        record = records[place]
+        record["base"] = place
         record["first_row"] = offset
         record["offset"] = offset + lead
         record["tick"] = instrument.tick
@@ -160,6 +179,16 @@ def symbol_records(market: Market) -> Records:
         record["lot_inverse"] = grid_inverse(instrument.lot)
         record["multiplier"] = instrument.multiplier
         record["used_step"] = -1
+        record["rate_row"] = currencies.index(instrument.currency) if instrument.currency in currencies else -1
+        record["is_inverse"] = instrument.contract == "inverse"
+        record["is_margined"] = instrument.settlement == "margin"
+        record["is_plain"] = instrument.settlement == "full" and record["rate_row"] < 0
+        own = instrument.initial_margin
+        record["margin_weight"] = 1.0 if own is None else own * account.leverage
+        own = instrument.maintenance_margin
+        record["maintenance"] = (account.maintenance_margin or 0.0) if own is None else own
+        record["borrow_rate"] = instrument.borrow_rate
+        record["has_borrow"] = instrument.borrow_rate > 0.0 or market.rate_series(RateKind.BORROW, instrument.symbol) is not None
     return records
 
 

@@ -35,6 +35,7 @@ class Order:
         "limit",
         "limit_offset",
         "parent_id",
+        "position_id",
         "post_only",
         "quantity",
         "reason",
@@ -85,6 +86,7 @@ class Order:
         self.post_only = False
         self.group = group
         self.parent_id = parent_id
+        self.position_id: int | None = None  # hedging: the lot that it closes
         self.tag = tag
         self.status = OrderStatus.SENT
         self.reason: RejectReason | OrderEnd | None = None
@@ -112,7 +114,7 @@ class Order:
 
 @dataclass(slots=True)
 class Position:
-    """What is held of one symbol now."""
+    """What is held of one symbol now. With hedging: a lot, or the net of all lots of a symbol, which has no id."""
 
     symbol: str
     quantity: float = 0.0  # negative: short
@@ -133,6 +135,11 @@ class Position:
     def is_short(self) -> bool:
         return self.quantity < 0.0
 
+    def copy_to(self, other: "Position") -> None:
+        """Make another symbol's position like this one."""
+        other.quantity, other.average_price = self.quantity, self.average_price
+        other.realized_pnl, other.commission, other.id = self.realized_pnl, self.commission, self.id
+
     def __bool__(self) -> bool:
         return self.quantity != 0.0
 
@@ -147,3 +154,5 @@ class Fill:
     quantity: float
     price: float
     commission: float
+    conversion: float = 1.0  # account currency per unit of the currency that price is in
+    position_id: int | None = None  # hedging: the lot that it opened or reduced

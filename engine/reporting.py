@@ -9,11 +9,16 @@ from engine.broker import Broker
 from engine.kernels import codes
 from engine.kernels.records import EFFECT
 from engine.kernels.tape import price_at, row_at
+from engine.kernels.valuation import gain_of, rate_at
 from engine.orders import Fill, Order, OrderStatus, Position
 from engine.recorder import MARK_WEIGHT, MARKS_PER_EVENT, Recorder
 from engine.strategy import Strategy
 from schemas.events import (
+    BorrowPaid,
+    DividendPaid,
     EquityMarked,
+    FundingPaid,
+    InstrumentDelisted,
     MarginCalled,
     OrderCancelled,
     OrderEnd,
@@ -30,15 +35,19 @@ from schemas.events import (
     PositionOpened,
     RejectReason,
     Side,
+    SplitApplied,
+    SymbolChanged,
 )
 
 _PLACES = {name: place for place, name in enumerate(EFFECT.names or ())}
 (_KIND, _STEP, _ORDER, _SYMBOL, _SIDE, _REASON, _FILL, _POSITION, _QUANTITY, _PRICE, _COMMISSION, _LEAVES, _LIMIT, _STOP,
- _AVERAGE, _CLOSE, _REALIZED, _GROSS, _MAE, _MFE, _OPENED, _BARS, _MAKER) = (
+ _AVERAGE, _CLOSE, _REALIZED, _GROSS, _MAE, _MFE, _OPENED, _BARS, _MAKER,
+ _RATE, _TRAIL, _CAUSE, _TYPE) = (
     _PLACES[name]
     for name in (
         "kind", "step", "order", "symbol", "side", "reason", "fill", "position", "quantity", "price", "commission", "leaves",
         "limit", "stop", "average", "close", "realized", "gross", "mae", "mfe", "opened_step", "bars", "is_maker",
+        "rate", "trail", "cause", "type",
     )
 )  # fmt: skip
 _REJECT_REASONS = list(RejectReason)
@@ -47,6 +56,7 @@ SHORT_SYMBOL = 24  # characters; with more of them an event weighs more
 
 _NONE: list[Any] = []  # no callbacks to make; never written to
 _POSITION_KINDS = (codes.OPENED, codes.CHANGED, codes.CLOSED)
+_CAUSES = ("margin_call", "delisted", "symbol_changed")  # tags of the engine's own orders, by codes.BY_...
 
 
 class Reporter:
@@ -56,6 +66,7 @@ class Reporter:
         self._broker = broker
         self._recorder = recorder
         self._records_orders = records_orders
+        self._is_hedging = bool(broker.state.core[0]["is_hedging"])
         self._on_order = _overridden(strategy, "on_order")
         self._on_fill = _overridden(strategy, "on_fill")
         self._on_position = _overridden(strategy, "on_position")
@@ -101,10 +112,10 @@ class Reporter:
     def _submitted(self, row: tuple[Any, ...], time_ns: int) -> None:
         self.orders += 1
         order = self._broker.handles.get(row[_ORDER])
-        if order is None:  # the engine's own: a liquidation
+        if order is None:  # the engine's own
             symbol = self._broker.symbols[row[_SYMBOL]]
             side = Side.BUY if row[_SIDE] > 0 else Side.SELL
-            order = Order(None, row[_ORDER], symbol, side, OrderType.MARKET, tag="margin_call")
+            order = Order(None, row[_ORDER], symbol, side, OrderType.MARKET, tag=_CAUSES[row[_CAUSE]])
             self._broker.handles[order.id] = order
         quantity = None if math.isnan(row[_QUANTITY]) else row[_QUANTITY]
         order.quantity = quantity
@@ -137,6 +148,7 @@ class Reporter:
                 oco_group=order.group,
                 parent_order_id=order.parent_id,
                 tag=order.tag,
+                position_id=order.position_id,
             ),
             256 if order.tag is None and order.group is None and len(order.symbol) <= SHORT_SYMBOL else 1_024,
         )
@@ -169,6 +181,7 @@ class Reporter:
         order.quantity = order.filled + order.leaves
         order.limit = _finite(row[_LIMIT])
         order.stop = _finite(row[_STOP])
+        order.trail_amount = _finite(row[_TRAIL])
         if self._records_orders:
             self._recorder.add(
                 OrderModified(
@@ -178,6 +191,8 @@ class Reporter:
                     quantity=order.quantity,
                     limit_price=order.limit,
                     stop_price=order.stop,
+                    trail_amount=order.trail_amount,
+                    trail_percent=_finite(order.trail_percent),
                 )
             )
         self._tell_order(order)
@@ -239,24 +254,43 @@ class Reporter:
                 commission=row[_COMMISSION],
                 leaves_quantity=leaves,
                 is_maker=bool(row[_MAKER]),
+                conversion=row[_RATE],
+                position_id=row[_POSITION] or None,
             )
         )
         if self._on_fill is not None:
-            self._notices.append((self._on_fill, Fill(order, order.symbol, order.side, quantity, price, row[_COMMISSION])))
+            fill = Fill(order, order.symbol, order.side, quantity, price, row[_COMMISSION], row[_RATE], row[_POSITION] or None)
+            self._notices.append((self._on_fill, fill))
         self._tell_order(order)
 
     # --- positions ---
 
     def _position(self, row: tuple[Any, ...]) -> Position:
-        position = self._broker.positions[self._broker.symbols[row[_SYMBOL]]]
+        symbol = self._broker.symbols[row[_SYMBOL]]
+        if self._is_hedging:
+            position = self._broker.lots.setdefault(row[_POSITION], Position(symbol))
+        else:
+            position = self._broker.positions[symbol]
         position.id = row[_POSITION]
         position.quantity = row[_QUANTITY]
         position.average_price = row[_AVERAGE]
         position.commission = row[_COMMISSION]
         position.realized_pnl = row[_REALIZED]
+        if self._is_hedging:
+            self._net(symbol)
         if self._on_position is not None:
             self._notices.append((self._on_position, position))
         return position
+
+    def _net(self, symbol: str) -> None:
+        """Let a symbol's position show the net of its lots; its average price is that of lots of one side, else 0."""
+        net, lots = self._broker.positions[symbol], [lot for lot in self._broker.lots.values() if lot.symbol == symbol]
+        net.quantity = math.fsum(lot.quantity for lot in lots)
+        net.commission = math.fsum(lot.commission for lot in lots)
+        net.realized_pnl = math.fsum(lot.realized_pnl for lot in lots)
+        is_one_sided = len({lot.quantity > 0.0 for lot in lots}) == 1
+        value = math.fsum(lot.quantity * lot.average_price for lot in lots)
+        net.average_price = value / net.quantity if is_one_sided and net.quantity else 0.0
 
     def _opened(self, row: tuple[Any, ...], time_ns: int) -> None:
         position = self._position(row)
@@ -292,6 +326,9 @@ class Reporter:
     def _closed(self, row: tuple[Any, ...], time_ns: int) -> None:
         position = self._position(row)
         position.quantity = 0.0
+        if self._is_hedging:
+            del self._broker.lots[row[_POSITION]]
+            self._net(position.symbol)
         average, side = row[_AVERAGE], row[_SIDE]
         fraction = side * (row[_CLOSE] / average - 1.0) if average > 0.0 else None
         self.pnl.append(row[_REALIZED])
@@ -328,25 +365,25 @@ class Reporter:
 
         Excursions are those up to the last marked step, and at this close: what a close at this price would report.
         """
-        broker = self._broker
-        held = [index for index, symbol in enumerate(broker.state.symbols) if symbol["quantity"] != 0.0]
-        for index in sorted(held, key=lambda index: int(broker.state.symbols[index]["position_id"])):
-            symbol = broker.state.symbols[index]
-            price = float(price_at(broker.tape, broker.state, index, step))
-            unrealized = float(symbol["quantity"] * symbol["multiplier"] * (price - symbol["average"]))
-            gain = float(symbol["gross"]) + unrealized
+        tape, state = self._broker.tape, self._broker.state
+        held = [place for place in range(int(state.core[0]["symbols"])) if state.symbols[place]["quantity"] != 0.0]
+        for place in sorted(held, key=lambda place: int(state.symbols[place]["position_id"])):
+            position = state.symbols[place]
+            price = float(price_at(tape, state, place, step))
+            unrealized = float(gain_of(position, position["quantity"], price, rate_at(tape, position, step)))
+            gain = float(position["gross"]) + unrealized
             self._recorder.group()
             self._recorder.add(
                 PositionMarked(
                     sequence=self._recorder.next_sequence(),
-                    time_ns=int(broker.tape.time_ns[step]),
-                    position_id=int(symbol["position_id"]),
-                    symbol=broker.symbols[index],
+                    time_ns=int(tape.time_ns[step]),
+                    position_id=int(position["position_id"]),
+                    symbol=self._broker.symbols[int(position["base"])],
                     price=price,
                     unrealized_pnl=unrealized,
-                    mae=min(float(symbol["mae"]), gain),
-                    mfe=max(float(symbol["mfe"]), gain),
-                    bars_held=int(row_at(broker.tape, broker.state, index, step)) - int(symbol["opened_row"]),
+                    mae=min(float(position["mae"]), gain),
+                    mfe=max(float(position["mfe"]), gain),
+                    bars_held=int(row_at(tape, state, place, step)) - int(position["opened_row"]),
                 )
             )
 
@@ -357,6 +394,86 @@ class Reporter:
         self._recorder.add(
             MarginCalled(sequence=sequence, time_ns=time_ns, equity=row[_QUANTITY], maintenance=row[_PRICE])
         )  # fmt: skip
+
+    def _split_applied(self, row: tuple[Any, ...], time_ns: int) -> None:
+        symbol = self._broker.symbols[row[_SYMBOL]]
+        position = self._broker.lots[row[_POSITION]] if self._is_hedging else self._broker.positions[symbol]
+        position.quantity, position.average_price = row[_QUANTITY], row[_AVERAGE]
+        if self._is_hedging:
+            self._net(symbol)
+        self._recorder.add(
+            SplitApplied(
+                sequence=self._recorder.next_sequence(),
+                time_ns=time_ns,
+                symbol=symbol,
+                position_id=row[_POSITION],
+                ratio=row[_RATE],
+                quantity=row[_QUANTITY],
+                average_price=row[_AVERAGE],
+                cash=row[_PRICE],
+            )
+        )
+
+    def _dividend_paid(self, row: tuple[Any, ...], time_ns: int) -> None:
+        self._recorder.add(
+            DividendPaid(
+                sequence=self._recorder.next_sequence(),
+                time_ns=time_ns,
+                symbol=self._broker.symbols[row[_SYMBOL]],
+                position_id=row[_POSITION],
+                per_share=row[_RATE],
+                amount=row[_QUANTITY],
+            )
+        )
+
+    def _funding_paid(self, row: tuple[Any, ...], time_ns: int) -> None:
+        self._recorder.add(
+            FundingPaid(
+                sequence=self._recorder.next_sequence(),
+                time_ns=time_ns,
+                symbol=self._broker.symbols[row[_SYMBOL]],
+                position_id=row[_POSITION],
+                rate=row[_RATE],
+                price=row[_PRICE],
+                amount=row[_QUANTITY],
+            )
+        )
+
+    def _borrow_paid(self, row: tuple[Any, ...], time_ns: int) -> None:
+        self._recorder.add(
+            BorrowPaid(
+                sequence=self._recorder.next_sequence(),
+                time_ns=time_ns,
+                symbol=self._broker.symbols[row[_SYMBOL]],
+                position_id=row[_POSITION],
+                rate=row[_RATE],
+                amount=row[_QUANTITY],
+            )
+        )
+
+    def _symbol_changed(self, row: tuple[Any, ...], time_ns: int) -> None:
+        """Record the change, and move what the strategy sees: the position, the lots, the orders' handles."""
+        broker = self._broker
+        symbol, successor = broker.symbols[row[_SYMBOL]], broker.symbols[row[_TYPE]]
+        sequence = self._recorder.next_sequence()
+        self._recorder.add(SymbolChanged(sequence=sequence, time_ns=time_ns, symbol=symbol, new_symbol=successor))
+        for order in broker.handles.values():
+            if order.symbol == symbol:
+                order.symbol = successor
+        if self._is_hedging:
+            for lot in broker.lots.values():
+                if lot.symbol == symbol:
+                    lot.symbol = successor
+            self._net(symbol)
+            self._net(successor)
+        elif broker.positions[symbol].quantity:
+            moved = broker.positions[symbol]
+            broker.positions[symbol].copy_to(broker.positions[successor])
+            Position(symbol).copy_to(moved)
+
+    def _delisted(self, row: tuple[Any, ...], time_ns: int) -> None:
+        sequence, symbol = self._recorder.next_sequence(), self._broker.symbols[row[_SYMBOL]]
+        self._recorder.add(InstrumentDelisted(sequence=sequence, time_ns=time_ns, symbol=symbol, price=row[_PRICE]))
 
     def report_marks(self, at_least: int) -> None:
         """Report the pending equity marks in blocks, if there are ``at_least`` so many."""
@@ -396,6 +513,12 @@ _REPORTS: list[Callable[[Reporter, tuple[Any, ...], int], None]] = [
     Reporter._changed,
     Reporter._closed,
     Reporter._margin_called,
+    Reporter._split_applied,
+    Reporter._dividend_paid,
+    Reporter._funding_paid,
+    Reporter._borrow_paid,
+    Reporter._symbol_changed,
+    Reporter._delisted,
 ]
 
 

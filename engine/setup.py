@@ -5,10 +5,12 @@ from typing import assert_never, get_args
 
 import numpy as np
 
+from engine.currencies import conversion_rates
 from engine.errors import ParametersError
+from engine.happenings import happenings_of, most_at_once
 from engine.kernels import codes
-from engine.kernels.records import CORE, EFFECT, MARK, ORDER, Records, State, Tape, book_capacity
-from engine.market import account_days, symbol_records
+from engine.kernels.records import CORE, EFFECT, MARK, ORDER, Records, State, Tape, effects_capacity
+from engine.market import account_days, lay_out, live_part, read_only, symbol_records
 from engine.timeline import equity_every
 from schemas.market_data import FloatArray, Market
 from schemas.spec import (
@@ -50,13 +52,17 @@ _POLICIES = (
 
 
 def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
-    """Return the state before the first bar. Raises ParametersError for slippage in ticks of what has no tick."""
+    """Return the state before the first bar. Raises ParametersError for policies that don't fit the instruments."""
     _check_slippage(spec, market)
+    _check_settlement(spec, market)
+    symbols = symbol_records(market, spec.account)
     core = np.zeros(1, dtype=CORE)
     steps = len(tape.time_ns)
     record = core[0]
     record["steps"] = steps
-    record["symbols"] = len(market.bars)
+    record["symbols"] = record["instruments"] = len(market.bars)
+    record["is_plain"] = spec.account.positions == "netting" and bool(np.all(symbols["is_plain"][:-1]))
+    record["happenings"] = len(tape.happenings)
     record["is_dense"] = tape.latest.size == 0
     record["next_order"] = 1
     record["marked"] = record["price_step"] = record["peak_step"] = record["period"] = -1
@@ -67,14 +73,15 @@ def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
     record["timeframe_ns"] = timeframe_ns(spec.line_timeframe)
     record["seed"] = spec.seed
     _set_account(core, spec)
+    record["calls_margin"] = bool(np.any(symbols["maintenance"] > 0.0))
     _set_policies(core, spec.execution)
     periods = steps if spec.statistics.period == "bar" else _days(tape)
     return State(
         core=core,
-        symbols=symbol_records(market),
+        symbols=symbols,
         book=np.zeros(FIRST_ORDERS + 1, dtype=ORDER),
         inbox=np.zeros(FIRST_ORDERS, dtype=ORDER),
-        effects=np.zeros(book_capacity(2 * FIRST_ORDERS) + 4 * len(market.bars), dtype=EFFECT),
+        effects=np.zeros(effects_capacity(2 * FIRST_ORDERS, len(symbols), most_at_once(tape.happenings)), dtype=EFFECT),
         marks=np.zeros(2 * BLOCK, dtype=MARK),
         periods=np.zeros(periods, dtype=np.float64),
         tiers=_tiers(spec.execution),
@@ -97,11 +104,27 @@ def _check_slippage(spec: BacktestSpec, market: Market) -> None:
         raise ParametersError(f"execution.slippage: {kind} are not allowed for {', '.join(without)}, which has no {missing}")
 
 
+def complete_tape(spec: BacktestSpec, market: Market) -> Tape:
+    """Return the market laid out, with its conversion rates and what is due. Raises like currencies.py and happenings.py."""
+    tape = lay_out(market)
+    tape = tape._replace(rates=read_only(conversion_rates(market, spec.account.currency, tape.time_ns)))
+    return tape._replace(happenings=read_only(happenings_of(live_part(market), tape.time_ns)))
+
+
+def _check_settlement(spec: BacktestSpec, market: Market) -> None:
+    """Refuse contracts on margin in a cash account: nothing would cover their losses."""
+    margined = [instrument.symbol for instrument in market.instruments if instrument.settlement == "margin"]
+    if spec.account.type == "cash" and margined:
+        raise ParametersError(f"account.type: cash is not allowed for {', '.join(margined)}, settled on margin")
+
+
 def _set_account(core: Records, spec: BacktestSpec) -> None:
     account, record = spec.account, core[0]
     record["cash"] = record["initial_cash"] = record["equity"] = record["peak"] = account.cash
     record["leverage"] = account.leverage
-    record["maintenance"] = account.maintenance_margin or 0.0
+    record["liquidation"] = ("all", "largest_loss_first").index(account.liquidation)
+    record["day_count"] = account.borrow_day_count
+    record["is_hedging"] = account.positions == "hedging"
     record["is_cash_account"] = account.type == "cash"
     record["allow_short"] = account.allow_short
 

@@ -19,11 +19,10 @@ from engine.errors import ParametersError, StrategyError, strategy_error
 from engine.kernels.marking import mark_until
 from engine.kernels.scanning import FIRST_WINDOW, LAST_WINDOW
 from engine.kernels.stepping import finish, play, resume
-from engine.market import lay_out
 from engine.recorder import MARKS_PER_EVENT, Recorder
 from engine.reporting import Reporter
 from engine.series import Columns, rows
-from engine.setup import BLOCK, first_state
+from engine.setup import BLOCK, complete_tape, first_state
 from engine.strategy import Bars, Data, Positions, Strategy
 from engine.summary import summarize
 from engine.timeline import Scene, scene_of
@@ -67,7 +66,7 @@ class Simulation:
         self._spec = spec
         self._scene = scene
         self._market = market
-        self._tape = lay_out(market)
+        self._tape = complete_tape(spec, market)
         self._steps = len(self._tape.time_ns)
         self._recorder = Recorder(backtest_id, head)
         self._parameters = parameters_of(strategy, spec.strategy.parameters)
@@ -78,7 +77,8 @@ class Simulation:
         self._reporter = Reporter(self._broker, self._recorder, self._strategy, records_orders=spec.recording.orders)
         self._window = FIRST_WINDOW
         self._must_look = True
-        self._calls_margin = spec.account.maintenance_margin is not None
+        core = self._broker.state.core[0]
+        self._must_watch = bool(core["calls_margin"]) or int(core["happenings"]) > 0  # also while no order rests
         self._progress_every = BLOCK * max(1, -(-self._steps // (BLOCK * PROGRESS_REPORTS)))
 
     def run(self) -> Iterator[EncodedCommit]:
@@ -187,7 +187,7 @@ class Simulation:
         while True:
             horizon = min(broker.step + 1 + self._window, end)
             actions = broker.fill_inbox()
-            if not (actions or self._must_look or self._calls_margin or broker.has_orders()):
+            if not (actions or self._must_look or self._must_watch or broker.has_orders()):
                 return end, end  # nothing rests: nothing can happen before the strategy speaks again
             self._must_look = False
             busy = int(resume(self._tape, broker.state, broker.step, actions, horizon))

@@ -215,6 +215,10 @@ class Strategy:
         """The orders that may still fill, in the order of their submission."""
         return self._broker.open_orders()
 
+    def lots(self, symbol: str | None = None) -> list[Position]:
+        """The open lots, of one symbol or of all, oldest first. Empty without hedging."""
+        return [lot for lot in self._broker.lots.values() if symbol is None or lot.symbol == symbol]
+
     # --- what to do ---
 
     def buy(self, quantity: float | None = None, **terms: Any) -> Order:

@@ -190,6 +190,9 @@ def _activity(state: State) -> Statistics:
         "traded_value": float(core["traded_value"]),
         "turnover": float(core["traded_value"]) / initial,
         "commission": float(core["commission"]),
+        "funding": float(core["funding"]),
+        "dividends": float(core["dividends"]),
+        "borrow_cost": float(core["borrow"]),
     }
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engine.currencies import check_rates
 from engine.detail import Played, played_along
-from engine.errors import CurrencyError, NoDataError, ParametersError, UnknownSymbolError
-from engine.market import merged_times
+from engine.errors import NoDataError, ParametersError, UnknownSymbolError
+from engine.happenings import happenings_of
+from engine.market import live_part, merged_times
 from engine.resample import Frame, as_frame, by_time, resampled
 from engine.sessions import session_of
 from schemas.events import BacktestStarted
@@ -36,8 +38,8 @@ def scene_of(spec: BacktestSpec, market: Market) -> Scene:
     """Return what the run of a spec sees of a market. Pure: equal arguments give equal bars.
 
     Bars of the spec's benchmark go apart, cut in the same way.
-    Raises UnknownSymbolError for a symbol (or a benchmark) without bars, CurrencyError for symbols in several currencies,
-    NoDataError if no bar of any symbol is left, ParametersError for a time frame that can't be made.
+    Raises UnknownSymbolError for a symbol (or a benchmark) without bars, NoDataError if no bar of any symbol is left,
+    ParametersError for a time frame that can't be made.
     """
     source, live_ns = _with_warmup(spec, select(spec, market))
     data = spec.data
@@ -67,9 +69,6 @@ def select(spec: BacktestSpec, market: Market) -> Market:
     unknown = [symbol for symbol in spec.needed_symbols if symbol not in by_symbol]
     if unknown:
         raise UnknownSymbolError(f"data set {market.dataset} has no {spec.data.timeframe} bars of {', '.join(unknown)}")
-    currencies = sorted({market.instruments[by_symbol[symbol]].currency for symbol in spec.data.symbols})
-    if len(currencies) > 1:
-        raise CurrencyError(f"the symbols are traded in {' and '.join(currencies)}: a run has one currency")
     end = None if spec.data.end is None else parse_time(spec.data.end)
     places = [by_symbol[symbol] for symbol in spec.data.symbols]
     benchmark = spec.statistics.benchmark
@@ -150,9 +149,14 @@ def _frames(timeframe: str, market: Market, data: DataSpec) -> tuple[Frame, ...]
 
 
 def started(spec: BacktestSpec, market: Market, sequence: int) -> BacktestStarted:
-    """Return the event that records what the run will see. Raises like ``scene_of``."""
+    """Return the event that records what the run will see.
+
+    Raises like ``scene_of``; CurrencyError for a missing conversion rate, and like ``happenings_of`` for actions that don't fit.
+    """
     seen = scene_of(spec, market).market
     times = merged_times(seen.bars, seen.live_ns)
+    check_rates(seen, spec.account.currency, int(times[0]))
+    happenings_of(live_part(seen), times)
     multipliers = tuple(instrument.multiplier for instrument in seen.instruments)
     return BacktestStarted(
         sequence=sequence,
@@ -167,6 +171,8 @@ def started(spec: BacktestSpec, market: Market, sequence: int) -> BacktestStarte
         bars=len(times),
         equity_every=equity_every(spec, len(times)),
         multipliers=multipliers if any(each != 1.0 for each in multipliers) else (),
+        margined=tuple(each.symbol for each in seen.instruments if each.settlement == "margin"),
+        inverse=tuple(each.symbol for each in seen.instruments if each.contract == "inverse"),
     )
 
 

@@ -25,6 +25,7 @@ from schemas.events import (
     FundingPaid,
     OrderFilled,
     OrderTriggered,
+    PositionChanged,
     PositionClosed,
     Side,
     SplitApplied,
@@ -36,13 +37,23 @@ class ReplayError(FoldError):
     """The log can't be replayed to this point."""
 
 
+def worth(quantity: float, multiplier: float, price: float, conversion: float, *, is_inverse: bool) -> float:
+    """Return what a quantity is worth at a price, in account currency, evaluated as the engine does.
+
+    100 contracts of 1 USD at 50,000, inverse: 0.002 of the base currency.
+    """
+    if is_inverse:
+        return quantity * multiplier / price * conversion
+    return quantity * multiplier * price * conversion
+
+
 def cash_of_fill(event: OrderFilled, multiplier: float) -> float:
-    """Return what a fill takes from cash: ``side * quantity * multiplier * price + commission``, from left to right.
+    """Return what a fill of what is paid in full takes from cash: ``side * value + commission``.
 
     A sale of 10 at 99.5 for 1.0 takes -10 * 99.5 + 1.0 = -994.0: it adds 994.0.
     """
     side = 1 if event.side is Side.BUY else -1
-    return side * event.quantity * multiplier * event.price + event.commission
+    return side * worth(event.quantity, multiplier, event.price, event.conversion, is_inverse=False) + event.commission
 
 
 def replay(bodies: Iterable[bytes], *, sequence: int | None = None, time_ns: int | None = None) -> Replayed:
@@ -69,6 +80,7 @@ def replay(bodies: Iterable[bytes], *, sequence: int | None = None, time_ns: int
 class _Price:
     price: float
     time_ns: int
+    conversion: float = 1.0
 
 
 class Book:
@@ -89,6 +101,9 @@ class Book:
         self._currency = ""
         self._initial = 0.0
         self._multipliers: dict[str, float] = {}
+        self._margined: frozenset[str] = frozenset()
+        self._inverse: frozenset[str] = frozenset()
+        self._gross_before = 0.0  # of the position that the event changes
         self._prices: dict[str, _Price] = {}
         self._mark: Mark | None = None
         self._sums = dict.fromkeys(("closed", "commission", "funding", "dividends", "borrow"), 0.0)
@@ -145,14 +160,20 @@ class Book:
             case BacktestStarted():
                 if event.multipliers:
                     self._multipliers = dict(zip(event.symbols, event.multipliers, strict=True))
+                self._margined, self._inverse = frozenset(event.margined), frozenset(event.inverse)
             case OrderFilled():
                 self._sums["commission"] += event.commission
-                self._prices[event.symbol] = _Price(event.price, event.time_ns)
+                self._prices[event.symbol] = _Price(event.price, event.time_ns, event.conversion)
             case OrderTriggered():
                 order = self._fold.orders.get(event.order_id) if self._fold is not None else None
                 if order is not None:
-                    self._prices[order.symbol] = _Price(event.price, event.time_ns)
+                    known = self._prices.get(order.symbol)
+                    conversion = 1.0 if known is None else known.conversion
+                    self._prices[order.symbol] = _Price(event.price, event.time_ns, conversion)
+            case PositionChanged():
+                self._gross_before = self._gross_of(event.position_id)
             case PositionClosed():
+                self._gross_before = self._gross_of(event.position_id)
                 self._sums["closed"] += event.realized_pnl
             case FundingPaid():
                 self._sums["funding"] += event.amount
@@ -166,11 +187,19 @@ class Book:
             case _:
                 pass
 
+    def _gross_of(self, position_id: int) -> float:
+        position = self._fold.positions.get(position_id) if self._fold is not None else None
+        return 0.0 if position is None else position.gross_pnl
+
     def _taken(self, event: AnyEvent) -> float | None:
         """Return what the event takes from cash; None where it touches none."""
         match event:
+            case OrderFilled() if event.symbol in self._margined:
+                return event.commission
             case OrderFilled():
                 return cash_of_fill(event, self._multipliers.get(event.symbol, 1.0))
+            case PositionChanged() | PositionClosed() if event.symbol in self._margined:
+                return self._gross_before - event.gross_pnl
             case FundingPaid() | DividendPaid():
                 return -event.amount
             case BorrowPaid():
@@ -238,7 +267,7 @@ class Book:
 
     def _position(self, state: PositionState) -> OpenPosition:
         last = self._prices.get(state.symbol)
-        units = state.quantity * self._multipliers.get(state.symbol, 1.0)
+        value, unrealized = (None, None) if last is None else self._worth(state, last)
         return OpenPosition(
             position_id=state.position_id,
             symbol=state.symbol,
@@ -249,6 +278,19 @@ class Book:
             opened_ns=state.opened_at,
             last_price=None if last is None else last.price,
             last_price_ns=None if last is None else last.time_ns,
-            value=None if last is None else units * last.price,
-            unrealized_pnl=None if last is None else units * (last.price - state.average_price),
+            value=value,
+            unrealized_pnl=unrealized,
         )
+
+    def _worth(self, state: PositionState, last: _Price) -> tuple[float, float | None]:
+        """Return what a position adds to equity, and its unrealised PnL: None where that depends on earlier conversion rates."""
+        multiplier = self._multipliers.get(state.symbol, 1.0)
+        if state.symbol in self._inverse:
+            points = 1.0 / state.average_price - 1.0 / last.price
+        else:
+            points = last.price - state.average_price
+        if state.symbol in self._margined:
+            gain = state.quantity * multiplier * points * last.conversion
+            return gain, gain
+        value = worth(state.quantity, multiplier, last.price, last.conversion, is_inverse=False)
+        return value, state.quantity * multiplier * points if last.conversion == 1.0 else None

@@ -60,8 +60,8 @@ class OpenPosition(msgspec.Struct, frozen=True):
     opened_ns: int
     last_price: float | None  # the last one that the log names for the symbol
     last_price_ns: int | None
-    value: float | None  # quantity * multiplier * last price
-    unrealized_pnl: float | None  # quantity * multiplier * (last price - average price)
+    value: float | None  # what it adds to equity at the last price: on margin, its unrealised PnL
+    unrealized_pnl: float | None  # at the last price; None also where it depends on conversion rates of before
 
 
 class Replayed(msgspec.Struct, frozen=True):

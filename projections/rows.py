@@ -6,7 +6,7 @@ are rows themselves, so that nothing is done for each of their columns in Python
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count, repeat
 from operator import attrgetter
@@ -167,6 +167,17 @@ class Rows:
         self.orders = self._settle("orders", self.orders)
         self.positions = self._settle("positions", self.positions)
 
+    def hold_back(self) -> "Rows":
+        """Take out what later events may change, and return it as the beginning of the next batch's rows.
+
+        A rebuild writes each row once, in its last state: no row that it has written is looked for and changed.
+        """
+        held = Rows()
+        held.backtests, self.backtests = _parted(self.backtests, lambda state: not state.is_finished)
+        held.orders, self.orders = _parted(self.orders, lambda state: state.is_open)
+        held.positions, self.positions = _parted(self.positions, lambda state: state.is_open)
+        return held
+
     def _settle(self, name: str, states: list[T]) -> list[T]:
         """Pack the states that will not change, and return the others."""
         self._settled[name].add([state for state in states if state.is_new and not state.is_open])
@@ -214,6 +225,10 @@ MARK_COLUMNS = ("times_ns", "equity", "cash", "exposure", "drawdown")
 def mark_rows(backtest_id: str, first: int, block: EquityMarked) -> Iterator[Row]:
     """Yield the rows of ``equity``: a block is columns, and each mark is a row with a running number, from ``first`` on."""
     return zip(repeat(backtest_id), count(first), *(getattr(block, name) for name in MARK_COLUMNS), strict=False)
+
+
+def _parted(states: list[S], belongs: Callable[[S], bool]) -> tuple[list[S], list[S]]:
+    return [state for state in states if belongs(state)], [state for state in states if not belongs(state)]
 
 
 def _split(states: list[S]) -> tuple[list[S], list[S]]:

@@ -46,14 +46,13 @@ class RejectReason(StrEnum):
     INVALID_TIME = "invalid_time"
     UNKNOWN_SYMBOL = "unknown_symbol"
     UNKNOWN_ORDER = "unknown_order"
-    UNSUPPORTED = "unsupported"
+    UNKNOWN_POSITION = "unknown_position"
     INSUFFICIENT_CASH = "insufficient_cash"
     INSUFFICIENT_MARGIN = "insufficient_margin"
     SHORT_NOT_ALLOWED = "short_not_allowed"
     REDUCE_ONLY = "reduce_only"
     POST_ONLY = "post_only"
     MARKET_CLOSED = "market_closed"
-    STOP_ALREADY_PASSED = "stop_already_passed"
 
 
 class OrderEnd(StrEnum):
@@ -78,6 +77,7 @@ class FailureReason(StrEnum):
 
     UNKNOWN_DATASET = "unknown_dataset"
     UNKNOWN_SYMBOL = "unknown_symbol"
+    MISSING_RATE = "missing_rate"
     NO_DATA_IN_RANGE = "no_data_in_range"
     DATA_DIGEST_MISMATCH = "data_digest_mismatch"
     STRATEGY_RAISED = "strategy_raised"
@@ -127,6 +127,8 @@ class BacktestStarted(Event, frozen=True, tag=True):
     bars: int  # on the merged time line
     equity_every: int  # bars between two equity marks
     multipliers: tuple[float, ...] = ()  # money per point and unit, in the order of ``symbols``; empty: 1 for each
+    margined: tuple[str, ...] = ()  # symbols settled on margin: a fill moves cash by what it realises, not by its value
+    inverse: tuple[str, ...] = ()  # symbols of inverse contracts: a unit is worth multiplier / price
 
 
 class BacktestProgressed(Event, frozen=True, tag=True):

@@ -6,16 +6,17 @@ where the data has quotes).
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from schemas.actions import CorporateAction, RateKind, RateSeries
 from schemas.calendars import UNPINNED, CalendarName, SessionTable
 from schemas.canonical import document_digest
 from schemas.ids import Digest, IdField
-from schemas.spec import Model, Positive, Symbol
+from schemas.spec import Fraction, Model, NonNegative, Positive, Symbol
 from schemas.times import TimeframeField
 
 FloatArray = NDArray[np.float64]
@@ -32,10 +33,28 @@ class Instrument(Model):
     symbol: Symbol
     tick: Annotated[float, Field(ge=0)] = 0.0  # smallest price step; 0: none
     lot: Positive = 1e-8  # smallest quantity step
-    multiplier: Positive = 1.0  # money per point and unit
-    currency: Annotated[str, Field(pattern=r"^[A-Z0-9]{3,8}$")] = "USD"
+    contract: Literal["linear", "inverse", "quanto"] = "linear"
+    multiplier: Positive = 1.0  # money per point and unit; inverse: units of the quoted currency that one contract is worth
+    currency: Annotated[str, Field(pattern=r"^[A-Z0-9]{3,8}$")] = "USD"  # in which it is paid: of an inverse contract the base
+    settlement: Literal["full", "margin"] = "full"  # full: a buyer pays the price; margin: only profit and loss are paid
+    initial_margin: Annotated[float, Field(gt=0, le=1)] | None = None  # of the position's value; null: 1 / the account's leverage
+    maintenance_margin: Fraction | None = None  # of the position's value; null: the account's
+    borrow_rate: NonNegative = 0.0  # cost of a short position, a year; a rate series of the data set replaces it
     # exchange: UTC days, 252 a year; always: UTC days, 365 a year; else a calendar whose sessions the data set holds
     calendar: CalendarName = "exchange"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derivatives_are_margined(cls, document: Any) -> Any:
+        if isinstance(document, dict) and document.get("contract") in ("inverse", "quanto") and "settlement" not in document:
+            return {**document, "settlement": "margin"}
+        return document
+
+    @model_validator(mode="after")
+    def _nobody_pays_for_a_contract(self) -> Self:
+        if self.contract != "linear" and self.settlement != "margin":
+            raise ValueError(f"settlement of an {self.contract} contract is margin: its price is not what a buyer pays")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +115,15 @@ class Market:
     version: int = 1
     digest: Digest = NO_DIGEST
     adjusted: bool = True  # splits and dividends are already in the prices: none is applied
+    actions: tuple[CorporateAction, ...] = ()  # in the order in which those of one time are applied
+    rates: tuple[RateSeries, ...] = ()
     frames: tuple[Bars, ...] = ()
     calendars: tuple[SessionTable, ...] = ()
     live_ns: int | None = None
     benchmark: Bars | None = None  # what returns are compared with; never traded, never shown to the strategy
+
+    def rate_series(self, kind: RateKind, name: str) -> RateSeries | None:
+        return next((series for series in self.rates if series.kind is kind and series.name == name), None)
 
     def __post_init__(self) -> None:
         assert len(self.bars) == len(self.instruments), "one instrument for each symbol"
@@ -133,6 +157,15 @@ def columns_of(file: DataFile) -> tuple[str, ...]:
     return BAR_COLUMNS + QUOTE_COLUMNS if file.quotes else BAR_COLUMNS
 
 
+class SideFile(Model):
+    """A Parquet file that belongs to all symbols of a data set: its corporate actions, or its rates."""
+
+    key: Annotated[str, Field(min_length=1, max_length=1_024)]  # in the blob store
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
+    rows: Annotated[int, Field(ge=1)]
+
+
 class DataSetManifest(Model):
     """One immutable version of a data set. Its digest covers everything in it but the creation note."""
 
@@ -143,6 +176,8 @@ class DataSetManifest(Model):
     files: Annotated[list[DataFile], Field(min_length=1)]
     instruments: list[Instrument]
     calendars: list[SessionTable] = Field(default_factory=list)  # of every calendar that an instrument names
+    actions: SideFile | None = None  # corporate actions
+    rates: SideFile | None = None  # conversion, funding and borrow rates
     source: Annotated[str, Field(max_length=2_000)] = ""
     repairs: list[str] = Field(default_factory=list)
 
@@ -156,7 +191,8 @@ class DataSetManifest(Model):
 
         The files' times are left out: they follow from the bytes, and canonical JSON can't say integers beyond 2**53.
         """
-        document = self.model_dump(mode="json", include={"dataset", "version", "adjusted", "files", "instruments", "calendars"})
+        content = {"dataset", "version", "adjusted", "files", "instruments", "calendars", "actions", "rates"}
+        document = self.model_dump(mode="json", include=content)
         for file in document["files"]:
             del file["first_ns"], file["last_ns"]
         return document_digest(document)

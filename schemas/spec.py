@@ -106,7 +106,10 @@ class AccountSpec(Model):
     type: Literal["cash", "margin"] = "margin"
     leverage: Annotated[float, Field(ge=1, le=1_000)] = 1.0  # initial margin = 1 / leverage
     maintenance_margin: Fraction | None = None  # fraction of exposure; null: no margin calls
+    liquidation: Literal["all", "largest_loss_first"] = "all"  # which positions a margin call closes
     allow_short: bool = True  # a cash account: false
+    positions: Literal["netting", "hedging"] = "netting"  # hedging: every order that closes none opens one of its own
+    borrow_day_count: Literal[360, 365] = 365  # days of a year of borrow rates
 
     @model_validator(mode="before")
     @classmethod

@@ -158,7 +158,7 @@ def read_spec(path: Path) -> dict[str, Any]:
 
 
 # Each module adds its commands to the app; --help lists them in this order.
-from backtape.cli import local, backtests, proofs, engine_commands, cold, data, services  # noqa: E402, I001
+from backtape.cli import local, backtests, proofs, engine_commands, cold, rebuild, data, services  # noqa: E402, F401, I001
 
 app.add_typer(data_app, name="data")
 app.add_typer(db_app, name="db")

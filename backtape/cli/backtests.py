@@ -24,6 +24,8 @@ def run_spec(
         None, "--store", help="Where the data sets lie: s3://…, file:///… or a folder; default: BACKTAPE_S3_URL."
     ),
     report: Path | None = typer.Option(None, "--report", help="Write the HTML report to this file."),
+    trades: Path | None = typer.Option(None, "--trades", help="Write the trades to this CSV file."),
+    trades_by: str = typer.Option("flat_to_flat", "--trades-by", help="How fills make trades: fifo, lifo or flat_to_flat."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Run a backtest in this process, without any server.
@@ -37,6 +39,10 @@ def run_spec(
     if report is not None:
         result.report(report)
         say(f"report: {report}")
+    if trades is not None:
+        frame = _unless_rejected(lambda: result.trades_by(trades_by))
+        frame.to_csv(trades, index=False)
+        say(f"trades: {len(frame)} in {trades}")
     show_result(result, as_json=as_json)
 
 

@@ -31,6 +31,15 @@ def import_data(
     tick: float = typer.Option(0.0, min=0, help="Smallest price step; 0: none."),
     lot: float = typer.Option(1e-8, min=1e-8, help="Smallest quantity step."),
     calendar: str = typer.Option("exchange", help="XNYS, XLON … (exchange_calendars); always (24/7); exchange (UTC days)."),
+    currency: str = typer.Option("USD", help="Currency that the instruments are paid in."),
+    multiplier: float = typer.Option(1.0, help="Money per point and unit."),
+    contract: str = typer.Option("linear", help="linear, inverse or quanto."),
+    settlement: str | None = typer.Option(None, help="full: a buyer pays the price; margin: profit and loss only."),
+    initial_margin: float | None = typer.Option(None, help="Share of a position's value; default: 1 / the account's leverage."),
+    maintenance_margin: float | None = typer.Option(None, help="Share of a position's value; default: the account's."),
+    borrow_rate: float = typer.Option(0.0, help="Cost of a short position a year, as a fraction."),
+    actions: Path | None = typer.Option(None, help="File of corporate actions: timestamp, symbol, action, value, new_symbol."),
+    rates: Path | None = typer.Option(None, help="File of rates: timestamp, kind (conversion, funding, borrow), name, rate."),
     adjusted: bool = typer.Option(False, "--adjusted", help="Splits and dividends are already in the prices."),
     repair: bool = typer.Option(False, "--repair", help="Mend what can be mended, and list what was done."),
     as_json: bool = JSON_OPTION,
@@ -41,12 +50,15 @@ def import_data(
 
     columns = dict(each.partition("=")[::2] for each in column)
     symbols = symbol or [path.name.partition(".")[0] for path in paths]
-    document = {"tick": tick, "lot": lot, "calendar": calendar}
+    document = {
+        "tick": tick, "lot": lot, "calendar": calendar, "currency": currency, "multiplier": multiplier, "contract": contract,
+        "initial_margin": initial_margin, "maintenance_margin": maintenance_margin, "borrow_rate": borrow_rate,
+    } | ({} if settlement is None else {"settlement": settlement})  # fmt: skip
     with _refusals():
         instruments = [Instrument.model_validate({"symbol": name, **document}) for name in symbols]
         imported = import_files(
             _store(), paths, dataset=dataset, symbols=symbols, timeframe=timeframe, timezone=timezone, time_format=time_format,
-            columns=columns or None, instruments=instruments, adjusted=adjusted, repair=repair,
+            columns=columns or None, instruments=instruments, adjusted=adjusted, repair=repair, actions=actions, rates=rates,
         )  # fmt: skip
     _show_imported(imported, as_json=as_json)
 
@@ -136,3 +148,6 @@ def show(dataset: str, version: int | None = typer.Option(None, min=1), as_json:
         for file in manifest.files
     ]
     table("Files", ("symbol", "timeframe", "bars", "first", "last", "SHA-256"), rows, right=("bars",))
+    for name, side in (("corporate actions", manifest.actions), ("rates", manifest.rates)):
+        if side is not None:
+            say(f"{name}: {side.rows:,} rows, SHA-256 {side.sha256[:16]}")

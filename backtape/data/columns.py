@@ -58,7 +58,7 @@ def read_columns(frame: pd.DataFrame, *, source: str, columns: Mapping[str, str]
     names = _find(frame, source=source, wanted=columns or {})
     texts = {ours: frame[theirs] for ours, theirs in names.items()}
     return RawBars(
-        time_ns=_read_times(texts["timestamp"], rules=times, source=source, name=names["timestamp"]),
+        time_ns=read_times(texts["timestamp"], rules=times, source=source, name=names["timestamp"]),
         values={name: _read_numbers(texts[name]) for name in KNOWN[1:] if name in texts},
         names=names,
         texts=texts,
@@ -118,7 +118,8 @@ def _read_numbers(column: "pd.Series[Any]") -> FloatArray:
     return np.ascontiguousarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
-def _read_times(column: "pd.Series[Any]", *, rules: TimeRules, source: str, name: str) -> TimeArray:
+def read_times(column: "pd.Series[Any]", *, rules: TimeRules, source: str, name: str) -> TimeArray:
+    """Return a column of times as nanoseconds; NOT_A_TIME where there is none. Raises BadDataError for a missing word."""
     _check_zone(rules.timezone, source=source, name=name)
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         zone = str(column.dtype.tz)

@@ -15,13 +15,16 @@ import pydantic
 
 from adapters.data_sets import file_of_bars, publish
 from adapters.ports import BlobStore
+from adapters.side_files import side_files_of
 from backtape.data.calendars import pinned
 from backtape.data.checks import checked_bars
 from backtape.data.columns import TimeRules, TimeUnit, read_columns
 from backtape.data.problems import BadDataError, Problem
+from backtape.data.side_tables import read_side
+from schemas.actions import NO_SIDE, Side
 from schemas.errors import field_error
 from schemas.ids import sha256
-from schemas.market_data import Bars, DataFile, DataSetManifest, Instrument
+from schemas.market_data import Bars, DataFile, DataSetManifest, Instrument, SideFile
 from schemas.times import timeframe_ns
 
 
@@ -60,6 +63,8 @@ def import_frame(
     adjusted: bool = False,
     repair: bool = False,
     note: str = "",
+    actions: pd.DataFrame | None = None,
+    rates: pd.DataFrame | None = None,
 ) -> Imported:
     """Import one symbol's bars from a pandas frame. Options: see import_tables."""
     return import_tables(
@@ -72,6 +77,8 @@ def import_frame(
         adjusted=adjusted,
         repair=repair,
         note=note,
+        actions=actions,
+        rates=rates,
     )
 
 
@@ -90,11 +97,14 @@ def import_files(
     adjusted: bool = False,
     repair: bool = False,
     note: str = "",
+    actions: Path | None = None,
+    rates: Path | None = None,
 ) -> Imported:
     """Import CSV (``.csv``, ``.csv.gz``) and Parquet files, one symbol each. Options: see import_tables.
 
     symbols : one for each path; None: what stands before the first dot of the file's name
     timeframe : of all files; None: what stands behind the first dot, as in AAPL.1d.parquet
+    actions, rates : files of corporate actions and of rates of all symbols
     """
     if symbols is not None and len(symbols) != len(paths):
         raise ValueError(f"{len(symbols)} symbols are given for {len(paths)} files")
@@ -114,6 +124,9 @@ def import_files(
         adjusted=adjusted,
         repair=repair,
         note=note or _cut(", ".join(sources)),
+        actions=None if actions is None else read_file(actions),
+        rates=None if rates is None else read_file(rates),
+        side_sources={name: path.name for name, path in (("actions", actions), ("rates", rates)) if path is not None},
     )
 
 
@@ -128,6 +141,9 @@ def import_tables(
     adjusted: bool = False,
     repair: bool = False,
     note: str = "",
+    actions: pd.DataFrame | None = None,
+    rates: pd.DataFrame | None = None,
+    side_sources: Mapping[str, str] | None = None,
 ) -> Imported:
     """Import several tables as one version of a data set.
 
@@ -137,6 +153,7 @@ def import_tables(
     adjusted : splits and dividends are in the prices already
     repair : mend what can be mended, and list it in the manifest, instead of refusing the table
     note : where the data is from
+    actions, rates : corporate actions and rates of these symbols (docs/data.md); side_sources : their names in messages
     Raises BadDataError for the first table that is refused, before anything is stored.
     """
     bars: list[Bars] = []
@@ -149,7 +166,17 @@ def import_tables(
         bars.append(made)
         repairs += [f"{table.symbol} {table.timeframe}: {line}" for line in mended]
         ignored += [f"{table.source}: {', '.join(raw.ignored)}"] if raw.ignored else []
-    result = store_bars(store, bars, dataset=dataset, instruments=instruments, adjusted=adjusted, repairs=repairs, note=note)
+    symbols = {table.symbol for table in tables}
+    result = store_bars(
+        store,
+        bars,
+        dataset=dataset,
+        instruments=instruments,
+        adjusted=adjusted,
+        repairs=repairs,
+        note=note,
+        side=read_side(actions, rates, symbols=symbols, times=times, sources=side_sources),
+    )
     return Imported(result.manifest, result.is_new, tuple(repairs), tuple(ignored))
 
 
@@ -162,6 +189,7 @@ def store_bars(
     adjusted: bool,
     repairs: Sequence[str] = (),
     note: str = "",
+    side: Side = NO_SIDE,
 ) -> Imported:
     """Store bars that were checked as a version of a data set."""
     pairs = [(each.symbol, each.timeframe) for each in bars]
@@ -172,6 +200,7 @@ def store_bars(
     symbols = dict.fromkeys(each.symbol for each in bars)
     prepared = [file_of_bars(dataset, each) for each in bars]
     traded, calendars = pinned([named.get(symbol) or Instrument(symbol=symbol) for symbol in symbols], bars, dataset)
+    side_files = side_files_of(dataset, side)
     try:
         manifest = DataSetManifest(
             dataset=dataset,
@@ -182,11 +211,15 @@ def store_bars(
             calendars=calendars,
             source=note,
             repairs=list(repairs),
+            actions=side_files["actions"][0] if "actions" in side_files else None,
+            rates=side_files["rates"][0] if "rates" in side_files else None,
         )
     except pydantic.ValidationError as error:
         raise field_error(error) from error
     for file, body in prepared:
         _store_file(store, file, body)
+    for side_file, body in side_files.values():
+        _store_file(store, side_file, body)
     stored, is_new = publish(store, manifest)
     return Imported(stored, is_new)
 
@@ -213,7 +246,7 @@ def _timeframe_in_name(path: Path) -> str:
     return parts[1]
 
 
-def _store_file(store: BlobStore, file: DataFile, body: bytes) -> None:
+def _store_file(store: BlobStore, file: DataFile | SideFile, body: bytes) -> None:
     """Store a file under its digest; one that lies there already is checked, and replaced when it is damaged."""
     if not store.put_if_absent(file.key, body) and store.get(file.key) != body:
         store.put(file.key, body)

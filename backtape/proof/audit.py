@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.errors import AdapterError, NotFoundError
+from adapters.errors import AdapterError, ConfigurationError, NotFoundError
 from adapters.ports import BlobStore, MarketData, RowStore
 from adapters.postgres import PostgresRowStore
+from adapters.postgres_generations import Generations
 from adapters.run_log import RunLogs, StoredCommit
 from backtape.proof.inputs import check_books, check_data
 from backtape.proof.rerun import Finding, Verdict, check_chain, check_owner, check_rerun
@@ -19,7 +20,7 @@ from consumers.wiring import blob_store, log_reader, market_data
 from projections import queries
 from projections.compare import differences
 from projections.source import Source
-from projections.tables import RUN_TABLES, SCHEMA
+from projections.tables import PROJECTION_VERSION, RUN_TABLES
 from schemas.topics import EVENTS
 from snapshots.verify import verify_snapshot
 
@@ -71,7 +72,9 @@ class Auditor:
     def __init__(self, settings: Settings) -> None:
         self._logs = RunLogs(log_reader(settings), settings.kafka.topic(EVENTS))
         self._model = ReadModel(settings.database_url)
-        self._rows: RowStore = PostgresRowStore(settings.database_url, SCHEMA)
+        self._settings = settings
+        self._generations = Generations(settings.database_url)
+        self._rows: RowStore | None = None  # of the live generation, once it is known
         self._runner: Runner = ZygoteRunner({**os.environ, **settings.environment()})
         self._store: BlobStore = blob_store(settings)
         self._market: MarketData = market_data(settings)
@@ -113,8 +116,9 @@ class Auditor:
             reason = f": {row['quarantine_reason']}" if row is not None and row["quarantine_reason"] else ""
             verdict = Verdict.DIFFERENT if reason else Verdict.NOT_TRIED
             return Finding("SQL", verdict, f"the read model {behind}, the log at {commits[-1].commit.last_sequence}{reason}")
+        store = await self._live_rows()
         read = {
-            table.name: await self._rows.read(table.name, list(table.columns.keys()), where="backtest_id", values=[backtest_id])
+            table.name: await store.read(table.name, list(table.columns.keys()), where="backtest_id", values=[backtest_id])
             for table in RUN_TABLES
         }
         found = await asyncio.to_thread(differences, [each.body for each in commits], [_source(each) for each in commits], read)
@@ -122,6 +126,15 @@ class Auditor:
             return Finding("SQL", Verdict.DIFFERENT, str(found))
         rows = sum(len(rows) for rows in read.values())
         return Finding("SQL", Verdict.PROVEN, f"{rows} rows in {len(read)} tables follow from the log")
+
+    async def _live_rows(self) -> RowStore:
+        """Return the tables of the live generation. Raises ConfigurationError where they are another version's."""
+        if self._rows is None:
+            live = await self._generations.live()
+            if live.version != PROJECTION_VERSION:
+                raise ConfigurationError(f"generation {live} of the read model is live, this is version {PROJECTION_VERSION}")
+            self._rows = PostgresRowStore(self._settings.database_url, live.schema)
+        return self._rows
 
     async def _check_parquet(self, backtest_id: str, commits: Sequence[StoredCommit]) -> Finding:
         try:
@@ -135,7 +148,8 @@ class Auditor:
     async def close(self) -> None:
         await self._logs.close()
         await self._model.__aexit__()
-        await self._rows.close()
+        if self._rows is not None:
+            await self._rows.close()
         await self._runner.close()
 
 

@@ -46,7 +46,7 @@ class Limits:
     """
 
     batch_bytes: int = 4 * 1024 * 1024
-    waiting_bytes: int = 32 * 1024 * 1024  # of all sources together
+    waiting_bytes: int = 16 * 1024 * 1024  # of all sources together
     linger_seconds: float = 0.02
     runs: int = 2_000  # unfinished runs whose state is kept, per source
     retry_seconds: float = 300.0  # of the database; beyond, the process ends
@@ -122,7 +122,8 @@ class EventsProjection:
                     alive = frozenset(ids - self._quarantined - self._deleted.keys())
                     batch = make_batch(changes, counts, Effects(changed=frozenset(ids - self._deleted.keys()), alive=alive))
                 break
-            except _Poison as found:
+            except Poison as found:
+                self._refuse(found)
                 poison[found.offset] = found.problem
             except UNFIT:
                 self._forget(ids)
@@ -134,11 +135,11 @@ class EventsProjection:
         return batch
 
     def _fold(self, records: Sequence[Record], poison: dict[int, str], counts: Counters) -> list[RowChange]:
-        """Fold the commits in order. Raises _Poison for the first that does not fit, with the states half changed.
+        """Fold the commits in order. Raises Poison for the first that does not fit, with the states half changed.
 
         Each commit is decoded only here: its events are still in the processor's cache when they are folded.
         """
-        rows = Rows()
+        rows = self._rows()
         unsettled = 0
         set_aside: list[Row] = []
         for record in records:
@@ -163,17 +164,26 @@ class EventsProjection:
             counts.quarantined += 1
             if backtest_id is not None:
                 self._quarantined.add(backtest_id)
-        return [*rows.changes(), RowChange(QUARANTINE, "insert", set_aside)]
+        return [*self._changes(rows), RowChange(QUARANTINE, "insert", set_aside)]
+
+    def _rows(self) -> Rows:
+        return Rows()
+
+    def _changes(self, rows: Rows) -> list[RowChange]:
+        return rows.changes()
+
+    def _refuse(self, poison: "Poison") -> None:
+        """Called for a commit that will be set aside."""
 
     def _apply(self, record: Record, commit: Commit, rows: Rows, counts: Counters) -> None:
         fold = self._folds.get(commit.backtest_id)
         if fold is None:
             fold = self._folds[commit.backtest_id] = RunFold(commit.backtest_id)
-        source = Source(logrun_id_of(record), record.partition, record.offset, recorded_ns(record))
+        source = Source(log_id_of(record), record.partition, record.offset, recorded_ns(record))
         try:
             is_new = fold.apply(commit, record.value or b"", source, rows)
         except (ChainError, FoldError) as error:
-            raise _Poison(record.offset, str(error)) from error
+            raise Poison(record.offset, str(error)) from error
         counts.events += len(commit.events) if is_new else 0
         counts.repeated += not is_new
 
@@ -197,7 +207,7 @@ class EventsProjection:
                 self._apply(record, found, rows, Counters())
                 for change in rows.changes():
                     table_write(change)
-            except _Poison as problem:
+            except Poison as problem:
                 return {problem.offset: problem.problem}
             except UNFIT as error:
                 return {record.offset: str(error)}
@@ -238,7 +248,7 @@ class EventsProjection:
             self._deleted.clear()
 
 
-def logrun_id_of(record: Record) -> str | None:
+def log_id_of(record: Record) -> str | None:
     """Return the log that the record says it belongs to."""
     for name, value in record.headers:
         if name == "log_id":
@@ -249,7 +259,7 @@ def logrun_id_of(record: Record) -> str | None:
 def check_log(records: Sequence[Record], known: str | None) -> str | None:
     """Return the log that the records belong to. Raises IntegrityError if it is not the known one."""
     for record in records:
-        found = logrun_id_of(record)
+        found = log_id_of(record)
         if found is None:
             continue
         if known is not None and found != known:
@@ -277,7 +287,7 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-class _Poison(Exception):
+class Poison(Exception):
     """A commit does not fit what came before it."""
 
     def __init__(self, offset: int, problem: str) -> None:
@@ -297,7 +307,7 @@ def _read(record: Record, backtest_id: str | None) -> Commit | str:
         return f"not a commit: {error}"
     if commit.backtest_id != backtest_id:  # also where the key is no id at all
         return f"a commit of {commit.backtest_id} under the key {backtest_id}"
-    if logrun_id_of(record) is None:
+    if log_id_of(record) is None:
         return "no header log_id: not written by a worker"
     return commit
 

@@ -17,7 +17,7 @@ from adapters.ports import MarketData
 from adapters.strategies import load_strategy
 from consumers.simulation.frames import AnyFrame, DataReady, Failed, Job, Resolved, Waiting, committed
 from engine.assemble import assemble
-from engine.errors import NoDataError, ParametersError, StrategyError, UnknownSymbolError
+from engine.errors import CurrencyError, NoDataError, ParametersError, StrategyError, UnknownSymbolError
 from engine.registry import strategy_digest
 from engine.simulation import simulate
 from engine.timeline import started
@@ -111,7 +111,11 @@ def _market(spec: BacktestSpec, manifest: DataSetManifest, data: MarketData, sen
         except IntegrityError as error:
             raise RunFailed(FailureReason.DATA_DIGEST_MISMATCH, str(error)) from error
 
-    return assemble(spec, manifest, read)
+    try:
+        side = _patiently(lambda: data.side(manifest), send)
+    except IntegrityError as error:
+        raise RunFailed(FailureReason.DATA_DIGEST_MISMATCH, str(error)) from error
+    return assemble(spec, manifest, side, read)
 
 
 def _field_of(spec: BacktestSpec, symbol: str) -> str:
@@ -151,6 +155,8 @@ def _commits(job: Job, spec: BacktestSpec, market: Market, strategy: type[Any]) 
         raise RunFailed(FailureReason.NO_DATA_IN_RANGE, str(error)) from error
     except UnknownSymbolError as error:
         raise RunFailed(FailureReason.UNKNOWN_SYMBOL, str(error)) from error
+    except CurrencyError as error:
+        raise RunFailed(FailureReason.MISSING_RATE, str(error)) from error
     start = encode_commit(backtest_id, job.accepted, Author.OWNER, [event])
     yield start
     yield from simulate(backtest_id, spec, start.head, market, strategy)

@@ -17,24 +17,29 @@ from engine.kernels.codes import (
     INVALID_TIME,
     LIMIT,
     MARKET,
+    MARKET_CLOSED,
     REJECT_CASH,
     REJECT_MARGIN,
     REJECT_POST_ONLY,
+    REJECT_REDUCE_ONLY,
     REJECTED,
     SHORT_NOT_ALLOWED,
     SHORT_REFUSE,
     SUBMIT,
     SUBMITTED,
     UNKNOWN_ORDER,
+    UNKNOWN_POSITION,
 )
 from engine.kernels.compiled import kernel
 from engine.kernels.costs import commission
 from engine.kernels.execution import end_order, report_modified
 from engine.kernels.kinds import is_at_any_price, is_limit_like
+from engine.kernels.lots import lot_place
 from engine.kernels.records import State, Tape
 from engine.kernels.rounding import whole_lots
 from engine.kernels.tape import arrival_step, price_at
 from engine.kernels.trailing import is_trailing, trail_from
+from engine.kernels.valuation import notional, rate_now
 
 NO_REASON = -1
 
@@ -84,6 +89,9 @@ def _submit(tape: Tape, state: State, inbox_place: int, step: int) -> None:
     place = core["orders"]
     state.book[place] = state.inbox[inbox_place]
     order = state.book[place]
+    order["place"] = order["symbol"]
+    if order["position"] != 0:
+        order["place"] = max(lot_place(state, order["position"]), order["symbol"])
     core["next_order"] = max(core["next_order"], order["id"] + 1)
     amount = order["quantity"]
     reason = NO_REASON
@@ -105,7 +113,7 @@ def _submit(tape: Tape, state: State, inbox_place: int, step: int) -> None:
         if price <= 0.0:
             reason = INVALID_PRICE  # no bar yet: a value can't be turned into a quantity
         else:
-            signed = sized(tape, state, order["symbol"], order["side"], order["sizing"], amount, price)
+            signed = sized(tape, state, order["place"], order["side"], order["sizing"], amount, price)
             order["leaves"] = max(signed * order["side"], 0.0)
     effect = state.effects[new_effect(state, SUBMITTED, step)]
     effect["order"] = order["id"]
@@ -146,6 +154,8 @@ def _expected_price(tape: Tape, state: State, order: Any, step: int) -> float:
 def _refusal(tape: Tape, state: State, order: Any, price: float, step: int) -> int:
     """Return the reason to refuse the order, NO_REASON to take it."""
     core = state.core[0]
+    if state.symbols[order["symbol"]]["is_closed"]:
+        return MARKET_CLOSED
     if not order["leaves"] > 0.0:
         return INVALID_QUANTITY
     if _has_bad_price(order):
@@ -156,8 +166,12 @@ def _refusal(tape: Tape, state: State, order: Any, price: float, step: int) -> i
         return UNKNOWN_ORDER
     if order["post_only"] and order["side"] * (order["limit"] - price_at(tape, state, order["symbol"], step)) >= 0.0:
         return REJECT_POST_ONLY
-    if order["is_waiting"] or order["reduce_only"]:
+    if order["position"] != 0 and order["place"] == order["symbol"]:
+        return UNKNOWN_POSITION
+    if order["is_waiting"]:
         return NO_REASON
+    if order["reduce_only"]:
+        return NO_REASON if _can_reduce(state, order) else REJECT_REDUCE_ONLY
     if order["side"] < 0 and not core["allow_short"] and _held_or_bought(state, order) <= 0.0:
         return SHORT_NOT_ALLOWED
     if core["cash_short"] == SHORT_REFUSE and order["sizing"] == BY_UNITS and price > 0.0:
@@ -191,9 +205,25 @@ def _has_good_trail(order: Any) -> bool:
 
 
 @kernel
+def _can_reduce(state: State, order: Any) -> bool:
+    """Tell whether a reduce-only order has something to reduce: its position, or one that a working order may open first."""
+    if state.symbols[order["place"]]["quantity"] * order["side"] < 0.0:
+        return True
+    if state.core[0]["is_hedging"]:
+        return False
+    for place in range(state.core[0]["orders"]):
+        other = state.book[place]
+        if other["symbol"] == order["symbol"] and other["side"] != order["side"] and not other["is_done"]:
+            return True
+    return False
+
+
+@kernel
 def _held_or_bought(state: State, order: Any) -> float:
-    """Return what is there to sell: the position, and what working buy orders may add to it."""
-    quantity = state.symbols[order["symbol"]]["quantity"]
+    """Return what is there to sell: the position, and what working buy orders may add to it; with hedging the lot."""
+    quantity = state.symbols[order["place"]]["quantity"]
+    if state.core[0]["is_hedging"]:
+        return float(quantity)
     for place in range(state.core[0]["orders"]):
         other = state.book[place]
         if other["symbol"] == order["symbol"] and other["side"] > 0:
@@ -205,13 +235,14 @@ def _held_or_bought(state: State, order: Any) -> float:
 def _cover_refusal(tape: Tape, state: State, order: Any, price: float) -> int:
     """Refuse an order that the whole account could not carry, were everything else sold for it."""
     core = state.core[0]
-    symbol = state.symbols[order["symbol"]]
+    symbol = state.symbols[order["place"]]
     after = abs(symbol["quantity"] + order["side"] * order["leaves"])
     if after <= abs(symbol["quantity"]):
         return NO_REASON
-    fee = commission(state, order["leaves"], price, symbol["multiplier"], False)
+    rate = rate_now(tape, state, order["place"])
+    fee = commission(state, order["leaves"], notional(symbol, order["leaves"], price, rate), False)
     bound = (equity_now(tape, state) - fee) * (1.0 + 1e-12)
-    exposure = after * symbol["multiplier"] * price
+    exposure = notional(symbol, after, price, rate) * symbol["margin_weight"]
     if core["is_cash_account"]:
         return REJECT_CASH if exposure > bound else NO_REASON
     return REJECT_MARGIN if exposure > core["leverage"] * bound else NO_REASON

@@ -52,6 +52,29 @@ OPENED = 7
 CHANGED = 8
 CLOSED = 9
 MARGIN_CALLED = 10
+SPLIT_APPLIED = 11
+DIVIDEND_PAID = 12
+FUNDING_PAID = 13
+BORROW_PAID = 14
+SYMBOL_CHANGED = 15
+DELISTED = 16
+
+# What is due at a step, in the order in which things of one step are applied (actions of one time: in their file's order)
+DUE_BORROW_RATE = 0
+DUE_BORROW = 1
+DUE_FUNDING = 2
+DUE_DIVIDEND = 3
+DUE_SPLIT = 4
+DUE_SYMBOL_CHANGE = 5
+DUE_DELISTING = 6
+
+# Why the engine sends an order of its own
+BY_MARGIN_CALL = 0
+BY_DELISTING = 1
+BY_SYMBOL_CHANGE = 2
+
+# Which positions a margin call closes
+LIQUIDATE_ALL, LARGEST_LOSS_FIRST = 0, 1
 
 # Policies: the places of the spec's literals
 NEXT_OPEN, SAME_CLOSE, NEXT_CLOSE = 0, 1, 2
@@ -72,6 +95,8 @@ INVALID_QUANTITY = code(RejectReason.INVALID_QUANTITY)
 INVALID_PRICE = code(RejectReason.INVALID_PRICE)
 INVALID_TIME = code(RejectReason.INVALID_TIME)
 UNKNOWN_ORDER = code(RejectReason.UNKNOWN_ORDER)
+UNKNOWN_POSITION = code(RejectReason.UNKNOWN_POSITION)
+MARKET_CLOSED = code(RejectReason.MARKET_CLOSED)
 REJECT_CASH = code(RejectReason.INSUFFICIENT_CASH)
 REJECT_MARGIN = code(RejectReason.INSUFFICIENT_MARGIN)
 SHORT_NOT_ALLOWED = code(RejectReason.SHORT_NOT_ALLOWED)
@@ -87,6 +112,7 @@ FILL_OR_KILL = code(OrderEnd.FILL_OR_KILL)
 END_CASH = code(OrderEnd.INSUFFICIENT_CASH)
 END_MARGIN = code(OrderEnd.INSUFFICIENT_MARGIN)
 MARGIN_CALL = code(OrderEnd.MARGIN_CALL)
+END_DELISTED = code(OrderEnd.DELISTED)
 END_OF_DATA = code(OrderEnd.END_OF_DATA)
 NOTHING_TO_DO = code(OrderEnd.NOTHING_TO_DO)
 

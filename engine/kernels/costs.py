@@ -73,8 +73,10 @@ def quoted(tape: Tape, state: State, order: Any, price: float, row: int, is_at_o
 
 
 @kernel
-def commission(state: State, quantity: float, price: float, multiplier: float, is_maker: bool) -> float:
+def commission(state: State, quantity: float, worth: float, is_maker: bool) -> float:
     """Return fixed + rate * traded value + per unit * quantity, within minimum and maximum, to 1e-8.
+
+    worth : of the quantity, in account currency, as fixed, per unit, minimum and maximum are
 
     The rate is the maker's or the taker's, and that of the last tier that the value traded before this fill has reached.
     Fixed 10 and rate 0.01 on 88 at 111.8575: 10 + 98.4346 = 108.4346. A negative rate is a rebate.
@@ -84,7 +86,7 @@ def commission(state: State, quantity: float, price: float, multiplier: float, i
     for place in range(len(state.tiers)):
         if core["traded_value"] >= state.tiers[place, 0]:
             rate = state.tiers[place, 1] if is_maker else state.tiers[place, 2]
-    fee = core["fee_fixed"] + rate * (quantity * multiplier * price) + core["fee_per_unit"] * quantity
+    fee = core["fee_fixed"] + rate * worth + core["fee_per_unit"] * quantity
     if core["fee_minimum"] > 0.0:
         fee = max(fee, core["fee_minimum"])
     if not math.isnan(core["fee_maximum"]):

@@ -33,11 +33,13 @@ from engine.kernels.codes import (
 from engine.kernels.compiled import kernel
 from engine.kernels.costs import commission, has_slippage, quoted, slipped
 from engine.kernels.kinds import is_at_any_price, is_limit_like
+from engine.kernels.lots import find_lot, take_lot
 from engine.kernels.records import State, Tape
 from engine.kernels.rounding import nearest_lot, round_price, whole_lots
 from engine.kernels.tape import row_at
 from engine.kernels.touch import stop_touched
 from engine.kernels.trailing import is_trailing, trail_from
+from engine.kernels.valuation import notional, rate_at
 
 
 @kernel
@@ -91,11 +93,11 @@ def resize(tape: Tape, state: State, order: Any, price: float, step: int) -> flo
     """
     if order["sizing"] == BY_UNITS or order["has_filled"]:
         return float(order["leaves"])
-    signed = sized(tape, state, order["symbol"], order["side"], order["sizing"], order["quantity"], price)
+    signed = sized(tape, state, order["place"], order["side"], order["sizing"], order["quantity"], price)
     asked = max(signed * order["side"], 0.0)
     quantity = asked
     if quantity > 0.0 and state.core[0]["cash_short"] != SHORT_ALLOW:
-        quantity = affordable_quantity(tape, state, order["symbol"], order["side"], quantity, price)
+        quantity = affordable_quantity(tape, state, order["place"], order["side"], quantity, price)
     if quantity != order["leaves"]:
         order["leaves"] = quantity
         if quantity > 0.0:
@@ -111,6 +113,7 @@ def report_modified(state: State, order: Any, step: int) -> None:
     effect["quantity"] = order["leaves"]
     effect["limit"] = order["limit"]
     effect["stop"] = order["stop"]
+    effect["trail"] = order["trail_amount"]
 
 
 @kernel
@@ -123,7 +126,9 @@ def execute(tape: Tape, state: State, place: int, price: float, step: int, is_at
     core = state.core[0]
     order = state.book[place]
     index = order["symbol"]
-    symbol = state.symbols[index]
+    if core["is_hedging"]:
+        find_lot(state, order)
+    symbol = state.symbols[order["place"]]
     row = row_at(tape, state, index, step)
     volume = tape.volume[row]
     if core["slippage"] == SLIP_QUOTES and has_slippage(core, order):
@@ -153,7 +158,7 @@ def execute(tape: Tape, state: State, place: int, price: float, step: int, is_at
         return
     carried = quantity
     if core["cash_short"] != SHORT_ALLOW:
-        carried = affordable_quantity(tape, state, index, order["side"], quantity, final)
+        carried = affordable_quantity(tape, state, order["place"], order["side"], quantity, final)
     is_short_of_cash = carried < quantity
     if is_short_of_cash and order["sizing"] == BY_UNITS and core["cash_short"] != SHORT_PARTIAL:
         carried = 0.0
@@ -204,9 +209,10 @@ def _fill(
     core = state.core[0]
     order = state.book[place]
     index = order["symbol"]
-    symbol = state.symbols[index]
+    symbol = state.symbols[index]  # the instrument's: what its fills take of a bar's volume is counted there
     is_maker = is_maker and order["type"] == LIMIT
-    fee = commission(state, quantity, price, symbol["multiplier"], is_maker)
+    rate = rate_at(tape, symbol, step)
+    fee = commission(state, quantity, notional(symbol, quantity, price, rate), is_maker)
     order["leaves"] = nearest_lot(order["leaves"] - quantity, symbol["lot"], symbol["lot_inverse"])
     order["has_filled"] = 1
     order["is_done"] = order["leaves"] <= 0.0
@@ -225,13 +231,17 @@ def _fill(
     effect["commission"] = fee
     effect["leaves"] = order["leaves"]
     effect["is_maker"] = is_maker
-    was = symbol["position_id"] if symbol["quantity"] != 0.0 else 0
-    book_fill(tape, state, index, order["side"], quantity, price, fee, step, is_at_open)
-    is_closed = was != 0 and (symbol["quantity"] == 0.0 or symbol["position_id"] != was)
+    effect["rate"] = rate
+    if core["is_hedging"]:
+        effect["position"] = take_lot(state, order)
+    position = state.symbols[order["place"]]
+    was = position["position_id"] if position["quantity"] != 0.0 else 0
+    book_fill(tape, state, order["place"], order["side"], quantity, price, fee, step, is_at_open)
+    is_closed = was != 0 and (position["quantity"] == 0.0 or position["position_id"] != was)
     _release_children(tape, state, place, quantity, price, step)
     _reduce_group(state, place, quantity, step)
     if is_closed:
-        _end_attached(state, index, place, was, step)
+        end_attached(state, index, place, was, step)
 
 
 @kernel
@@ -256,6 +266,9 @@ def _release_children(tape: Tape, state: State, filled: int, quantity: float, pr
             child["from_price"] = price
             if is_trailing(child):
                 trail_from(child, price)
+            if child["reduce_only"]:
+                child["place"] = parent["place"]
+                child["position"] = parent["position"]
         # An entry that was given as a value or a share is sized again at its fill: its exits follow, up as well as down.
         brought = quantity if child["follows"] else min(quantity, child["quantity"] - child["released"])
         child["released"] += brought
@@ -310,10 +323,12 @@ def _reduce_group(state: State, place: int, quantity: float, step: int) -> None:
 
 
 @kernel
-def _end_attached(state: State, index: int, filled: int, position: int, step: int) -> None:
-    """A closed position takes its attached orders (stop loss, take profit) with it."""
+def end_attached(state: State, index: int, filled: int, position: int, step: int) -> None:
+    """A closed position takes its attached orders (stop loss, take profit) with it; a lot takes what would close it."""
     for place in range(state.core[0]["orders"]):
         order = state.book[place]
         is_attached = order["parent"] != 0 and order["symbol"] == index and not order["is_waiting"]
+        if state.core[0]["is_hedging"]:
+            is_attached = order["reduce_only"] and order["position"] == position
         if is_attached and place != filled and not order["is_done"]:
             end_order(state, order, CANCELLED, POSITION_CLOSED, step)

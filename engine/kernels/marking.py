@@ -9,6 +9,7 @@ from engine.kernels.accounting import excursion
 from engine.kernels.compiled import kernel
 from engine.kernels.records import State, Tape
 from engine.kernels.tape import day_at, has_bar, row_at
+from engine.kernels.valuation import notional, rate_at, value_of
 
 
 @kernel
@@ -35,9 +36,15 @@ def _mark_step(tape: Tape, state: State, step: int) -> None:
     for index in range(core["symbols"]):
         symbol = state.symbols[index]
         if symbol["quantity"] != 0.0:
-            value = symbol["quantity"] * symbol["multiplier"] * tape.close[row_at(tape, state, index, step)]
-            equity += value
-            exposure += abs(value)
+            price = tape.close[row_at(tape, state, index, step)]
+            if symbol["is_plain"]:
+                value = symbol["quantity"] * symbol["multiplier"] * price
+                equity += value
+                exposure += abs(value)
+            else:
+                rate = rate_at(tape, symbol, step)
+                equity += value_of(symbol, price, rate)
+                exposure += abs(notional(symbol, symbol["quantity"], price, rate))
             is_held = True
     core["equity"] = equity
     core["exposure"] += exposure
@@ -101,6 +108,9 @@ def _mark_excursions(tape: Tape, state: State, index: int, first: int, last: int
     Of the bar in which it was opened only what came after counts: all of it after a fill at the open, else the close.
     """
     symbol = state.symbols[index]
+    if not symbol["is_plain"]:
+        _mark_converted_excursions(tape, state, index, first, last)
+        return
     low = high = 0.0
     is_first = True
     for step in range(first, last + 1):
@@ -114,5 +124,17 @@ def _mark_excursions(tape: Tape, state: State, index: int, first: int, last: int
         high = bar_high if is_first else max(high, bar_high)
         is_first = False
     if not is_first:
-        excursion(symbol, low)
-        excursion(symbol, high)
+        excursion(symbol, low, 1.0)
+        excursion(symbol, high, 1.0)
+
+
+@kernel
+def _mark_converted_excursions(tape: Tape, state: State, index: int, first: int, last: int) -> None:
+    """The same, bar by bar at its own conversion rate."""
+    symbol = state.symbols[index]
+    for step in range(first, last + 1):
+        if has_bar(tape, state, index, step):
+            row, rate = row_at(tape, state, index, step), rate_at(tape, symbol, step)
+            is_whole = step != symbol["opened_step"] or symbol["opened_at_open"]
+            excursion(symbol, tape.low[row] if is_whole else tape.close[row], rate)
+            excursion(symbol, tape.high[row] if is_whole else tape.close[row], rate)

@@ -39,10 +39,22 @@ ORDER = _record(
     released=F,  # attached: how much its parent has brought to life
     from_price=F, from_step=I,  # attached: where its parent filled; in that bar it sees no price before
     is_triggered=I, reduce_only=I, post_only=I, has_filled=I, is_done=I,
+    place=I,  # of the position record that it fills; netting: its symbol
+    position=I,  # hedging: the id of the lot that it closes or has opened, 0: none yet
 )  # fmt: skip
 
-# One symbol: its instrument and its position. Money in account currency.
+# One symbol: its instrument and its position. Money in account currency. With hedging, lots follow the instruments: each has
+# a copy of its instrument's record, whose own position then stays empty.
 SYMBOL = _record(
+    base=I,  # the instrument's place
+    is_plain=I,  # linear, paid in full, in account currency: value = quantity * multiplier * price
+    is_inverse=I, is_margined=I,
+    rate_row=I,  # of its currency's conversion rates, -1: it is the account's
+    margin_weight=F,  # initial margin * the account's leverage
+    maintenance=F,  # maintenance margin, a fraction of the position's value
+    has_borrow=I, borrow_rate=F,  # the latter now, a year
+    is_closed=I,  # traded no more: delisted, or under another symbol
+    basis=F,  # paid in full in another currency: what a unit has cost on average, account currency
     first_row=I, offset=I, tick=F, tick_inverse=F, lot=F, lot_inverse=F, multiplier=F,
     position_id=I, quantity=F, average=F, commission=F, realized=F, gross=F,
     entry_value=F, entry_quantity=F, exit_value=F, exit_quantity=F, largest=F,
@@ -53,11 +65,17 @@ SYMBOL = _record(
 # The account, the policies and the running statistics: one record.
 CORE = _record(
     # shape of the market
-    steps=I, symbols=I, is_dense=I,
+    steps=I, symbols=I, instruments=I, is_dense=I,
+    is_plain=I,  # all instruments are, and no position is a lot
+    is_hedging=I,
     # counters
     orders=I, effects=I, marks=I, periods=I, next_order=I, next_fill=I, next_position=I, marked=I, price_step=I,
+    now=I,  # the step that is played, for conversion rates
+    happenings=I, next_happening=I,
     # account
-    cash=F, initial_cash=F, leverage=F, maintenance=F, is_cash_account=I, allow_short=I,
+    cash=F, initial_cash=F, leverage=F, is_cash_account=I, allow_short=I,
+    calls_margin=I, liquidation=I, day_count=F,
+    funding=F, dividends=F, borrow=F,  # sums: added to cash, added to cash, taken from cash
     # policies
     market_fill=I, limit_touch=I, gap_limit=I, stop_touch=I, gap_stop=I, stop_limit=I, trail=I, same_bar=I, entry_bar=I,
     cash_short=I,
@@ -77,7 +95,13 @@ EFFECT = _record(
     kind=I, step=I, order=I, symbol=I, side=I, type=I, reason=I, fill=I, position=I,
     quantity=F, price=F, commission=F, leaves=F, limit=F, stop=F,
     average=F, close=F, realized=F, gross=F, mae=F, mfe=F, opened_step=I, bars=I, is_maker=I,
+    rate=F,  # of a fill: of conversion; of a payment or a split: its own
+    trail=F,
+    cause=I,  # of an order of the engine's own
 )  # fmt: skip
+
+# One thing that is due at a step, apart from trading. Sorted by step, then in the order in which they are applied.
+HAPPENING = _record(step=I, kind=I, symbol=I, value=F, other=I)
 
 # One equity mark.
 MARK = _record(step=I, equity=F, cash=F, exposure=F, drawdown=F)
@@ -92,12 +116,14 @@ class Tape(NamedTuple):
     low: FloatArray
     close: FloatArray
     volume: FloatArray
-    latest: NDArray[np.int32]  # (symbols, steps), or (0, 0) when dense
+    latest: NDArray[np.int32]  # (instruments, steps), or (0, 0) when dense
     day: NDArray[np.int32]  # (steps,) the account's day, or (0,) when it is the UTC day
-    flags: NDArray[np.uint8]  # (symbols, steps) where days begin and end, or (0, 0) when they are UTC days
+    flags: NDArray[np.uint8]  # (instruments, steps) where days begin and end, or (0, 0) when they are UTC days
     ends: TimeArray  # (steps,) when the bars of a step are over, or (0,) where that is before the next step begins
     bid: FloatArray  # (rows,) quotes at the bars' ends, or (0,) without
     ask: FloatArray
+    rates: FloatArray  # (currencies, steps): account currency for a unit, as known when the step begins
+    happenings: Records  # HAPPENING (happenings,)
 
 
 class State(NamedTuple):
@@ -113,7 +139,12 @@ class State(NamedTuple):
     tiers: FloatArray  # (tiers, 3) of commission: traded value from which on it holds, maker rate, taker rate
 
 
-def book_capacity(orders: int) -> int:
-    """Return the number of effects that one call can report for this many orders: each may be modified, triggered,
-    filled (with a position closed and one opened), cancelled, and end up to as many attached orders."""
-    return 8 * orders + 64
+def effects_capacity(orders: int, symbols: int, due: int) -> int:
+    """Return the number of effects that one call can report at most.
+
+    orders : each may be modified, triggered, filled (with a position closed and one opened), cancelled, and end up to as many
+        attached orders
+    symbols : each position may be liquidated
+    due : things that are due at one step; each may concern every position and every order
+    """
+    return 64 + 8 * orders + 4 * symbols + due * (8 + 4 * symbols + 2 * orders)

@@ -4,12 +4,14 @@ from typing import Any
 
 from engine.kernels.codes import DAY, GTC, GTD
 from engine.kernels.compiled import kernel
+from engine.kernels.due import next_due
 from engine.kernels.kinds import trigger_side
 from engine.kernels.matching import is_live, is_market_like, is_resting_limit
 from engine.kernels.records import State, Tape
 from engine.kernels.tape import begins_day, is_last_of_day, row_at
 from engine.kernels.touch import limit_touched, stop_touched
 from engine.kernels.trailing import is_trailing
+from engine.kernels.valuation import notional, rate_at, value_of
 
 FIRST_WINDOW = 64  # steps; the window doubles while nothing is found, so that a busy strategy does not pay for a long look
 LAST_WINDOW = 65_536
@@ -17,15 +19,18 @@ LAST_WINDOW = 65_536
 
 @kernel
 def next_busy(tape: Tape, state: State, first: int, end: int) -> int:
-    """Return the first step in [first, end) in which an order may fill, expire or change, or a margin call is due; else end."""
+    """Return the first step in [first, end) in which an order may fill, expire or change, a margin call or anything else is
+    due; else end."""
     core = state.core[0]
-    if core["orders"] == 0 and core["maintenance"] <= 0.0:
+    if core["happenings"] > 0:
+        end = next_due(tape, state, first, end)
+    if core["orders"] == 0 and not core["calls_margin"]:
         return end
     for step in range(first, end):
         for place in range(core["orders"]):
             if _is_busy(tape, state, state.book[place], step):
                 return step
-        if core["maintenance"] > 0.0 and is_under_margin(tape, state, step):
+        if core["calls_margin"] and is_under_margin(tape, state, step):
             return step
     return end
 
@@ -61,11 +66,11 @@ def is_under_margin(tape: Tape, state: State, step: int) -> bool:
     """Tell whether equity at the step's close is below the maintenance margin of the positions."""
     core = state.core[0]
     equity = core["cash"]
-    exposure = 0.0
+    required = 0.0
     for index in range(core["symbols"]):
         symbol = state.symbols[index]
         if symbol["quantity"] != 0.0:
-            value = symbol["quantity"] * symbol["multiplier"] * tape.close[row_at(tape, state, index, step)]
-            equity += value
-            exposure += abs(value)
-    return bool(exposure > 0.0 and equity < core["maintenance"] * exposure)
+            price, rate = tape.close[row_at(tape, state, index, step)], rate_at(tape, symbol, step)
+            equity += value_of(symbol, price, rate)
+            required += abs(notional(symbol, symbol["quantity"], price, rate)) * symbol["maintenance"]
+    return bool(required > 0.0 and equity < required)

@@ -7,6 +7,7 @@ sees it. Steps between the two need no call at all: they are marked in one span 
 from engine.kernels.book import apply_actions, compact
 from engine.kernels.codes import CANCELLED, END_OF_DATA
 from engine.kernels.compiled import kernel
+from engine.kernels.due import apply_due
 from engine.kernels.execution import end_order
 from engine.kernels.margin import call_margin
 from engine.kernels.marking import mark_until
@@ -20,6 +21,7 @@ def resume(tape: Tape, state: State, step: int, actions: int, end: int) -> int:
     """Mark up to the step before, apply the strategy's actions at the step's close, return the next busy step (or end)."""
     core = state.core[0]
     core["effects"] = 0
+    core["now"] = max(step, 0)
     mark_until(tape, state, step - 1)
     if actions > 0:
         apply_actions(tape, state, actions, step)
@@ -30,10 +32,16 @@ def resume(tape: Tape, state: State, step: int, actions: int, end: int) -> int:
 
 @kernel
 def play(tape: Tape, state: State, step: int) -> int:
-    """Mark up to the step before, match the step's bar, liquidate if its close demands it. Return the number of effects."""
+    """Mark up to the step before, apply what is due, match the step's bar, liquidate if its close demands it.
+
+    Returns the number of effects.
+    """
     core = state.core[0]
     core["effects"] = 0
+    core["now"] = step
     mark_until(tape, state, step - 1)
+    if core["happenings"] > 0:
+        apply_due(tape, state, step)
     match_step(tape, state, step)
     call_margin(tape, state, step)
     return int(core["effects"])

@@ -12,7 +12,7 @@ def row_at(tape: Tape, state: State, symbol: int, step: int) -> int:
         return -1
     if state.core[0]["is_dense"]:
         return int(state.symbols[symbol]["offset"] + step)
-    return int(tape.latest[symbol, step])
+    return int(tape.latest[state.symbols[symbol]["base"], step])
 
 
 @kernel
@@ -20,10 +20,11 @@ def has_bar(tape: Tape, state: State, symbol: int, step: int) -> bool:
     """Tell whether the symbol has a bar of its own at the step."""
     if state.core[0]["is_dense"]:
         return True
-    row = tape.latest[symbol, step]
+    base = state.symbols[symbol]["base"]
+    row = tape.latest[base, step]
     if step == 0:
         return bool(row >= state.symbols[symbol]["offset"])  # before it lies the warm-up
-    return bool(row != tape.latest[symbol, step - 1])
+    return bool(row != tape.latest[base, step - 1])
 
 
 @kernel

@@ -16,6 +16,8 @@ from adapters.errors import IntegrityError, NotFoundError, RetryableError
 from adapters.market_data import MemoryMarketData, StoredMarketData
 from adapters.memory_blobs import MemoryBlobStore
 from adapters.ports import BlobStore, MarketData
+from adapters.side_files import side_files_of
+from schemas.actions import ActionKind, CorporateAction, RateKind, RateSeries, Side
 from schemas.market_data import Bars, DataSetManifest, Instrument
 
 COLUMNS = ("time_ns", "open", "high", "low", "close", "volume")
@@ -259,3 +261,53 @@ def test_equal_bars_give_equal_files() -> None:
     two, second = file_of_bars("prices", make_bars())
     assert first == second and one == two
     assert one.key == file_key("prices", one.sha256)
+
+
+SIDE = Side(
+    actions=(
+        CorporateAction(19_001 * DAY, "AAA", ActionKind.SPLIT, 0.25),
+        CorporateAction(19_002 * DAY, "AAA", ActionKind.SYMBOL_CHANGE, None, "BBB"),
+    ),
+    rates=(RateSeries(RateKind.FUNDING, "AAA", np.array([19_001 * DAY + 1]), np.array([-0.0001])),),
+)
+
+
+@pytest.mark.parametrize("kind", ["twin", "stored"])
+def test_actions_and_rates_come_back_as_they_were(kind: str, tmp_path: Path) -> None:
+    """To the nanosecond, and with what is empty empty; a version without them has none."""
+    data: MarketData
+    if kind == "twin":
+        data = twin = MemoryMarketData()
+        with_side, without = twin.publish("d", [make_bars()], side=SIDE), twin.publish("e", [make_bars()])
+    else:
+        store = MemoryBlobStore()
+        files = side_files_of("d", SIDE)
+        for file, body in files.values():
+            store.put_if_absent(file.key, body)
+        without = publish_in(store)("d", [make_bars()])
+        with_side = without.model_copy(update={name: file for name, (file, _) in files.items()})
+        data = StoredMarketData(store, tmp_path / "cache")
+    found = data.side(with_side)
+    assert found.actions == SIDE.actions
+    assert [(each.kind, each.name, each.time_ns.tolist(), each.rate.tolist()) for each in found.rates] == [
+        (RateKind.FUNDING, "AAA", [19_001 * DAY + 1], [-0.0001])
+    ]
+    assert data.side(without) == Side()
+
+
+def test_a_changed_file_of_actions_is_refused_and_a_damaged_copy_made_again(tmp_path: Path) -> None:
+    """The digest in the manifest decides, for the store's bytes and for the local copy's."""
+    store = MemoryBlobStore()
+    files = side_files_of("d", SIDE)
+    for file, body in files.values():
+        store.put_if_absent(file.key, body)
+    manifest = publish_in(store)("d", [make_bars()]).model_copy(update={name: file for name, (file, _) in files.items()})
+    data = StoredMarketData(store, tmp_path / "cache")
+    assert data.side(manifest).actions == SIDE.actions
+    for copy in (tmp_path / "cache").glob("*.side"):
+        copy.write_bytes(b"damaged")
+    assert data.side(manifest).actions == SIDE.actions
+    file, _ = files["actions"]
+    store.put(file.key, b"other bytes")
+    with pytest.raises(IntegrityError, match=file.sha256):
+        StoredMarketData(store, tmp_path / "other").side(manifest)

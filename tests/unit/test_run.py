@@ -190,7 +190,15 @@ def test_several_symbols_and_a_shorter_range():
 
 
 def test_sections_and_fields_are_merged_into_the_spec():
-    made = run(SMA, frame(50), account={"currency": "EUR"}, leverage=2, parameters={"slow": 9}, tags=["x"])
+    made = run(
+        SMA,
+        frame(50),
+        account={"currency": "EUR"},
+        instruments={"ASSET": {"currency": "EUR"}},
+        leverage=2,
+        parameters={"slow": 9},
+        tags=["x"],
+    )
     assert made.spec["account"]["currency"] == "EUR" and made.spec["account"]["leverage"] == 2
     assert made.spec["strategy"]["parameters"]["slow"] == 9 and made.spec["strategy"]["parameters"]["fast"] == 3
     assert made.spec["tags"] == ["x"]

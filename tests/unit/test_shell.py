@@ -7,9 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import IllegalStateError
 
 from adapters.ports import Record, TopicPartition
+from consumers.feed import Feed, Reading, WaitingConsumer
 from consumers.settings import Settings
 from consumers.shell import Role, Shell
 
@@ -48,46 +50,63 @@ def message(partition: int, offset: int) -> Any:
     )
 
 
-def shell_with(positions: dict[int, int]) -> tuple[Shell, CollectingLoop]:
+def feed_with(positions: dict[int, int]) -> tuple[Shell, Feed, CollectingLoop]:
     async def never(_: object) -> Any:
         raise AssertionError("the loop is given")
 
-    shell = Shell(Settings(), Role(name="test", group="g", topics=("backtape.commands",), make_loop=never))
+    async def none() -> Sequence[Reading]:
+        return []
+
+    shell = Shell(Settings(), Role("test", none))
+    feed = Feed(shell.broker, Reading("g", ("backtape.commands",), never), Settings(), shell.failing)
     loop = CollectingLoop()
-    shell.loop = loop  # type: ignore[assignment]
-    shell.subscriber.consumer = FakeConsumer(positions)
-    return shell, loop
+    feed.loop = loop  # type: ignore[assignment]
+    feed.subscriber.consumer = FakeConsumer(positions)
+    return shell, feed, loop
 
 
 async def test_records_reach_the_loop_by_partition_and_in_order() -> None:
     """One call a partition, whatever order the poll gave them in."""
-    shell, loop = shell_with({0: 12, 1: 6})
-    await shell._deliver([message(0, 10), message(1, 5), message(0, 11)])
+    _, feed, loop = feed_with({0: 12, 1: 6})
+    await feed.deliver([message(0, 10), message(1, 5), message(0, 11)])
     assert loop.taken == [(0, [10, 11]), (1, [5])]
 
 
 async def test_a_batch_from_before_a_seek_is_dropped() -> None:
     """The position went back to 7: taken now, records 10 and 11 would hide 7 to 9 for ever."""
-    shell, loop = shell_with({0: 7})
-    await shell._deliver([message(0, 10), message(0, 11)])
+    _, feed, loop = feed_with({0: 7})
+    await feed.deliver([message(0, 10), message(0, 11)])
     assert loop.taken == []
 
 
 async def test_records_of_a_lost_partition_are_dropped() -> None:
     """Another member reads them."""
-    shell, loop = shell_with({1: 6})
-    await shell._deliver([message(0, 10), message(1, 5)])
+    _, feed, loop = feed_with({1: 6})
+    await feed.deliver([message(0, 10), message(1, 5)])
     assert loop.taken == [(1, [5])]
 
 
 async def test_an_error_of_the_loop_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """FastStream would log it and go on with the next batch: a hole in what was read."""
-    shell, loop = shell_with({0: 12})
+    shell, feed, loop = feed_with({0: 12})
 
     async def broken(source: TopicPartition, records: Sequence[Record]) -> None:
         raise ValueError("a defect")
 
     monkeypatch.setattr(loop, "on_records", broken)
-    with pytest.raises(ValueError, match="a defect"), shell.failing():
-        await shell._deliver([message(0, 10)])
+    with pytest.raises(ValueError, match="a defect"), feed.failing():
+        await feed.deliver([message(0, 10)])
     assert isinstance(shell.failure, ValueError)
+
+
+async def test_an_empty_poll_is_polled_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FastStream sleeps after an empty poll: a record would wait for the end of that sleep."""
+    answers = [{}, {}, {"source": ["record"]}]
+
+    async def poll(self: object, *partitions: object, timeout_ms: int, max_records: int | None) -> Any:
+        return answers.pop(0)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", poll)
+    consumer = WaitingConsumer.__new__(WaitingConsumer)
+    assert await consumer.getmany(timeout_ms=5, max_records=1) == {"source": ["record"]}
+    assert answers == []

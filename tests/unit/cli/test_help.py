@@ -8,7 +8,7 @@ from tests.unit.cli.conftest import Cli
 
 COMMANDS = (
     "demo", "up", "down", "doctor", "run", "submit", "cancel", "status", "list", "events", "replay", "report", "audit",
-    "conformance", "check-lookahead", "snapshot", "archive",
+    "conformance", "check-lookahead", "snapshot", "archive", "rebuild",
     "dead-letters", "worker", "projector", "compactor", "data", "db", "schema",
 )  # fmt: skip
 

@@ -35,6 +35,7 @@ REFUSALS = {
     "trail of all the price": ({"trail_percent": 100.0}, RejectReason.INVALID_PRICE),
     "expired when sent": ({"time_in_force": "gtd", "expires_at": "2023-01-01"}, RejectReason.INVALID_TIME),
     "more than all the equity": ({"quantity": 1_001.0}, RejectReason.INSUFFICIENT_MARGIN),
+    "nothing to reduce": ({"reduce_only": True}, RejectReason.REDUCE_ONLY),
     "post-only that would fill": ({"limit_price": 101.0, "post_only": True}, RejectReason.POST_ONLY),
 }
 
@@ -78,7 +79,6 @@ LIVES = {
     "immediate or cancel": ({"time_in_force": "ioc", "limit_price": 50.0}, OrderCancelled, OrderEnd.IMMEDIATE_OR_CANCEL),
     "fill or kill": ({"time_in_force": "fok", "limit_price": 50.0}, OrderCancelled, OrderEnd.FILL_OR_KILL),
     "end of data": ({"limit_price": 50.0}, OrderCancelled, OrderEnd.END_OF_DATA),
-    "nothing to reduce": ({"reduce_only": True}, OrderCancelled, OrderEnd.POSITION_CLOSED),
 }
 
 

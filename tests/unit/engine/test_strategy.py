@@ -193,7 +193,7 @@ def test_a_range_without_bars_and_an_unknown_symbol_are_errors() -> None:
         started(make_spec(market, data={**data, "symbols": ["X", "Z"]}), market, 2)
     mixed = Market(bars=market.bars * 2, instruments=(Instrument(symbol="X"), Instrument(symbol="Y", currency="EUR")))
     mixed = replace(mixed, bars=(market.bars[0], replace(market.bars[0], symbol="Y")))
-    with pytest.raises(CurrencyError, match="traded in EUR and USD"):
+    with pytest.raises(CurrencyError, match="Y: paid in EUR, and data set memory has no conversion rates of EUR/USD"):
         started(make_spec(mixed), mixed, 2)
     event = started(make_spec(market, data={**data, "symbols": ["X"], "start": "2024-01-01T00:01:00Z"}), market, 2)
     assert (event.bars, event.first_bar_ns, event.equity_every) == (1, START_NS + MINUTE_NS, 1)
