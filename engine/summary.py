@@ -96,11 +96,11 @@ def _statistics(
 
 
 def _period_ends(spec: BacktestSpec, tape: Tape) -> NDArray[np.int64]:
-    """Return the last step of each period, ascending: of each step itself, or of each UTC day that has bars."""
+    """Return the last step of each period, ascending: of each step itself, or of each of the account's days that has bars."""
     steps = len(tape.time_ns)
     if spec.statistics.period == "bar":
         return np.arange(steps, dtype=np.int64)
-    days = tape.time_ns // DAY_NS
+    days = account_days(tape)
     return np.append(np.flatnonzero(days[1:] != days[:-1]), steps - 1).astype(np.int64)
 
 
