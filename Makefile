@@ -3,7 +3,7 @@
 
 PACKAGES = schemas engine projections snapshots reports adapters consumers web backtape migrations
 
-.PHONY: setup demo test bench bench-read lint up down doctor clean
+.PHONY: setup demo test bench bench-engine bench-read bench-web lint up down doctor clean
 
 setup:
 	@deploy/bootstrap.sh
@@ -16,6 +16,13 @@ test: setup
 
 bench: setup
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+# The engine beside other engines, which are installed into .backtape/peers (benchmarks/peers.txt).
+bench-engine: setup
+	@.venv/bin/python -m benchmarks.against $(ARGS)
+
+bench-web: setup
+	@.venv/bin/python -m benchmarks.web $(ARGS)
 
 bench-read: setup
 	@.venv/bin/python -m benchmarks.reading $(ARGS)

@@ -29,9 +29,9 @@ from adapters.postgres_session import Session, Sessions, quoted
 class PostgresRowStore:
     """The RowStore port on one schema of one database."""
 
-    def __init__(self, database_url: str, schema: str, *, connections: int = 2) -> None:
+    def __init__(self, database_url: str, schema: str, *, connections: int = 2, role: str | None = None) -> None:
         self._schema = schema
-        self._sessions = Sessions(database_url, connections)
+        self._sessions = Sessions(database_url, connections, role)
 
     async def open(self, source: TopicPartition, start: int) -> SourcePosition:
         async with self._sessions.lease() as session:

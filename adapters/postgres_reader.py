@@ -6,15 +6,16 @@ from typing import Any
 
 import asyncpg
 
-from adapters.postgres_session import CONNECT_SECONDS, STATEMENT_SECONDS, mapped
+from adapters.postgres_session import CONNECT_SECONDS, STATEMENT_SECONDS, as_role, mapped
 
 
 class PostgresReader:
     """The SqlReader port: queries over the views, in read-only transactions."""
 
-    def __init__(self, database_url: str, *, connections: int = 2) -> None:
+    def __init__(self, database_url: str, *, connections: int = 2, role: str | None = None) -> None:
         self._url = database_url
         self._limit = connections
+        self._settings = as_role(role, {"default_transaction_read_only": "on", "timezone": "UTC"})
         self._pool: asyncpg.Pool | None = None
 
     async def fetch(self, sql: str, arguments: Sequence[object] = ()) -> list[dict[str, Any]]:
@@ -22,7 +23,7 @@ class PostgresReader:
             self._pool = await mapped(
                 asyncpg.create_pool(
                     self._url, min_size=0, max_size=self._limit, command_timeout=STATEMENT_SECONDS, timeout=CONNECT_SECONDS,
-                    init=_decode_json, server_settings={"default_transaction_read_only": "on", "timezone": "UTC"},
+                    init=_decode_json, server_settings=self._settings,
                 )
             )  # fmt: skip
         assert self._pool is not None, "create_pool returns a pool"

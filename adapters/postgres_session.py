@@ -28,6 +28,7 @@ _SETTINGS = {
 
 # What the server answers while it stops, starts, is short of something or breaks a deadlock (SQLSTATE classes).
 _PASSING_CLASSES = ("08", "40", "53", "57", "58")
+_INVALID_VALUE = "22023"  # also what a connection says that is to take on a role that is not there
 _MISSING = ("3F000", "42P01", "42703")  # schema, table, column
 
 
@@ -94,8 +95,9 @@ class Session:
 class Sessions:
     """A few connections, made when they are needed. One that saw an error is not used again."""
 
-    def __init__(self, database_url: str, limit: int) -> None:
+    def __init__(self, database_url: str, limit: int, role: str | None = None) -> None:
         self._url = database_url
+        self._settings = as_role(role, _SETTINGS)
         self._free = asyncio.Semaphore(limit)
         self._idle: deque[Session] = deque()
 
@@ -121,13 +123,20 @@ class Sessions:
         # The temporary tables of a rolled back transaction would be gone, but not from our memory: hence `drop` on errors.
         return Session(
             await mapped(
-                asyncpg.connect(self._url, timeout=CONNECT_SECONDS, command_timeout=STATEMENT_SECONDS, server_settings=_SETTINGS)
+                asyncpg.connect(
+                    self._url, timeout=CONNECT_SECONDS, command_timeout=STATEMENT_SECONDS, server_settings=self._settings
+                )
             )
         )
 
     async def close(self) -> None:
         while self._idle:
             self._idle.pop().drop()
+
+
+def as_role(role: str | None, settings: dict[str, str]) -> dict[str, str]:
+    """Return a connection's settings, with the role that it takes on from its start; its login must be a member of it."""
+    return settings if role is None else {**settings, "role": role}
 
 
 async def mapped(answer: Awaitable[T], *, is_decisive: bool = False) -> T:
@@ -140,7 +149,7 @@ async def mapped(answer: Awaitable[T], *, is_decisive: bool = False) -> T:
         return await answer
     except asyncpg.PostgresError as error:
         code = str(error.sqlstate)
-        if code in _MISSING:
+        if code in _MISSING or (code == _INVALID_VALUE and str(error).startswith("role ")):
             raise ConfigurationError(f"the database lacks what this version needs, run `backtape db upgrade`: {error}") from error
         if code[:2] in _PASSING_CLASSES:
             raise lost(f"postgres {code}: {error}") from error

@@ -42,6 +42,11 @@ class Client:
         """Ask for a backtest's end."""
         return await self.send({"type": "CancelBacktest", "backtest_id": backtest_id, "reason": reason})
 
+    async def delete(self, backtest_id: str, *, reason: str = "", submitter: str | None = None) -> Sent:
+        """Ask for the removal of a finished backtest."""
+        command = {"type": "DeleteBacktest", "backtest_id": backtest_id, "reason": reason}
+        return await self.send(command if submitter is None else {**command, "submitter": submitter})
+
     async def send(self, command: dict[str, Any]) -> Sent:
         """Complete a command with its id and time, check it, and publish it to its home partition."""
         return await self._publisher.send(command)

@@ -17,10 +17,11 @@ from backtape.stack.service import Report, Service
 
 STATE = Path(".backtape")
 WORKERS = 2
+WEB = "web"
 
 
 class ConsumerProcess(Service):
-    """A worker, projector or compactor as a process of its own."""
+    """A worker, projector, compactor or web service as a process of its own."""
 
     port_names = ("http",)
     stop_seconds = 30.0  # a transaction under way may end
@@ -59,8 +60,9 @@ class ConsumerProcess(Service):
 class LocalBacktape:
     """The stack and our processes, in one state folder."""
 
-    def __init__(self, state: Path = STATE, *, workers: int = WORKERS, jars: Path | None = None) -> None:
+    def __init__(self, state: Path = STATE, *, workers: int = WORKERS, serves: bool = False, jars: Path | None = None) -> None:
         self.state = state.resolve()
+        self._serves = serves  # the web service, too
         self.stack = LocalStack(self.state, jars=jars)
         self._workers = workers
 
@@ -77,6 +79,8 @@ class LocalBacktape:
         environment = self.environment(endpoints)
         names = [(f"worker-{number}", "worker") for number in range(1, self._workers + 1)]
         names += [("projector", "projector"), ("compactor", "compactor")]
+        if self._serves:
+            names.append((WEB, "web"))
         return [ConsumerProcess(self.state / name, role=role, name=name, environment=environment) for name, role in names]
 
     def start_processes(self, endpoints: Endpoints, *, report: Report, detached: bool) -> list[ConsumerProcess]:
@@ -109,6 +113,12 @@ def _together(processes: list[ConsumerProcess], action: Callable[[ConsumerProces
         futures = [pool.submit(action, process) for process in processes]
     for future in futures:
         future.result()
+
+
+def web_address(state: Path = STATE) -> str | None:
+    """Return the address of the web service that runs in this folder; None where there is none."""
+    service = ConsumerProcess(state.resolve() / WEB, role="web", name=WEB, environment={})
+    return f"http://127.0.0.1:{service.port('http')}" if service.is_running else None
 
 
 def use_local_stack(state: Path = STATE) -> bool:

@@ -1,5 +1,6 @@
 """This module is what a run in process returns: its commits, and everything that follows from them, made when it is asked for."""
 
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,19 +21,35 @@ if TYPE_CHECKING:
 class Result:
     """One finished run. Frames are made anew from the commits' fold on first use; change them as you like.
 
-    commits : the log's bytes, as a worker would have appended them
+    commits : the log's bytes, as a worker would have appended them; an iterator is read when the log is first needed
+    backtest_id, statistics : of a run that completed, where they are known before its log is read
     """
 
-    def __init__(self, commits: list[bytes], bars: tuple[Bars, ...] = ()) -> None:
-        assert commits, "a run has commits"
-        self.commits = tuple(commits)
+    def __init__(
+        self,
+        commits: Iterable[bytes],
+        bars: tuple[Bars, ...] = (),
+        *,
+        backtest_id: str | None = None,
+        statistics: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._given = commits
         self._bars = bars
+        self._backtest_id = backtest_id
+        self._statistics = statistics
 
     # --- the log ---
 
+    @cached_property
+    def commits(self) -> tuple[bytes, ...]:
+        """The log: one encoded commit after another."""
+        commits = tuple(self._given)
+        assert commits, "a run has commits"
+        return commits
+
     @property
     def backtest_id(self) -> str:
-        return str(self._row["backtest_id"])
+        return self._backtest_id or str(self._row["backtest_id"])
 
     @property
     def status(self) -> str:
@@ -65,8 +82,10 @@ class Result:
     @cached_property
     def stats(self) -> "pd.Series[Any]":
         """The statistics by name; None where undefined. docs/statistics.md explains each."""
-        last = decode_commit(self.commits[-1]).events[-1]
-        found = last.statistics if isinstance(last, BacktestCompleted) else {}
+        found = self._statistics
+        if found is None:
+            last = decode_commit(self.commits[-1]).events[-1]
+            found = last.statistics if isinstance(last, BacktestCompleted) else {}
         return pd.Series(list(found.values()), index=list(found), name=self.backtest_id, dtype=object)
 
     @cached_property

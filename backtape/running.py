@@ -5,6 +5,7 @@ simulation is the same generator. No wall clock and no random id gets in, so tha
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from backtape.market_input import Data, Instruments, is_store, market_of, market_of_store
@@ -81,23 +82,36 @@ def run(
 
 
 def result_of(command: Document, market: Market, strategy: type[Strategy]) -> "Result":
-    """Run a SubmitBacktest command to its end."""
+    """Run a SubmitBacktest command to its end. An array-driven run has its statistics before its log, which is made on demand."""
     from backtape.result import Result
+    from engine.simulation import run_ahead, simulate
 
-    return Result([commit.body for commit in commits_of(command, market, strategy)], market.bars)
+    backtest_id = BacktestId(command["backtest_id"])
+    spec, opening = _opening(command, market, strategy)
+    run_of = (backtest_id, spec, opening[-1].head, market, strategy)
+    outcome = run_ahead(*run_of)
+    if outcome is None:
+        return Result([commit.body for commit in (*opening, *simulate(*run_of))], market.bars)
+    bodies = (commit.body for commit in chain(opening, outcome.commits()))
+    return Result(bodies, market.bars, backtest_id=backtest_id, statistics=outcome.summary.as_recorded())
 
 
 def commits_of(command: Document, market: Market, strategy: type[Strategy]) -> Iterator[EncodedCommit]:
     """Yield what a worker would append for a SubmitBacktest command. Raises SchemaError for one that would be rejected."""
     from engine.simulation import simulate
+
+    spec, opening = _opening(command, market, strategy)
+    yield from opening
+    yield from simulate(BacktestId(command["backtest_id"]), spec, opening[-1].head, market, strategy)
+
+
+def _opening(command: Document, market: Market, strategy: type[Strategy]) -> tuple[BacktestSpec, list[EncodedCommit]]:
+    """Return the spec that the log records, and its first two commits: accepted and started."""
     from engine.timeline import started
 
     accepted, spec = _accepted(command, strategy)
-    yield accepted
-    backtest_id = BacktestId(command["backtest_id"])
-    start = encode_commit(backtest_id, accepted.head, Author.OWNER, [started(spec, market, accepted.head.sequence + 1)])
-    yield start
-    yield from simulate(backtest_id, spec, start.head, market, strategy)
+    event = started(spec, market, accepted.head.sequence + 1)
+    return spec, [accepted, encode_commit(BacktestId(command["backtest_id"]), accepted.head, Author.OWNER, [event])]
 
 
 def _accepted(command: Document, strategy: type[Strategy]) -> tuple[EncodedCommit, BacktestSpec]:

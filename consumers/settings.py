@@ -63,8 +63,17 @@ class Settings(BaseSettings):
         3_600.0, ge=0, le=604_800, description="age at which the compactor archives the log's records; 0: it leaves that to a job"
     )
 
+    web_requests_per_second: float = Field(
+        50.0, gt=0, le=100_000, description="requests that one API key may make, in one web process; four seconds' worth at once"
+    )
+    web_upload_mb: int = Field(256, ge=1, le=65_536, description="largest upload of market data, MiB")
+    web_streams: int = Field(5_000, ge=1, le=1_000_000, description="event streams that one web process serves at a time")
+    web_secure_cookies: bool = Field(
+        False, description="whether a browser may send the session's cookie over HTTPS only; true wherever people come by HTTPS"
+    )
+
     session_timeout_ms: int = Field(6_000, ge=1_000, le=60_000, description="silence after which a member loses its partitions")
-    http_host: str = Field("127.0.0.1", description="where /livez, /readyz and /metrics are served")
+    http_host: str = Field("127.0.0.1", description="where a process serves /readyz and /metrics, and the web service everything")
     http_port: int = Field(0, ge=0, le=65_535, description="their port; 0: any free one, written to the log")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="the least severe log line that is written"

@@ -31,6 +31,7 @@ from consumers.worker.loop import Worker
 from consumers.worker.partition import WorkerRules
 from consumers.worker.plan import TopicNames
 from engine.lifecycle import IntakeRules
+from projections.roles import PROJECTOR_ROLE
 from projections.tables import PROJECTION_VERSION
 from schemas.generations import Generation
 from schemas.topics import ARCHIVE, COMMANDS, DEAD_LETTERS, EVENTS, RECEIPTS, RUNS
@@ -116,7 +117,7 @@ def _projecting(settings: Settings, generation: Generation) -> Reading:
     async def make(membership: KafkaMembership) -> Projector:
         warm_up()
         return Projector(
-            store=PostgresRowStore(settings.database_url, generation.schema),
+            store=PostgresRowStore(settings.database_url, generation.schema, role=PROJECTOR_ROLE),
             reader=KafkaLogReader(settings.kafka),
             membership=membership,
             clock=SystemClock(),

@@ -5,8 +5,9 @@
             average = sma(data.close, 50)
             return Signals(entries=data.close > average, exits=data.close < average, size=0.95)
 
-A bar's signals follow from bars up to it, and are acted on at its close: through the same order calls as an event-driven
-strategy's, so with the same events. Between two signals nothing but compiled code is run.
+A bar's signals follow from bars up to it, and are acted on at its close, with the same events as from an event-driven strategy
+that makes the same order calls. The whole run is compiled (``kernels/driving.py``), unless the class overrides a callback about
+orders, or the market or the account needs more than that loop knows (``is_driven``); then ``follow`` makes the calls.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import StrategyError
+from engine.kernels.driving import Plan
+from engine.market import read_only
 from engine.strategy import Data, Strategy
 
 __all__ = ["ArrayStrategy", "Signals"]
@@ -24,6 +27,8 @@ __all__ = ["ArrayStrategy", "Signals"]
 Array = NDArray[Any]
 
 _PRICES = ("limit", "stop", "stop_loss", "take_profit")
+_FLAGS = ("exits", "entries", "short_entries")
+_BLANKS: dict[str, Any] = {"exits": False, "entries": False, "short_entries": False, "size": 1.0}  # of the others: NaN
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +73,15 @@ class ArrayStrategy(Strategy):
         """Return the first symbol's signals, or those of several by symbol. Value t must follow from bars up to t."""
         raise NotImplementedError
 
+    _plan: Plan | None = None  # the signals as the compiled loop reads them
+    _is_driven: bool = False  # set before ``prepare``
+
     def prepare(self, data: Data) -> None:
         given = self.signals(data)
         by_symbol = given if isinstance(given, Mapping) else {data.symbols[0]: given}
+        if self._is_driven:
+            self._plan = plan_of(by_symbol, {symbol: len(data[symbol]) for symbol in data.symbols})
+            return
         self._by_step: dict[int, list[Signal]] = {}
         for symbol in data.symbols:  # in the spec's order, whatever the mapping's is
             if symbol in by_symbol:
@@ -85,13 +96,52 @@ class ArrayStrategy(Strategy):
             follow(self, signal)
 
 
+def is_driven(strategy: type[Strategy]) -> bool:
+    """Tell whether the strategy leaves all callbacks but ``signals`` as they are, so that nothing has to be told to it."""
+    return issubclass(strategy, ArrayStrategy) and all(
+        getattr(strategy, name) is getattr(ArrayStrategy, name)
+        for name in ("on_start", "on_bar", "on_order", "on_fill", "on_position", "on_end")
+    )
+
+
+def plan_of(by_symbol: Mapping[str, Signals], lengths: Mapping[str, int]) -> Plan:
+    """Return the signals of all symbols as the compiled loop reads them: a value for each row of the tape.
+
+    lengths : symbol -> bars, in the order of the tape
+    Raises StrategyError for an array that has not one value for each bar.
+    """
+    parts: dict[str, list[Array | None]] = {name: [] for name in Signals.__dataclass_fields__}
+    for symbol, bars in lengths.items():
+        signals = by_symbol.get(symbol, Signals())
+        for name, columns in parts.items():
+            value = getattr(signals, name)
+            is_one = name == "size" and np.ndim(value) == 0
+            column = np.array([float(value)]) if is_one else _column(symbol, name, value, bars)
+            columns.append(_flags(column, bars) if name in _FLAGS and column is not None else column)
+    counts = list(lengths.values())
+    return Plan(**{name: read_only(_joined(columns, counts, _BLANKS.get(name, np.nan))) for name, columns in parts.items()})
+
+
+def _joined(columns: list[Array | None], counts: list[int], blank: Any) -> Array:
+    """Return the columns one after the other, blank where there is none; empty if there are none at all."""
+    if len(columns) == 1:
+        return np.ascontiguousarray(columns[0]) if columns[0] is not None else np.zeros(0, dtype=np.array(blank).dtype)
+    if all(column is None for column in columns):
+        return np.zeros(0, dtype=np.array(blank).dtype)
+    full = [
+        np.full(count, blank) if column is None else np.broadcast_to(column, (count,))
+        for column, count in zip(columns, counts, strict=True)
+    ]
+    return np.concatenate(full)
+
+
 def signals_of(symbol: str, signals: Signals, bars: int) -> list[tuple[int, Signal]]:
     """Return the bars that have a signal, each with what it says.
 
     Raises StrategyError for an array that has not one value for each bar.
     """
     columns = {name: _column(symbol, name, getattr(signals, name), bars) for name in Signals.__dataclass_fields__}
-    flags = {name: _flags(columns[name], bars) for name in ("exits", "entries", "short_entries")}
+    flags = {name: _flags(columns[name], bars) for name in _FLAGS}
     has_target = np.zeros(bars, dtype=bool) if columns["target"] is None else ~np.isnan(columns["target"])
     said = np.flatnonzero(flags["exits"] | flags["entries"] | flags["short_entries"] | has_target)
     result = []

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from engine.happenings import most_at_once
 from engine.kernels import codes
 from engine.kernels.accounting import equity_now
-from engine.kernels.records import EFFECT, ORDER, SYMBOL, State, Tape, effects_capacity
+from engine.kernels.records import EFFECT, ORDER, SYMBOL, State, Tape, blank_orders, effects_capacity, packing
 from engine.kernels.valuation import notional, rate_now
 from engine.orders import Order, Position
 from engine.series import Feed, Series
@@ -22,11 +22,8 @@ from schemas.times import parse_time
 
 MAX_TEXT = 64  # characters
 _FIELDS = {name: place for place, name in enumerate(ORDER.names or ())}
-_BLANK: list[Any] = [0] * len(_FIELDS)
-for _name in ("quantity", "limit", "stop", "trail_amount", "trail_percent", "limit_offset"):
-    _BLANK[_FIELDS[_name]] = math.nan
-for _name in ("cancel_step", "modify_step", "day", "from_step"):
-    _BLANK[_FIELDS[_name]] = -1
+_ROW = packing(ORDER)
+_BLANK: list[Any] = list(blank_orders(1)[0].item())
 (_ACTION, _ID, _SYMBOL, _SIDE, _TYPE, _TIF, _SIZING, _QUANTITY, _LIMIT, _STOP, _EXPIRES, _GROUP, _PARENT, _WAITING, _REDUCE,
  _TRAIL_AMOUNT, _TRAIL_PERCENT, _LIMIT_OFFSET, _POST_ONLY, _POSITION) = (
     _FIELDS[name]
@@ -397,8 +394,9 @@ class Broker:
         if len(actions) > len(state.inbox) or working >= len(state.book) or needs_lots:
             self._grow(len(actions), working)
             state = self.state
+        inbox, size = state.inbox.data.cast("B"), _ROW.size
         for place, action in enumerate(actions):
-            state.inbox[place] = tuple(action)
+            _ROW.pack_into(inbox, place * size, *action)
         return len(actions)
 
     def _grow(self, actions: int, working: int) -> None:

@@ -5,58 +5,63 @@ from array import array
 from collections.abc import Callable
 from typing import Any
 
+from engine import rendering
 from engine.broker import Broker
 from engine.kernels import codes
-from engine.kernels.records import EFFECT
+from engine.kernels.records import Records, State, Tape
 from engine.kernels.tape import price_at, row_at
 from engine.kernels.valuation import gain_of, rate_at
 from engine.orders import Fill, Order, OrderStatus, Position
 from engine.recorder import MARK_WEIGHT, MARKS_PER_EVENT, Recorder
+from engine.rendering import (
+    AVERAGE,
+    BARS,
+    CAUSE,
+    CAUSES,
+    CLOSED_WEIGHT,
+    COMMISSION,
+    ENDS,
+    GROSS,
+    KIND,
+    LEAVES,
+    LIMIT,
+    LONG_WEIGHT,
+    OPENED,
+    ORDER,
+    POSITION,
+    PRICE,
+    QUANTITY,
+    RATE,
+    REALIZED,
+    REASON,
+    REJECT_REASONS,
+    ROW,
+    SHORT_SYMBOL,
+    SIDE,
+    STEP,
+    STOP,
+    SYMBOL,
+    TRAIL,
+    TYPE,
+    finite,
+    return_fraction,
+)
 from engine.strategy import Strategy
 from schemas.events import (
-    BorrowPaid,
-    DividendPaid,
     EquityMarked,
-    FundingPaid,
-    InstrumentDelisted,
-    MarginCalled,
-    OrderCancelled,
-    OrderEnd,
-    OrderExpired,
-    OrderFilled,
     OrderModified,
     OrderRejected,
     OrderSubmitted,
-    OrderTriggered,
     OrderType,
-    PositionChanged,
-    PositionClosed,
     PositionMarked,
-    PositionOpened,
     RejectReason,
     Side,
-    SplitApplied,
-    SymbolChanged,
 )
 
-_PLACES = {name: place for place, name in enumerate(EFFECT.names or ())}
-(_KIND, _STEP, _ORDER, _SYMBOL, _SIDE, _REASON, _FILL, _POSITION, _QUANTITY, _PRICE, _COMMISSION, _LEAVES, _LIMIT, _STOP,
- _AVERAGE, _CLOSE, _REALIZED, _GROSS, _MAE, _MFE, _OPENED, _BARS, _MAKER,
- _RATE, _TRAIL, _CAUSE, _TYPE) = (
-    _PLACES[name]
-    for name in (
-        "kind", "step", "order", "symbol", "side", "reason", "fill", "position", "quantity", "price", "commission", "leaves",
-        "limit", "stop", "average", "close", "realized", "gross", "mae", "mfe", "opened_step", "bars", "is_maker",
-        "rate", "trail", "cause", "type",
-    )
-)  # fmt: skip
-_REJECT_REASONS = list(RejectReason)
-_ENDS = list(OrderEnd)
-SHORT_SYMBOL = 24  # characters; with more of them an event weighs more
+NO_STEP = -2  # none yet; -1 is the step before the first
 
 _NONE: list[Any] = []  # no callbacks to make; never written to
 _POSITION_KINDS = (codes.OPENED, codes.CHANGED, codes.CLOSED)
-_CAUSES = ("margin_call", "delisted", "symbol_changed")  # tags of the engine's own orders, by codes.BY_...
 
 
 class Reporter:
@@ -70,6 +75,7 @@ class Reporter:
         self._on_order = _overridden(strategy, "on_order")
         self._on_fill = _overridden(strategy, "on_fill")
         self._on_position = _overridden(strategy, "on_position")
+        self.has_callbacks = any(callback is not None for callback in (self._on_order, self._on_fill, self._on_position))
         self._notices: list[tuple[Callable[[Any], None], Any]] = []
         self.pnl = array("d")  # realised PnL of each closed position
         self.gross = array("d")
@@ -89,9 +95,12 @@ class Reporter:
         broker = self._broker
         count = self._effects.item()
         if count:
-            time_ns, group = broker.time_ns(), self._recorder.group
-            for row in broker.state.effects[:count].tolist():
-                kind = row[_KIND]
+            group, step, time_ns = self._recorder.group, NO_STEP, 0
+            for row in ROW.iter_unpack(broker.state.effects.data.cast("B")[: count * ROW.size]):
+                kind = row[KIND]
+                if row[STEP] != step:
+                    step = row[STEP]
+                    time_ns = int(broker.tape.time_ns[step]) if step >= 0 else 0
                 if kind not in _POSITION_KINDS:
                     group()
                 _REPORTS[kind](self, row, time_ns)
@@ -111,13 +120,13 @@ class Reporter:
 
     def _submitted(self, row: tuple[Any, ...], time_ns: int) -> None:
         self.orders += 1
-        order = self._broker.handles.get(row[_ORDER])
+        order = self._broker.handles.get(row[ORDER])
         if order is None:  # the engine's own
-            symbol = self._broker.symbols[row[_SYMBOL]]
-            side = Side.BUY if row[_SIDE] > 0 else Side.SELL
-            order = Order(None, row[_ORDER], symbol, side, OrderType.MARKET, tag=_CAUSES[row[_CAUSE]])
+            symbol = self._broker.symbols[row[SYMBOL]]
+            side = Side.BUY if row[SIDE] > 0 else Side.SELL
+            order = Order(None, row[ORDER], symbol, side, OrderType.MARKET, tag=CAUSES[row[CAUSE]])
             self._broker.handles[order.id] = order
-        quantity = None if math.isnan(row[_QUANTITY]) else row[_QUANTITY]
+        quantity = None if math.isnan(row[QUANTITY]) else row[QUANTITY]
         order.quantity = quantity
         order.leaves = quantity or 0.0
         order.status = OrderStatus.WORKING
@@ -137,11 +146,11 @@ class Reporter:
                 order_type=order.type,
                 quantity=order.quantity,
                 time_in_force=order.time_in_force,
-                limit_price=_finite(order.limit),
-                stop_price=_finite(order.stop),
-                trail_amount=_finite(order.trail_amount),
-                trail_percent=_finite(order.trail_percent),
-                limit_offset=_finite(order.limit_offset),
+                limit_price=finite(order.limit),
+                stop_price=finite(order.stop),
+                trail_amount=finite(order.trail_amount),
+                trail_percent=finite(order.trail_percent),
+                limit_offset=finite(order.limit_offset),
                 expires_ns=order.expires_ns,
                 post_only=order.post_only,
                 reduce_only=order.reduce_only,
@@ -150,21 +159,21 @@ class Reporter:
                 tag=order.tag,
                 position_id=order.position_id,
             ),
-            256 if order.tag is None and order.group is None and len(order.symbol) <= SHORT_SYMBOL else 1_024,
+            256 if order.tag is None and order.group is None and len(order.symbol) <= SHORT_SYMBOL else LONG_WEIGHT,
         )
 
     def _refuse(self, order: Order, quantity: float) -> None:
         """Refuse an order for a symbol that the run does not have."""
         self.orders += 1
-        order.quantity = _finite(quantity)
+        order.quantity = finite(quantity)
         time_ns = self._broker.time_ns()
         self._recorder.group()
         self._record_submission(order, time_ns)
         self._rejected_with(order, RejectReason.UNKNOWN_SYMBOL, time_ns)
 
     def _rejected(self, row: tuple[Any, ...], time_ns: int) -> None:
-        order = self._broker.handles.pop(row[_ORDER])
-        self._rejected_with(order, _REJECT_REASONS[row[_REASON]], time_ns)
+        order = self._broker.handles.pop(row[ORDER])
+        self._rejected_with(order, REJECT_REASONS[row[REASON]], time_ns)
 
     def _rejected_with(self, order: Order, reason: RejectReason, time_ns: int) -> None:
         order.status = OrderStatus.REJECTED
@@ -176,12 +185,12 @@ class Reporter:
         self._tell_order(order)
 
     def _modified(self, row: tuple[Any, ...], time_ns: int) -> None:
-        order = self._broker.handles[row[_ORDER]]
-        order.leaves = row[_QUANTITY]
+        order = self._broker.handles[row[ORDER]]
+        order.leaves = row[QUANTITY]
         order.quantity = order.filled + order.leaves
-        order.limit = _finite(row[_LIMIT])
-        order.stop = _finite(row[_STOP])
-        order.trail_amount = _finite(row[_TRAIL])
+        order.limit = finite(row[LIMIT])
+        order.stop = finite(row[STOP])
+        order.trail_amount = finite(row[TRAIL])
         if self._records_orders:
             self._recorder.add(
                 OrderModified(
@@ -192,48 +201,38 @@ class Reporter:
                     limit_price=order.limit,
                     stop_price=order.stop,
                     trail_amount=order.trail_amount,
-                    trail_percent=_finite(order.trail_percent),
+                    trail_percent=finite(order.trail_percent),
                 )
             )
         self._tell_order(order)
 
     def _triggered(self, row: tuple[Any, ...], time_ns: int) -> None:
-        order = self._broker.handles[row[_ORDER]]
+        order = self._broker.handles[row[ORDER]]
         if self._records_orders:
-            sequence = self._recorder.next_sequence()
-            self._recorder.add(OrderTriggered(sequence=sequence, time_ns=time_ns, order_id=order.id, price=row[_PRICE]))
+            self._recorder.add(rendering.triggered(row, self._recorder.next_sequence(), time_ns))
         self._tell_order(order)
 
     def _cancelled(self, row: tuple[Any, ...], time_ns: int) -> None:
-        order = self._broker.handles.pop(row[_ORDER])
+        order = self._broker.handles.pop(row[ORDER])
         order.status = OrderStatus.CANCELLED
-        reason = order.reason = _ENDS[row[_REASON]]
+        order.reason = ENDS[row[REASON]]
         order.leaves = 0.0
         if self._records_orders:
-            self._recorder.add(
-                OrderCancelled(
-                    sequence=self._recorder.next_sequence(),
-                    time_ns=time_ns,
-                    order_id=order.id,
-                    reason=reason,
-                    quantity=row[_LEAVES],
-                )
-            )
+            self._recorder.add(rendering.cancelled(row, self._recorder.next_sequence(), time_ns))
         self._tell_order(order)
 
     def _expired(self, row: tuple[Any, ...], time_ns: int) -> None:
-        order = self._broker.handles.pop(row[_ORDER])
+        order = self._broker.handles.pop(row[ORDER])
         order.status = OrderStatus.EXPIRED
         order.leaves = 0.0
         if self._records_orders:
-            sequence = self._recorder.next_sequence()
-            self._recorder.add(OrderExpired(sequence=sequence, time_ns=time_ns, order_id=order.id, quantity=row[_LEAVES]))
+            self._recorder.add(rendering.expired(row, self._recorder.next_sequence(), time_ns))
         self._tell_order(order)
 
     def _filled(self, row: tuple[Any, ...], time_ns: int) -> None:
         self.fills += 1
-        order = self._broker.handles[row[_ORDER]]
-        quantity, price, leaves = row[_QUANTITY], row[_PRICE], row[_LEAVES]
+        order = self._broker.handles[row[ORDER]]
+        quantity, price, leaves = row[QUANTITY], row[PRICE], row[LEAVES]
         value = (order.average_price or 0.0) * order.filled + price * quantity
         order.filled += quantity
         order.average_price = value / order.filled
@@ -241,41 +240,25 @@ class Reporter:
         if leaves <= 0.0:
             order.status = OrderStatus.FILLED
             del self._broker.handles[order.id]
-        self._recorder.add(
-            OrderFilled(
-                sequence=self._recorder.next_sequence(),
-                time_ns=time_ns,
-                fill_id=row[_FILL],
-                order_id=order.id,
-                symbol=order.symbol,
-                side=order.side,
-                quantity=quantity,
-                price=price,
-                commission=row[_COMMISSION],
-                leaves_quantity=leaves,
-                is_maker=bool(row[_MAKER]),
-                conversion=row[_RATE],
-                position_id=row[_POSITION] or None,
-            )
-        )
+        self._recorder.add(rendering.filled(row, self._recorder.next_sequence(), time_ns, order.symbol))
         if self._on_fill is not None:
-            fill = Fill(order, order.symbol, order.side, quantity, price, row[_COMMISSION], row[_RATE], row[_POSITION] or None)
+            fill = Fill(order, order.symbol, order.side, quantity, price, row[COMMISSION], row[RATE], row[POSITION] or None)
             self._notices.append((self._on_fill, fill))
         self._tell_order(order)
 
     # --- positions ---
 
     def _position(self, row: tuple[Any, ...]) -> Position:
-        symbol = self._broker.symbols[row[_SYMBOL]]
+        symbol = self._broker.symbols[row[SYMBOL]]
         if self._is_hedging:
-            position = self._broker.lots.setdefault(row[_POSITION], Position(symbol))
+            position = self._broker.lots.setdefault(row[POSITION], Position(symbol))
         else:
             position = self._broker.positions[symbol]
-        position.id = row[_POSITION]
-        position.quantity = row[_QUANTITY]
-        position.average_price = row[_AVERAGE]
-        position.commission = row[_COMMISSION]
-        position.realized_pnl = row[_REALIZED]
+        position.id = row[POSITION]
+        position.quantity = row[QUANTITY]
+        position.average_price = row[AVERAGE]
+        position.commission = row[COMMISSION]
+        position.realized_pnl = row[REALIZED]
         if self._is_hedging:
             self._net(symbol)
         if self._on_position is not None:
@@ -294,169 +277,64 @@ class Reporter:
 
     def _opened(self, row: tuple[Any, ...], time_ns: int) -> None:
         position = self._position(row)
-        self._recorder.add(
-            PositionOpened(
-                sequence=self._recorder.next_sequence(),
-                time_ns=time_ns,
-                position_id=row[_POSITION],
-                symbol=position.symbol,
-                quantity=row[_QUANTITY],
-                average_price=row[_AVERAGE],
-                commission=row[_COMMISSION],
-                realized_pnl=row[_REALIZED],
-            )
-        )
+        self._recorder.add(rendering.opened(row, self._recorder.next_sequence(), time_ns, position.symbol))
 
     def _changed(self, row: tuple[Any, ...], time_ns: int) -> None:
         position = self._position(row)
-        self._recorder.add(
-            PositionChanged(
-                sequence=self._recorder.next_sequence(),
-                time_ns=time_ns,
-                position_id=row[_POSITION],
-                symbol=position.symbol,
-                quantity=row[_QUANTITY],
-                average_price=row[_AVERAGE],
-                commission=row[_COMMISSION],
-                realized_pnl=row[_REALIZED],
-                gross_pnl=row[_GROSS],
-            )
-        )
+        self._recorder.add(rendering.changed(row, self._recorder.next_sequence(), time_ns, position.symbol))
 
     def _closed(self, row: tuple[Any, ...], time_ns: int) -> None:
         position = self._position(row)
         position.quantity = 0.0
         if self._is_hedging:
-            del self._broker.lots[row[_POSITION]]
+            del self._broker.lots[row[POSITION]]
             self._net(position.symbol)
-        average, side = row[_AVERAGE], row[_SIDE]
-        fraction = side * (row[_CLOSE] / average - 1.0) if average > 0.0 else None
-        self.pnl.append(row[_REALIZED])
-        self.gross.append(row[_GROSS])
+        fraction, side = return_fraction(row), row[SIDE]
+        self.pnl.append(row[REALIZED])
+        self.gross.append(row[GROSS])
         self.returns.append(math.nan if fraction is None else fraction)
-        self.bars_held.append(row[_BARS])
+        self.bars_held.append(row[BARS])
         self.sides.append(side)
-        self.traded.append(row[_SYMBOL])
-        self.fees.append(row[_COMMISSION])
-        self._recorder.add(
-            PositionClosed(
-                sequence=self._recorder.next_sequence(),
-                time_ns=time_ns,
-                position_id=row[_POSITION],
-                symbol=position.symbol,
-                side=Side.BUY if side > 0 else Side.SELL,
-                quantity=row[_QUANTITY],
-                average_price=average,
-                average_close=row[_CLOSE],
-                commission=row[_COMMISSION],
-                realized_pnl=row[_REALIZED],
-                gross_pnl=row[_GROSS],
-                return_fraction=fraction,
-                opened_ns=int(self._broker.tape.time_ns[row[_OPENED]]),
-                bars_held=row[_BARS],
-                mae=row[_MAE],
-                mfe=row[_MFE],
-            ),
-            512,
-        )
+        self.traded.append(row[SYMBOL])
+        self.fees.append(row[COMMISSION])
+        opened_ns = int(self._broker.tape.time_ns[row[OPENED]])
+        event = rendering.closed(row, self._recorder.next_sequence(), time_ns, position.symbol, opened_ns)
+        self._recorder.add(event, CLOSED_WEIGHT)
 
     def report_positions(self, step: int) -> None:
-        """Report what each open position is worth at the step's close, ascending by its id.
-
-        Excursions are those up to the last marked step, and at this close: what a close at this price would report.
-        """
-        tape, state = self._broker.tape, self._broker.state
-        held = [place for place in range(int(state.core[0]["symbols"])) if state.symbols[place]["quantity"] != 0.0]
-        for place in sorted(held, key=lambda place: int(state.symbols[place]["position_id"])):
-            position = state.symbols[place]
-            price = float(price_at(tape, state, place, step))
-            unrealized = float(gain_of(position, position["quantity"], price, rate_at(tape, position, step)))
-            gain = float(position["gross"]) + unrealized
-            self._recorder.group()
-            self._recorder.add(
-                PositionMarked(
-                    sequence=self._recorder.next_sequence(),
-                    time_ns=int(tape.time_ns[step]),
-                    position_id=int(position["position_id"]),
-                    symbol=self._broker.symbols[int(position["base"])],
-                    price=price,
-                    unrealized_pnl=unrealized,
-                    mae=min(float(position["mae"]), gain),
-                    mfe=max(float(position["mfe"]), gain),
-                    bars_held=int(row_at(tape, state, place, step)) - int(position["opened_row"]),
-                )
-            )
+        """Report what each open position is worth at the step's close, ascending by its id."""
+        report_positions(self._recorder, positions_at(self._broker.tape, self._broker.state, self._broker.symbols, step))
 
     # --- account ---
 
     def _margin_called(self, row: tuple[Any, ...], time_ns: int) -> None:
-        sequence = self._recorder.next_sequence()
-        self._recorder.add(
-            MarginCalled(sequence=sequence, time_ns=time_ns, equity=row[_QUANTITY], maintenance=row[_PRICE])
-        )  # fmt: skip
+        self._recorder.add(rendering.margin_called(row, self._recorder.next_sequence(), time_ns))
 
     def _split_applied(self, row: tuple[Any, ...], time_ns: int) -> None:
-        symbol = self._broker.symbols[row[_SYMBOL]]
-        position = self._broker.lots[row[_POSITION]] if self._is_hedging else self._broker.positions[symbol]
-        position.quantity, position.average_price = row[_QUANTITY], row[_AVERAGE]
+        symbol = self._broker.symbols[row[SYMBOL]]
+        position = self._broker.lots[row[POSITION]] if self._is_hedging else self._broker.positions[symbol]
+        position.quantity, position.average_price = row[QUANTITY], row[AVERAGE]
         if self._is_hedging:
             self._net(symbol)
-        self._recorder.add(
-            SplitApplied(
-                sequence=self._recorder.next_sequence(),
-                time_ns=time_ns,
-                symbol=symbol,
-                position_id=row[_POSITION],
-                ratio=row[_RATE],
-                quantity=row[_QUANTITY],
-                average_price=row[_AVERAGE],
-                cash=row[_PRICE],
-            )
-        )
+        self._recorder.add(rendering.split_applied(row, self._recorder.next_sequence(), time_ns, symbol))
 
     def _dividend_paid(self, row: tuple[Any, ...], time_ns: int) -> None:
-        self._recorder.add(
-            DividendPaid(
-                sequence=self._recorder.next_sequence(),
-                time_ns=time_ns,
-                symbol=self._broker.symbols[row[_SYMBOL]],
-                position_id=row[_POSITION],
-                per_share=row[_RATE],
-                amount=row[_QUANTITY],
-            )
-        )
+        symbol = self._broker.symbols[row[SYMBOL]]
+        self._recorder.add(rendering.dividend_paid(row, self._recorder.next_sequence(), time_ns, symbol))
 
     def _funding_paid(self, row: tuple[Any, ...], time_ns: int) -> None:
-        self._recorder.add(
-            FundingPaid(
-                sequence=self._recorder.next_sequence(),
-                time_ns=time_ns,
-                symbol=self._broker.symbols[row[_SYMBOL]],
-                position_id=row[_POSITION],
-                rate=row[_RATE],
-                price=row[_PRICE],
-                amount=row[_QUANTITY],
-            )
-        )
+        symbol = self._broker.symbols[row[SYMBOL]]
+        self._recorder.add(rendering.funding_paid(row, self._recorder.next_sequence(), time_ns, symbol))
 
     def _borrow_paid(self, row: tuple[Any, ...], time_ns: int) -> None:
-        self._recorder.add(
-            BorrowPaid(
-                sequence=self._recorder.next_sequence(),
-                time_ns=time_ns,
-                symbol=self._broker.symbols[row[_SYMBOL]],
-                position_id=row[_POSITION],
-                rate=row[_RATE],
-                amount=row[_QUANTITY],
-            )
-        )
+        symbol = self._broker.symbols[row[SYMBOL]]
+        self._recorder.add(rendering.borrow_paid(row, self._recorder.next_sequence(), time_ns, symbol))
 
     def _symbol_changed(self, row: tuple[Any, ...], time_ns: int) -> None:
         """Record the change, and move what the strategy sees: the position, the lots, the orders' handles."""
         broker = self._broker
-        symbol, successor = broker.symbols[row[_SYMBOL]], broker.symbols[row[_TYPE]]
-        sequence = self._recorder.next_sequence()
-        self._recorder.add(SymbolChanged(sequence=sequence, time_ns=time_ns, symbol=symbol, new_symbol=successor))
+        symbol, successor = broker.symbols[row[SYMBOL]], broker.symbols[row[TYPE]]
+        self._recorder.add(rendering.symbol_changed(row, self._recorder.next_sequence(), time_ns, symbol, successor))
         for order in broker.handles.values():
             if order.symbol == symbol:
                 order.symbol = successor
@@ -467,13 +345,12 @@ class Reporter:
             self._net(symbol)
             self._net(successor)
         elif broker.positions[symbol].quantity:
-            moved = broker.positions[symbol]
             broker.positions[symbol].copy_to(broker.positions[successor])
-            Position(symbol).copy_to(moved)
+            Position(symbol).copy_to(broker.positions[symbol])
 
     def _delisted(self, row: tuple[Any, ...], time_ns: int) -> None:
-        sequence, symbol = self._recorder.next_sequence(), self._broker.symbols[row[_SYMBOL]]
-        self._recorder.add(InstrumentDelisted(sequence=sequence, time_ns=time_ns, symbol=symbol, price=row[_PRICE]))
+        symbol = self._broker.symbols[row[SYMBOL]]
+        self._recorder.add(rendering.delisted(row, self._recorder.next_sequence(), time_ns, symbol))
 
     def report_marks(self, at_least: int) -> None:
         """Report the pending equity marks in blocks, if there are ``at_least`` so many."""
@@ -481,24 +358,61 @@ class Reporter:
         count = int(core["marks"])
         if count < max(at_least, 1):
             return
-        marks = self._broker.state.marks
-        for first in range(0, count, MARKS_PER_EVENT):
-            part = marks[first : min(count, first + MARKS_PER_EVENT)]
-            times = self._broker.tape.time_ns[part["step"]].tolist()
-            self._recorder.group()
-            self._recorder.add(
-                EquityMarked(
-                    sequence=self._recorder.next_sequence(),
-                    time_ns=times[-1],
-                    times_ns=tuple(times),
-                    equity=tuple(part["equity"].tolist()),
-                    cash=tuple(part["cash"].tolist()),
-                    exposure=tuple(part["exposure"].tolist()),
-                    drawdown=tuple(part["drawdown"].tolist()),
-                ),
-                256 + MARK_WEIGHT * len(times),
-            )
+        report_marks(self._recorder, self._broker.tape, self._broker.state.marks[:count])
         core["marks"] = 0
+
+
+def report_marks(recorder: Recorder, tape: Tape, marks: Records) -> None:
+    """Report equity marks in blocks of columns."""
+    for first in range(0, len(marks), MARKS_PER_EVENT):
+        part = marks[first : first + MARKS_PER_EVENT]
+        times = tape.time_ns[part["step"]].tolist()
+        recorder.group()
+        recorder.add(
+            EquityMarked(
+                sequence=recorder.next_sequence(),
+                time_ns=times[-1],
+                times_ns=tuple(times),
+                equity=tuple(part["equity"].tolist()),
+                cash=tuple(part["cash"].tolist()),
+                exposure=tuple(part["exposure"].tolist()),
+                drawdown=tuple(part["drawdown"].tolist()),
+            ),
+            256 + MARK_WEIGHT * len(times),
+        )
+
+
+def positions_at(tape: Tape, state: State, symbols: tuple[str, ...], step: int) -> list[dict[str, Any]]:
+    """Return what each open position is worth at the step's close, ascending by its id: the fields of PositionMarked.
+
+    Excursions are those up to the last marked step, and at this close: what a close at this price would report.
+    """
+    held = [place for place in range(int(state.core[0]["symbols"])) if state.symbols[place]["quantity"] != 0.0]
+    result = []
+    for index in sorted(held, key=lambda index: int(state.symbols[index]["position_id"])):
+        symbol = state.symbols[index]
+        price = float(price_at(tape, state, index, step))
+        unrealized = float(gain_of(symbol, symbol["quantity"], price, rate_at(tape, symbol, step)))
+        gain = float(symbol["gross"]) + unrealized
+        result.append(
+            {
+                "time_ns": int(tape.time_ns[step]),
+                "position_id": int(symbol["position_id"]),
+                "symbol": symbols[int(symbol["base"])],
+                "price": price,
+                "unrealized_pnl": unrealized,
+                "mae": min(float(symbol["mae"]), gain),
+                "mfe": max(float(symbol["mfe"]), gain),
+                "bars_held": int(row_at(tape, state, index, step)) - int(symbol["opened_row"]),
+            }
+        )
+    return result
+
+
+def report_positions(recorder: Recorder, positions: list[dict[str, Any]]) -> None:
+    for position in positions:
+        recorder.group()
+        recorder.add(PositionMarked(sequence=recorder.next_sequence(), **position))
 
 
 _REPORTS: list[Callable[[Reporter, tuple[Any, ...], int], None]] = [
@@ -528,8 +442,3 @@ def _overridden(strategy: Strategy, name: str) -> Callable[[Any], None] | None:
         return None
     callback: Callable[[Any], None] = getattr(strategy, name)
     return callback
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON has no NaN and no infinity: such a price is shown as absent. Its order is rejected."""
-    return value if value is not None and math.isfinite(value) else None

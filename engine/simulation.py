@@ -9,22 +9,26 @@ import random
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
 import pydantic
 
+from engine.arrays import ArrayStrategy, is_driven
 from engine.broker import Broker
+from engine.drive import Block, Drive, Tally
+from engine.driven_log import DrivenLog
 from engine.errors import ParametersError, StrategyError, strategy_error
-from engine.kernels.marking import mark_until
+from engine.kernels.records import State
 from engine.kernels.scanning import FIRST_WINDOW, LAST_WINDOW
-from engine.kernels.stepping import finish, play, resume
+from engine.kernels.stepping import PLAYED, finish, mark, play, resume
 from engine.recorder import MARKS_PER_EVENT, Recorder
 from engine.reporting import Reporter
 from engine.series import Columns, rows
 from engine.setup import BLOCK, complete_tape, first_state
 from engine.strategy import Bars, Data, Positions, Strategy
-from engine.summary import summarize
+from engine.summary import Summary, summarize
 from engine.timeline import Scene, scene_of
 from schemas.commit import EncodedCommit, Head
 from schemas.errors import field_error
@@ -48,6 +52,19 @@ def simulate(
     """
     simulation = Simulation(backtest_id, spec, head, scene_of(spec, market), strategy)
     yield from simulation.run()
+
+
+def run_ahead(
+    backtest_id: BacktestId, spec: BacktestSpec, head: Head, market: Market, strategy: type[Strategy]
+) -> "Outcome | None":
+    """Run an array-driven strategy, and leave its log for later; None for a strategy that has to be told what happens.
+
+    Raises like ``simulate``.
+    """
+    if not is_driven(strategy):
+        return None
+    simulation = Simulation(backtest_id, spec, head, scene_of(spec, market), strategy)
+    return simulation.run_ahead() if simulation.is_driven else None
 
 
 def parameters_of(strategy: type[Strategy], given: dict[str, Any]) -> Any:
@@ -75,16 +92,24 @@ class Simulation:
         self._wakes: Sequence[int] | None = None  # the steps at which on_bar is called; None: each of them
         self._broker = Broker(scene, self._tape, first_state(spec, market, self._tape), strategy.history)
         self._reporter = Reporter(self._broker, self._recorder, self._strategy, records_orders=spec.recording.orders)
+        self._plays_next = not self._reporter.has_callbacks
         self._window = FIRST_WINDOW
         self._must_look = True
         core = self._broker.state.core[0]
         self._must_watch = bool(core["calls_margin"]) or int(core["happenings"]) > 0  # also while no order rests
+        # In compiled blocks there is no room for lots and for what is due: such runs go signal by signal.
+        # A plan has one row for each step: warm-up and finer bars are left to the way that asks the strategy.
+        has_rows = scene.played is None and market.live_ns is None
+        self.is_driven = is_driven(strategy) and has_rows and bool(core["is_plain"]) and not int(core["happenings"])
         self._progress_every = BLOCK * max(1, -(-self._steps // (BLOCK * PROGRESS_REPORTS)))
 
     def run(self) -> Iterator[EncodedCommit]:
         """Yield the commits. When the strategy raises, what happened before is yielded first."""
         try:
             self._start()
+            if self.is_driven:
+                yield from self._run_driven()
+                return
             self._wakes = _both(self._strategy._wakes, self._broker.lanes.wakes)
             if self._wakes is not None and self._speak is None:
                 self._wakes = ()
@@ -111,6 +136,8 @@ class Simulation:
         """Give the strategy what it works with, let it prepare, let it start."""
         strategy, broker = self._strategy, self._broker
         strategy._broker = broker
+        if isinstance(strategy, ArrayStrategy):
+            strategy._is_driven = self.is_driven
         strategy.parameters = self._parameters
         strategy.symbols = broker.symbols
         strategy.bars = Bars(broker, broker.symbols)
@@ -125,6 +152,47 @@ class Simulation:
             each.close_down()
         strategy.on_start()
 
+    def _run_driven(self) -> Iterator[EncodedCommit]:
+        """Run an array-driven strategy in compiled blocks, and yield each block's commits."""
+        tally, log = Tally(), self._driven_log()
+        machine = self._drive(keeps=False)
+        for block in machine.blocks():
+            tally.add(block.effects)
+            yield from log.write(block)
+        self._complete(machine.state, tally)
+        yield from self._recorder.ready()
+
+    def run_ahead(self) -> "Outcome":
+        """Run without a log, which is made when it is asked for."""
+        assert self.is_driven, "nothing has to be told to the strategy"
+        try:
+            self._start()
+        except (Exception, SystemExit) as error:
+            raised = strategy_error(error)
+            if raised is error:
+                raise
+            raise raised from error
+        machine = self._drive(keeps=True)
+        blocks = list(machine.blocks())
+        tally = Tally()
+        tally.add(machine.state.effects[: int(machine.state.core[0]["effects"])])
+        return Outcome(self, blocks, machine.state, tally)
+
+    def _driven_log(self) -> DrivenLog:
+        return DrivenLog(self._tape, self._broker.symbols, self._recorder, records_orders=self._spec.recording.orders)
+
+    def _drive(self, *, keeps: bool) -> Drive:
+        strategy = self._strategy
+        assert isinstance(strategy, ArrayStrategy) and strategy._plan is not None, "its prepare has made the plan"
+        return Drive(
+            self._tape,
+            self._broker.state,
+            strategy._plan,
+            self._broker.symbols,
+            progress_every=self._progress_every,
+            keeps=keeps,
+        )
+
     def _run_block(self, first: int, end: int) -> None:
         """Run the steps from ``first`` to ``end``, exclusive."""
         broker, on_bar, timers = self._broker, self._speak, self._broker.timers
@@ -134,6 +202,9 @@ class Simulation:
             busy, horizon = self._settle(end)
             if len(broker.feeds) != feeds:  # the strategy has looked at a column for the first time
                 fed, feeds = rows(broker.feeds, broker.step + 1, end), len(broker.feeds)
+            if busy == PLAYED:
+                self._show(broker.step + 1, fed, speaks=True)
+                continue
             alarm = timers.next_step
             if alarm < busy:
                 busy = alarm
@@ -165,6 +236,9 @@ class Simulation:
             busy, horizon = self._settle(min(wake, end))
             if len(broker.feeds) != feeds:
                 fed, feeds = rows(broker.feeds, broker.step + 1, end), len(broker.feeds)
+            if busy == PLAYED:
+                self._show(broker.step + 1, fed, speaks=False)
+                continue
             alarm = timers.next_step
             if alarm < busy:
                 busy = alarm
@@ -181,7 +255,8 @@ class Simulation:
     def _settle(self, end: int) -> tuple[int, int]:
         """Apply what the strategy asked for at this step's close, tell it the answers, until it asks no more.
 
-        Returns the next busy step, and how far ahead was looked for it.
+        Returns the next busy step, and how far ahead was looked for it; PLAYED when the next step was busy and, because the
+        strategy has no callback that could ask for anything before, was played in the same call.
         """
         broker = self._broker
         while True:
@@ -190,7 +265,9 @@ class Simulation:
             if not (actions or self._must_look or self._must_watch or broker.has_orders()):
                 return end, end  # nothing rests: nothing can happen before the strategy speaks again
             self._must_look = False
-            busy = int(resume(self._tape, broker.state, broker.step, actions, horizon))
+            busy = resume(self._tape, broker.state, broker.step, actions, horizon, plays_next=self._plays_next)
+            if busy == PLAYED:
+                return PLAYED, horizon
             if actions:
                 self._tell()
             if not broker.actions:
@@ -198,14 +275,17 @@ class Simulation:
 
     def _play(self, step: int, fed: Iterator[Any], *, speaks: bool) -> None:
         """Match the step's bar, show it to the strategy, tell what happened, let it speak."""
-        broker = self._broker
-        play(self._tape, broker.state, step)
+        play(self._tape, self._broker.state, step)
+        self._show(step, fed, speaks=speaks)
+
+    def _show(self, step: int, fed: Iterator[Any], *, speaks: bool) -> None:
+        """Show a step that was played to the strategy, tell what happened, let it speak."""
         next(fed, None)
-        broker.step = step
+        self._broker.step = step
         self._window = FIRST_WINDOW
         self._tell()
-        if step >= broker.timers.next_step:
-            broker.timers.fire(step)
+        if step >= self._broker.timers.next_step:
+            self._broker.timers.fire(step)
         if speaks and self._speak is not None:
             self._speak()
 
@@ -218,9 +298,10 @@ class Simulation:
         """Do the chores of a block: marks, progress, dropping old values of series."""
         broker, recorder = self._broker, self._recorder
         recorder.bars_done = end
+        # The last step is not settled yet. How far marks have come must not depend on how far was looked ahead.
+        mark(self._tape, broker.state, end - 2)
         self._reporter.report_marks(MARKS_PER_EVENT)
         if end % self._progress_every == 0 and end < self._steps:
-            mark_until(self._tape, broker.state, end - 2)  # the last step is marked once the strategy's orders are in
             self._reporter.report_positions(end - 1)
             recorder.group()
             recorder.add(
@@ -241,30 +322,59 @@ class Simulation:
         self._settle(self._steps)
         self._strategy.on_end()
         self._settle(self._steps)
-        state, recorder, reporter = self._broker.state, self._recorder, self._reporter
+        state, reporter = self._broker.state, self._reporter
         finish(self._tape, state)
         self._tell()
         reporter.report_marks(1)
         reporter.report_positions(self._steps - 1)
-        summary = summarize(self._spec, self._market, self._tape, state, reporter)
+        self._complete(state, reporter)
+
+    def _complete(self, state: State, counts: Reporter | Tally) -> None:
+        """Record that the run is complete, with what it came to."""
+        recorder = self._recorder
+        summary = summarize(self._spec, self._market, self._tape, state, counts)
         recorder.group_of(summary.weight)
-        recorder.add(
-            BacktestCompleted(
-                sequence=recorder.next_sequence(),
-                time_ns=self._broker.time_ns(),
-                bars=self._steps,
-                orders=reporter.orders,
-                fills=reporter.fills,
-                trades=len(reporter.pnl),
-                final_equity=float(state.core[0]["equity"]),
-                statistics=summary.statistics,
-                months=summary.months,
-                month_equity=summary.month_equity,
-                by_symbol=summary.by_symbol,
-            ),
-            summary.weight,
-        )
+        recorder.add(self._completed(recorder.next_sequence(), state, counts, summary), summary.weight)
         recorder.flush()
+
+    def _completed(self, sequence: int, state: State, counts: Reporter | Tally, summary: Summary) -> BacktestCompleted:
+        return BacktestCompleted(
+            sequence=sequence,
+            time_ns=int(self._tape.time_ns[-1]),
+            bars=self._steps,
+            orders=counts.orders,
+            fills=counts.fills,
+            trades=len(counts.pnl),
+            final_equity=float(state.core[0]["equity"]),
+            statistics=summary.statistics,
+            months=summary.months,
+            month_equity=summary.month_equity,
+            by_symbol=summary.by_symbol,
+        )
+
+
+class Outcome:
+    """What an array-driven run came to: its statistics now, its log when it is asked for."""
+
+    def __init__(self, simulation: Simulation, blocks: list[Block], state: State, tally: Tally) -> None:
+        self._simulation = simulation
+        self._blocks = blocks
+        self._state = state
+        self._tally = tally
+
+    @cached_property
+    def summary(self) -> Summary:
+        """What BacktestCompleted holds."""
+        simulation = self._simulation
+        return summarize(simulation._spec, simulation._market, simulation._tape, self._state, self._tally)
+
+    def commits(self) -> Iterator[EncodedCommit]:
+        """Make the log, once: the same bytes as ``simulate`` yields."""
+        log = self._simulation._driven_log()
+        for block in self._blocks:
+            yield from log.write(block)
+        self._simulation._complete(self._state, self._tally)
+        yield from self._simulation._recorder.ready()
 
 
 def _columns(broker: Broker) -> dict[str, Columns]:

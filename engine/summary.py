@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from engine import benchmarking, risk
 from engine import statistics as stats
+from engine.drive import Tally
 from engine.kernels.records import State, Tape
 from engine.market import account_days, periods_per_year
 from engine.reporting import Reporter
@@ -34,13 +35,20 @@ class Summary:
     month_equity: tuple[float, ...]  # equity at the last bar of each
     by_symbol: SymbolStatistics
 
+    def as_recorded(self) -> Statistics:
+        """Return the statistics as the log has them: JSON has no infinity, and shows null in its place."""
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in self.statistics.items()
+        }
+
     @property
     def weight(self) -> int:
         """Bytes that the event counts for in its commit."""
         return _WEIGHT + _MONTH_WEIGHT * len(self.months) + _SYMBOL_WEIGHT * len(self.by_symbol)
 
 
-def summarize(spec: BacktestSpec, market: Market, tape: Tape, state: State, reporter: Reporter) -> Summary:
+def summarize(spec: BacktestSpec, market: Market, tape: Tape, state: State, reporter: Reporter | Tally) -> Summary:
     """Return what a finished simulation has come to."""
     core = state.core[0]
     equity = state.periods[: int(core["periods"])].tolist()
@@ -56,7 +64,7 @@ def summarize(spec: BacktestSpec, market: Market, tape: Tape, state: State, repo
 
 
 def _statistics(
-    spec: BacktestSpec, market: Market, tape: Tape, state: State, reporter: Reporter, ends: NDArray[np.int64]
+    spec: BacktestSpec, market: Market, tape: Tape, state: State, reporter: Reporter | Tally, ends: NDArray[np.int64]
 ) -> Statistics:
     core = state.core[0]
     initial, final = float(core["initial_cash"]), float(core["equity"])
@@ -196,7 +204,7 @@ def _activity(state: State) -> Statistics:
     }
 
 
-def _trades(reporter: Reporter) -> Statistics:
+def _trades(reporter: Reporter | Tally) -> Statistics:
     pnl = reporter.pnl.tolist()
     returns = [value for value in reporter.returns if value == value]
     longs = [value for value, side in zip(pnl, reporter.sides, strict=True) if side > 0]
@@ -228,7 +236,7 @@ def _trades(reporter: Reporter) -> Statistics:
     }
 
 
-def _by_symbol(market: Market, reporter: Reporter) -> SymbolStatistics:
+def _by_symbol(market: Market, reporter: Reporter | Tally) -> SymbolStatistics:
     """Return the numbers of each symbol's closed positions, in the order of the spec's symbols."""
     places: dict[int, list[int]] = {}
     for place, symbol in enumerate(reporter.traded):

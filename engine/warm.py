@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from engine.arrays import ArrayStrategy, Signals
 from engine.registry import BUILTINS
 from engine.simulation import simulate
+from engine.strategy import Data
 from schemas.commit import Head
 from schemas.ids import BacktestId, Digest
 from schemas.market_data import Bars, Instrument, Market
@@ -38,7 +40,17 @@ def warm() -> int:
         spec = parse_spec({"data": part, "strategy": {"name": name, "parameters": {}}})
         for commit in simulate(BacktestId("warm"), spec, Head(2, 2, Digest("0" * 64)), market, BUILTINS[name]):
             events = commit.head.sequence - 2
+    for commit in simulate(BacktestId("warm"), spec, Head(2, 2, Digest("0" * 64)), market, _Arrays):
+        events += commit.head.sequence - 2
     return events
+
+
+class _Arrays(ArrayStrategy):
+    """Says something at every other bar, so that the loop of array-driven strategies is compiled too."""
+
+    def signals(self, data: Data) -> Signals:
+        is_even = np.arange(len(data)) % 2 == 0
+        return Signals(entries=is_even, exits=~is_even, size=0.5, stop_loss=data.close - 5.0)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,10 @@ PROJECTION_HEALTH = Computed(
         "projected_until": ("timestamptz", "time of the newest record in these tables, wall clock; null before the first"),
         "oldest_unread_at": ("timestamptz", "time of the oldest record not in these tables, wall clock; null without any"),
         "oldest_unread_seconds": ("double precision", "its age now, seconds; null without any"),
-        "observed_at": ("timestamptz", "when the projector looked: some seconds ago while one runs; null before it did"),
+        "observed_at": (
+            "timestamptz",
+            "when the projector looked, wall clock: some seconds ago while one runs; null before it did",
+        ),
         "observed_seconds": ("double precision", "how long ago that is, seconds; growing: no projector has this partition"),
     },
     """

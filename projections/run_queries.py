@@ -93,7 +93,10 @@ def position_totals(backtest_id: str) -> Query:
         """
         SELECT count(*) AS positions, count(*) FILTER (WHERE is_open) AS open,
                coalesce(sum(realized_pnl), 0) AS realized_pnl, coalesce(sum(gross_pnl), 0) AS gross_pnl,
-               coalesce(sum(commission), 0) AS commission
+               coalesce(sum(commission), 0) AS commission, coalesce(sum(funding), 0) AS funding,
+               coalesce(sum(borrow), 0) AS borrow, coalesce(sum(dividends), 0) AS dividends,
+               CASE WHEN count(*) FILTER (WHERE is_open AND unrealized_pnl IS NULL) = 0
+                    THEN coalesce(sum(unrealized_pnl), 0) END AS unrealized_pnl
         FROM backtape.positions WHERE backtest_id = $1
         """,
         (backtest_id,),

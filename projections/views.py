@@ -83,9 +83,15 @@ class View:
     def select(self, schema: str) -> str:
         """Return the view's query over the tables of a schema."""
         own = [f't."{name}"' for name in self.columns if name not in {column.name for column in self.joined}]
-        joined = [f'{column.expression} AS "{column.name}"' for column in self.joined]
+        joined = [f'{column.expression.format(schema=schema)} AS "{column.name}"' for column in self.joined]
         return f"SELECT {', '.join(own + joined)} FROM {schema}.{self.table.name} AS t{self.joins.format(schema=schema)}"
 
+
+# A subquery in the list of columns, not a join: it costs nothing where the column is not asked for.
+_QUARANTINE_REASON = (
+    "(SELECT q.reason FROM {schema}.quarantine AS q WHERE q.backtest_id = t.backtest_id"
+    ' ORDER BY q.topic, q.partition, q."offset" LIMIT 1)'
+)
 
 VIEWS: tuple[View | Computed, ...] = (
     View(
@@ -93,13 +99,9 @@ VIEWS: tuple[View | Computed, ...] = (
         hidden=("last_mark",),
         joined=(
             Joined("manifest_key", "s.manifest_key", "key of its snapshot's manifest in the blob store; null before it has one"),
-            Joined("quarantine_reason", "q.reason", "why its rows stand still at last_sequence; null while they do not"),
+            Joined("quarantine_reason", _QUARANTINE_REASON, "why its rows stand still at last_sequence; null while they do not"),
         ),
-        joins=(
-            " LEFT JOIN {schema}.snapshots AS s ON s.backtest_id = t.backtest_id"
-            " LEFT JOIN LATERAL (SELECT reason FROM {schema}.quarantine AS q WHERE q.backtest_id = t.backtest_id"
-            ' ORDER BY topic, partition, "offset" LIMIT 1) AS q ON true'
-        ),
+        joins=(" LEFT JOIN {schema}.snapshots AS s ON s.backtest_id = t.backtest_id"),
     ),
     View(ORDERS),
     View(FILLS),

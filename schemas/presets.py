@@ -25,6 +25,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "stop_touch": "inclusive",
         "gap_stop": "open",
         "stop_limit": "from_open",
+        "trail": "after_close",
         "same_bar": "submission",
         "entry_bar": "wait",
         "cash_short": "refuse",

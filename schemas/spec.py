@@ -22,7 +22,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9^][A-Za-z0-9._/:^\-]*$")]
-ShortText = Annotated[str, Field(min_length=1, max_length=128)]
+MAX_SHORT_TEXT = 128  # characters
+ShortText = Annotated[str, Field(min_length=1, max_length=MAX_SHORT_TEXT)]
 
 
 class Model(pydantic.BaseModel):
@@ -273,7 +274,7 @@ class ExecutionSpec(Model):
     stop_touch: Literal["inclusive", "range", "close"] = "inclusive"
     gap_stop: Literal["open", "stop", "close", "within"] = "open"
     stop_limit: Literal["from_open", "at_stop", "same_bar", "on_close", "path"] = "from_open"
-    trail: Literal["after_bar", "before_test"] = "after_bar"
+    trail: Literal["after_bar", "before_test", "after_close"] = "after_bar"
     same_bar: Literal["stop_first", "submission", "independent", "path", "adaptive_path"] = "stop_first"
     entry_bar: Literal["live", "wait", "by_entry"] = "live"
     cash_short: Literal["refuse", "cancel", "partial", "allow"] = "refuse"

@@ -89,9 +89,9 @@ async def _known(
 ) -> Principal:
     found: Any = None
     if bearer is not None:
-        found = await services.control.key(bearer.credentials)
+        found = await services.keys.key(bearer.credentials)
     elif cookie is not None:
-        found = await services.control.session(cookie)
+        found = await services.keys.session(cookie)
     if found is not None:
         return Principal(
             key_id=found.key_id, name=found.name, scopes=frozenset(found.scopes), expires_at=found.expires_at,

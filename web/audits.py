@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from adapters.control_store import ControlStore
+from adapters.control.audits import AuditBook
 from adapters.errors import AdapterError
 from web.config import WebConfig
 from web.processes import Finished, run_cli
@@ -26,13 +26,16 @@ VERDICTS = ("proven", "different", "not_tried")
 class Audits:
     """The queue of audits."""
 
-    def __init__(self, config: WebConfig, control: ControlStore) -> None:
+    def __init__(self, config: WebConfig, book: AuditBook) -> None:
         self._config = config
-        self._control = control
+        self._book = book
         self._asked = asyncio.Event()
 
     async def last(self, backtest_id: str) -> dict[str, Any] | None:
-        return await self._control.audit(backtest_id)
+        return await self._book.last(backtest_id)
+
+    async def count_open(self) -> int:
+        return await self._book.count_open()
 
     def none(self, backtest_id: str) -> dict[str, Any]:
         """Return what is told of a backtest without an audit."""
@@ -41,7 +44,7 @@ class Audits:
 
     async def request(self, backtest_id: str, *, requested_by: str) -> dict[str, Any]:
         """Queue an audit, unless one waits or runs."""
-        found = await self._control.request_audit(backtest_id, requested_by)
+        found = await self._book.request(backtest_id, requested_by)
         self._asked.set()
         return found
 
@@ -49,7 +52,7 @@ class Audits:
         """Run audits until cancelled."""
         while True:
             try:
-                async with self._control.leading_audits() as is_leader:
+                async with self._book.leading() as is_leader:
                     while is_leader:
                         await self._next()
             except AdapterError as error:
@@ -58,12 +61,12 @@ class Audits:
 
     async def _next(self) -> None:
         self._asked.clear()
-        backtest_id = await self._control.next_audit()
+        backtest_id = await self._book.take_next()
         if backtest_id is None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), LOOK_SECONDS)
             return
-        await self._control.finish_audit(backtest_id, **await self._audited(backtest_id))
+        await self._book.finish(backtest_id, **await self._audited(backtest_id))
 
     async def _audited(self, backtest_id: str) -> dict[str, Any]:
         try:

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 KEPT_SECONDS = 2.0
 STALE_SECONDS = 10.0  # the projector writes several times a second: more than that is no batch under way
-BEAT_SECONDS = 5.0
+BEAT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,15 @@ class LagWatch:
             kafka="ok",
             at=at,
         )
+
+    async def unread(self, source: TopicPartition, start: int, end: int) -> int:
+        """Return how many offsets from ``start`` to ``end`` are not read yet; 0 where only markers are left."""
+        if end <= start or self._caught_up.get(source) == (start, end):
+            return 0
+        if await self._age_of_next(source, start) is None:
+            self._caught_up[source] = (start, end)
+            return 0
+        return end - start
 
     async def _source(self, row: dict[str, Any], ends: dict[TopicPartition, int]) -> tuple[dict[str, Any], float]:
         source, start = TopicPartition(row["topic"], row["partition"]), row["next_offset"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from web.problems import ProblemError
 
 BURST_SECONDS = 4.0  # so many seconds' worth may be asked at once
-UNKNOWN_PER_SECOND = 2.0  # of one address without a good key: guessing is slow
+UNKNOWN_SHARE = 0.04  # of a key's rate may one address ask without a good key: guessing is slow
 MAX_BUCKETS = 10_000  # beyond, the ones unused longest are forgotten
 
 
@@ -26,7 +26,7 @@ class RateLimits:
 
     def take_unknown(self, address: str) -> None:
         """Count a request without a good key."""
-        self._take(f"address {address}", UNKNOWN_PER_SECOND)
+        self._take(f"address {address}", self._per_second * UNKNOWN_SHARE)
 
     def _take(self, name: str, per_second: float) -> None:
         now, burst = self._now(), max(1.0, per_second * BURST_SECONDS)

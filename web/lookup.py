@@ -50,7 +50,7 @@ async def find(services: Services, principal: Principal, backtest_id: str) -> Fo
     if rows:
         _check_seen(principal, rows[0]["submitter"], backtest_id)
         return Found(backtest_id, rows[0], receipt)
-    submission = await services.control.submission(backtest_id)
+    submission = await services.submissions.newest(backtest_id)
     if submission is not None and receipt is not None and _is_newer(submission, receipt):
         receipt = None
     if submission is None and receipt is None:

@@ -7,6 +7,7 @@ import asyncio
 import time
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.config import MAX_BODY_BYTES, WebConfig
@@ -52,6 +53,7 @@ class Guard:
         except (TimeoutError, ProblemError) as error:
             if exchange.status:
                 raise
+            exchange.limit = None  # it has ended with the block
             problem = error if isinstance(error, ProblemError) else _too_slow(self._config.request_seconds)
             await problem_response(problem, scope["path"])(scope, receive, exchange.send)
         finally:
@@ -83,7 +85,8 @@ class _Exchange:
             if message["type"] == "http.request" and not self.is_upload:
                 self._received += len(message.get("body", b""))
                 if self._received > MAX_BODY_BYTES:
-                    raise _too_large()
+                    # An error that FastAPI lets through while it reads a body; of any other it makes a 400.
+                    raise HTTPException(413, _too_large().detail)
             return message
 
         return read

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from web.access import Needs
-from web.examples import EXAMPLES
+from web.examples import load_examples
 from web.models.common import Problem
 from web.problems import MEDIA_TYPE
 
@@ -22,6 +22,7 @@ PROBLEMS = {
     "503": "something this needs does not answer just now",
 }
 ALWAYS = ("429", "503")
+NAME_OTHERS = ("compare",)  # routes that name backtests in the query
 
 
 def install(app: FastAPI) -> None:
@@ -59,14 +60,16 @@ def _completed(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
     }
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    examples = load_examples()
     for route in api_routes(app):
         for method in route.methods or ():
-            _complete(document["paths"][route.path_format][method.lower()], route)
+            _complete(document["paths"][route.path_format][method.lower()], route, examples)
     return document
 
 
-def _complete(operation: dict[str, Any], route: APIRoute) -> None:
+def _complete(operation: dict[str, Any], route: APIRoute, examples: dict[str, Any]) -> None:
     needs = scope_of(route)
+    operation["operationId"] = route.name
     responses = operation["responses"]
     responses.pop("422", None)
     statuses = [*ALWAYS]
@@ -76,7 +79,7 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
         if needs.scope is not None or _writes(route):
             statuses.append("403")
         operation["security"] = [{"key": []}, {"session": []}]
-    if route.dependant.path_params:
+    if route.dependant.path_params or route.name in NAME_OTHERS:
         statuses.append("404")
     if _writes(route):
         statuses += ["400", "409", "413"]
@@ -87,11 +90,9 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
             problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
             responses[status] = {"description": PROBLEMS[status], "content": {MEDIA_TYPE: problem}}
     operation["responses"] = dict(sorted(responses.items()))
-    example = EXAMPLES.get(route.name)
-    if example is not None:
+    if route.name in examples:
         answer = next(content for status, content in operation["responses"].items() if status.startswith("2"))
-        kind, value = example
-        answer.setdefault("content", {}).setdefault(kind, {})["example"] = value
+        answer["content"]["application/json"]["example"] = examples[route.name]
 
 
 def _writes(route: APIRoute) -> bool:

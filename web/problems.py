@@ -11,8 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from adapters.errors import NotFoundError, RetryableError
-from schemas.errors import FieldError, FieldProblem, NotJsonError, TooLargeError, shown
+from adapters.errors import AdapterError, NotFoundError, RetryableError
+from schemas.errors import FieldError, FieldProblem, NotJsonError, SchemaError, TooLargeError, shown
 
 log = structlog.get_logger()
 
@@ -87,7 +87,8 @@ def problem_of(error: Exception) -> ProblemError:
             return _of_validation(error)
         case HTTPException():
             headers = dict(error.headers or {})
-            kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+            phrase = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+            kind = "too_large" if error.status_code == 413 else phrase
             return ProblemError(error.status_code, kind, str(error.detail), headers=headers)
         case NotFoundError():
             return not_found(str(error))
@@ -126,5 +127,5 @@ def install(app: FastAPI) -> None:
             log.error("request_failed", method=request.method, path=request.url.path, error=repr(error), exc_info=error)
         return problem_response(problem, request.url.path)
 
-    for kind in (Exception, HTTPException, RequestValidationError):
+    for kind in (ProblemError, SchemaError, AdapterError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, handle)

@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import structlog
 from fastapi import Depends, Request
 
+from adapters.archived_log import ArchivedLogReader
 from adapters.blob_store import open_blob_store
 from adapters.command_publisher import CommandPublisher
-from adapters.control_store import ControlStore
+from adapters.control.audits import AuditBook
+from adapters.control.keys import Keys
+from adapters.control.pool import ControlPool
+from adapters.control.submissions import Submissions
+from adapters.errors import AdapterError
 from adapters.kafka import KafkaLogReader
 from adapters.kafka_watch import KafkaWatch
 from adapters.market_data import StoredMarketData
-from adapters.ports import BlobStore, LogReader
-from adapters.postgres_listener import PostgresListener
+from adapters.ports import BlobStore, Changes, LogReader
+from adapters.postgres_changes import PostgresChanges
 from adapters.postgres_reader import PostgresReader
 from projections import queries
 from projections.queries import Query
+from projections.roles import WEB_ROLE
 from schemas.topics import EVENTS
 from web.audits import Audits
 from web.config import WebConfig
@@ -29,7 +35,7 @@ from web.metrics import Metrics
 from web.provenance import Provenance
 from web.reports import Reports
 from web.strategies import Strategies
-from web.stream.hub import CHANNEL, Hub
+from web.stream.hub import Hub
 from web.throughput import Throughput
 
 if TYPE_CHECKING:
@@ -41,6 +47,8 @@ CONNECTIONS = 12  # of the read model: as many queries of this process run at a 
 IMPORTS = 2  # uploads that are checked at a time
 SUMS_SECONDS = 10.0  # how old sums over all backtests may be
 FORGET_SECONDS = 3_600.0
+LISTEN_SECONDS = 30.0
+LISTEN_RETRY_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -49,10 +57,13 @@ class Services:
 
     config: WebConfig
     model: PostgresReader
-    control: ControlStore
+    control: ControlPool
+    keys: Keys
+    submissions: Submissions
     commands: CommandPublisher
     log: LogReader
     watch: KafkaWatch
+    changes: Changes
     blobs: BlobStore
     market: StoredMarketData
     hub: Hub
@@ -85,17 +96,26 @@ class Services:
 
     def start(self) -> None:
         """Begin to listen, to look at the lag, to run audits, and to forget what has ended."""
-        listener = PostgresListener(self.config.database_url, CHANNEL, self.hub.notice)
-        runs = (self.hub.run(), listener.run(), self.lag.run(lambda: self.hub.streams > 0), self.audits.run(), self._forget())
+        runs = (self.hub.run(), self._listen(), self.lag.run(lambda: self.hub.streams > 0), self.audits.run(), self._forget())
         self._tasks = [asyncio.create_task(each) for each in runs]
         for task in self._tasks:
             task.add_done_callback(_tell_of_failure)
 
+    async def _listen(self) -> None:
+        """Tell the hub what the projector announces. The hub looks by itself, too: this only hastens it."""
+        while True:
+            try:
+                self.hub.notice(await self.changes.wait(LISTEN_SECONDS))
+            except AdapterError as error:
+                log.warning("listening_waits", error=str(error))
+                await asyncio.sleep(LISTEN_RETRY_SECONDS)
+
     async def _forget(self) -> None:
         while True:
             try:
-                await self.control.forget_old()
-            except Exception as error:
+                await self.keys.forget_old()
+                await self.submissions.forget_old()
+            except AdapterError as error:
                 log.warning("forgetting_waits", error=str(error))
             await asyncio.sleep(FORGET_SECONDS)
 
@@ -106,13 +126,14 @@ class Services:
         await self.commands.close()
         await self.log.close()
         await self.watch.close()
+        await self.changes.close()
         await self.control.close()
         await self.model.close()
 
 
 def make_services(config: WebConfig) -> Services:
     """Wire the service. Nothing is connected yet: that happens when it is first needed."""
-    model = PostgresReader(config.database_url, connections=CONNECTIONS)
+    model = PostgresReader(config.database_url, connections=CONNECTIONS, role=WEB_ROLE)
 
     async def ask(query: Query) -> list[dict[str, Any]]:
         return await model.fetch(query.sql, query.arguments)
@@ -128,7 +149,7 @@ def make_services(config: WebConfig) -> Services:
     reader, watch, control, hub = (
         KafkaLogReader(config.kafka),
         KafkaWatch(config.kafka),
-        ControlStore(config.database_url),
+        ControlPool(config.database_url),
         Hub(ask),
     )
     lag, metrics = LagWatch(ask, watch, reader), Metrics()
@@ -138,14 +159,17 @@ def make_services(config: WebConfig) -> Services:
         config=config,
         model=model,
         control=control,
+        keys=Keys(control),
+        submissions=Submissions(control),
         commands=CommandPublisher(config.kafka, partitions=config.partitions),
-        log=reader,
+        log=ArchivedLogReader(KafkaLogReader(config.kafka), lambda: blobs, config.kafka.prefix),
         watch=watch,
+        changes=PostgresChanges(config.database_url),
         blobs=blobs,
         market=StoredMarketData(blobs, config.cache_dir / "bars"),
         hub=hub,
         lag=lag,
-        audits=Audits(config, control),
+        audits=Audits(config, AuditBook(control)),
         reports=Reports(config),
         strategies=Strategies(config),
         data_sets=DataSets(blobs),

@@ -31,7 +31,7 @@ async def submit(
     }
     parse_command(command)
     await _check_id(services, principal, command["backtest_id"], is_given="backtest_id" in document)
-    planned = await services.control.plan_submission(
+    planned = await services.submissions.plan(
         key_id=principal.key_id,
         idempotency_key=idempotency_key,
         request_digest=document_digest(document),
@@ -46,7 +46,7 @@ async def submit(
     command["issued_at"] = planned["issued_at_text"]
     if planned["log_offset"] is None:
         sent = await services.commands.send(command)
-        await services.control.acknowledge_submission(sent.command_id, partition=sent.partition, offset=sent.offset)
+        await services.submissions.acknowledge(sent.command_id, partition=sent.partition, offset=sent.offset)
         planned |= {"log_partition": sent.partition, "log_offset": sent.offset}
         services.record(principal, "submit", backtest_id=sent.backtest_id, command_id=sent.command_id)
     return {

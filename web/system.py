@@ -33,7 +33,7 @@ async def overview(services: Services) -> dict[str, Any]:
         **snapshots,
         "events_per_second": services.throughput.rate(totals["events"]),
         "streams": services.hub.streams,
-        "audits_queued": await services.control.count_of_audits(),
+        "audits_queued": await services.audits.count_open(),
     }
 
 
@@ -49,7 +49,7 @@ async def _groups(services: Services, lag: Lag) -> list[dict[str, Any]]:
             continue
         for source in sources:
             offset, end = committed.get(source), ends.get(source)
-            behind = None if offset is None or end is None else max(0, end - offset)
+            behind = None if offset is None or end is None else await services.lag.unread(source, offset, end)
             told.append(
                 {
                     "group": group, "topic": topic, "partition": source.partition, "committed_offset": offset,

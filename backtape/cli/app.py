@@ -28,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 data_app = typer.Typer(help="Market data: import, generate, list, show.", no_args_is_help=True)
+keys_app = typer.Typer(help="API keys of the web service: create, list, revoke, login.", no_args_is_help=True)
 db_app = typer.Typer(help="The read model's database: upgrade.", no_args_is_help=True)
 schema_app = typer.Typer(help="The schemas of what is on the wire: export.", no_args_is_help=True)
 
@@ -158,10 +159,11 @@ def read_spec(path: Path) -> dict[str, Any]:
 
 
 # Each module adds its commands to the app; --help lists them in this order.
-from backtape.cli import local, backtests, proofs, engine_commands, cold, rebuild, data, services  # noqa: E402, F401, I001
+from backtape.cli import local, backtests, deletion, proofs, engine_commands, cold, rebuild, data, services, web  # noqa: E402, F401, I001
 
 app.add_typer(data_app, name="data")
+app.add_typer(keys_app, name="keys")
 app.add_typer(db_app, name="db")
 app.add_typer(schema_app, name="schema")
 
-__all__ = ["app", "backtests", "cold", "data", "engine_commands", "local", "proofs", "services"]
+__all__ = ["app", "backtests", "cold", "data", "deletion", "engine_commands", "local", "proofs", "services", "web"]

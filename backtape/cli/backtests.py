@@ -75,7 +75,7 @@ def submit(
     if not wait:
         _print_sent(sent, as_json=as_json)
         return
-    row = _within(timeout, wait_for_result(used, sent), f"no end of {sent.backtest_id}")
+    row = within(timeout, wait_for_result(used, sent), f"no end of {sent.backtest_id}")
     show_backtest(row, as_json=as_json)
     raise typer.Exit(_code_of(row))
 
@@ -103,7 +103,7 @@ def cancel(
     if not wait:
         _print_sent(sent, as_json=as_json)
         return
-    receipt = _within(timeout, wait_for_receipt(used, sent), f"no receipt for command {sent.command_id}")
+    receipt = within(timeout, wait_for_receipt(used, sent), f"no receipt for command {sent.command_id}")
     if as_json:
         print_json(receipt)
     else:
@@ -130,18 +130,19 @@ def status(
         None, metavar="ID", help="The backtest's id; without: how many backtests are in each state."
     ),
     wait: bool = typer.Option(False, "--wait", help="Wait until it has ended; exit code 1 when it failed or was cancelled."),
+    watch: bool = typer.Option(False, "--watch", help="As --wait, and say how far it is each time that changes."),
     timeout: float | None = TIMEOUT,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Show one backtest as the read model has it, or totals."""
-    from backtape.cli.results import show_backtest, show_totals
+    from backtape.cli.results import say_progress, show_backtest, show_totals
     from backtape.cli.waiting import read_backtest, wait_for_end
     from backtape.read_model import ReadModel
 
     used = settings()
     if backtest_id is None:
-        if wait:
-            fail("--wait needs a backtest's id")
+        if wait or watch:
+            fail(f"--{'wait' if wait else 'watch'} needs a backtest's id")
 
         async def read() -> dict[str, Any]:
             async with ReadModel(used.database_url) as model:
@@ -150,10 +151,11 @@ def status(
         show_totals(wait_for(read()), as_json=as_json)
         return
     row = wait_for(read_backtest(used, backtest_id))
-    if wait:
-        row = _within(timeout, wait_for_end(used, backtest_id), f"no end of {backtest_id}")
+    if wait or watch:
+        tell = say_progress if watch else None
+        row = within(timeout, wait_for_end(used, backtest_id, tell=tell), f"no end of {backtest_id}")
     show_backtest(row, as_json=as_json)
-    raise typer.Exit(_code_of(row) if wait else DONE)
+    raise typer.Exit(_code_of(row) if wait or watch else DONE)
 
 
 @app.command("list")
@@ -281,7 +283,7 @@ def _unless_rejected(call: Callable[[], Any]) -> Any:
         fail(str(error), NO)
 
 
-def _within(seconds: float | None, coroutine: Coroutine[Any, Any, Any], what: str) -> Any:
+def within(seconds: float | None, coroutine: Coroutine[Any, Any, Any], what: str) -> Any:
     try:
         return wait_for(asyncio.wait_for(coroutine, seconds))
     except TimeoutError:

@@ -32,14 +32,14 @@ def demo(
 def up(workers: int = typer.Option(2, min=1, max=64, help="How many workers to run.")) -> None:
     """Start servers and processes on this machine.
 
-    They are left running: Kafka, PostgreSQL, an S3 server, workers, a projector and a compactor. State and logs are in
-    .backtape/. What already runs stays as it is.
+    They are left running: Kafka, PostgreSQL, an S3 server, workers, a projector, a compactor and the dashboard. State and logs
+    are in .backtape/. What already runs stays as it is.
     """
     from backtape.local import LocalBacktape
     from backtape.prepare import prepare
     from consumers.settings import load_settings
 
-    local = LocalBacktape(workers=workers)
+    local = LocalBacktape(workers=workers, serves=True)
     endpoints = local.stack.start(report=say, detached=True)
     os.environ.update(local.environment(endpoints))  # whatever other servers the environment names
     prepare(load_settings(), report=say)
@@ -48,6 +48,19 @@ def up(workers: int = typer.Option(2, min=1, max=64, help="How many workers to r
     say("for other programs:")
     for name, value in endpoints.environment().items():
         say(f"  export {name}={value}")
+    show_login(endpoints.database_url)
+
+
+def show_login(database_url: str) -> None:
+    """Tell where the dashboard is, and how to get in."""
+    from backtape.local import STATE, WEB, web_address
+    from backtape.local_login import local_login
+
+    address = web_address()
+    assert address is not None, "it was just started"
+    login = local_login(database_url, address=address, folder=STATE / WEB)
+    say(f"dashboard: {address} (API key for programs: {login.key_file})")
+    say(f"open this link once to log your browser in: {login.link}")
 
 
 @app.command()

@@ -24,7 +24,9 @@ def rebuild(
     processes: int = typer.Option(0, "--processes", min=0, help="How many processes read the events; 0: one for each core."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Build the SQL tables anew from the log, beside the live ones; compare them; swap; keep the old ones for --rollback.
+    """Build the SQL tables anew, beside the live ones.
+
+    From the log and the archive; then compare them, swap, and keep the old ones for --rollback.
 
     Readers see the old tables or the new ones, never a mix. Exit 1: rows differ, nothing was swapped.
     """

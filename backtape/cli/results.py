@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from backtape.cli.output import STDOUT, number, percent, print_json, table
+from backtape.cli.output import STDOUT, number, percent, print_json, say, table
 
 if TYPE_CHECKING:
     from backtape.result import Result
@@ -60,6 +60,13 @@ def show_backtest(row: dict[str, Any], *, as_json: bool) -> None:
         known = [(name, _value(value)) for name, value in row.items() if value is not None and name != "spec"]
         table(row["backtest_id"], ("field", "value"), known)
         STDOUT.print("spec", json.dumps(row["spec"]), markup=False, soft_wrap=True)
+
+
+def say_progress(row: dict[str, Any]) -> None:
+    """Say how far a backtest is, on stderr."""
+    bars = f"{row['bars_done']:,} of {row['bars']:,} bars" if row["bars"] else "not started"
+    equity = "" if row["equity"] is None else f", equity {row['equity']:,.2f} {row['currency']}"
+    say(f"{row['status']}: {bars}, {row['fills']:,} fills, {row['trades']:,} trades{equity}")
 
 
 def _value(value: Any) -> Any:

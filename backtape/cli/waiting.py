@@ -1,11 +1,16 @@
-"""This module waits in the read model for what becomes of a command and of a backtest."""
+"""This module waits in the read model for what becomes of a command and of a backtest.
 
-import asyncio
+It looks when the projector announces that something changed (the Changes port), and every few seconds besides: an announcement
+that was lost then costs only that time.
+"""
+
+from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any, NoReturn
 
 from backtape.cli.output import NO, fail
 from backtape.client import Sent
-from backtape.read_model import POLL_SECONDS, ReadModel
+from backtape.read_model import ReadModel, looks
 from consumers.settings import Settings
 from projections import queries
 
@@ -14,14 +19,14 @@ GOOD = ("accepted", "duplicate")
 
 async def wait_for_receipt(settings: Settings, sent: Sent) -> dict[str, Any]:
     """Return the receipt of a command once it is there; the command ends with exit code 1 when it says no."""
-    async with ReadModel(settings.database_url) as model:
-        while True:
+    async with ReadModel(settings.database_url) as model, aclosing(looks(settings.database_url, sent.backtest_id)) as moments:
+        async for _ in moments:
             for row in await model.ask(queries.commands(backtest_id=sent.backtest_id)):
                 if row["command_id"] == sent.command_id and row["outcome"] != "forwarded":
                     if row["outcome"] not in GOOD:
                         fail(f"{row['outcome']} ({row['reason']}): {row['detail']}", NO)
                     return row
-            await asyncio.sleep(POLL_SECONDS)
+    raise AssertionError("looking ends with what was looked for")
 
 
 async def wait_for_result(settings: Settings, sent: Sent) -> dict[str, Any]:
@@ -30,9 +35,15 @@ async def wait_for_result(settings: Settings, sent: Sent) -> dict[str, Any]:
     return await wait_for_end(settings, sent.backtest_id)
 
 
-async def wait_for_end(settings: Settings, backtest_id: str) -> dict[str, Any]:
+async def wait_for_end(
+    settings: Settings, backtest_id: str, *, tell: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any]:
+    """Return a backtest's row once it has ended.
+
+    tell : called with the row each time that it has changed
+    """
     async with ReadModel(settings.database_url) as model:
-        return await model.wait_for_end(backtest_id)
+        return await model.wait_for_end(backtest_id, tell=tell)
 
 
 async def read_backtest(settings: Settings, backtest_id: str) -> dict[str, Any]:

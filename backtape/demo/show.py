@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backtape.cli.audit import show_audits
+from backtape.cli.local import show_login
 from backtape.cli.output import STDERR, STDOUT, print_json, say, table
 from backtape.cli.results import show_results
 from backtape.demo.drive import Submitted, follow, submit_all
@@ -30,7 +31,7 @@ Seconds = dict[str, float]
 
 def run_demo(*, as_json: bool, keep: bool) -> int:
     """Run the demo and return the exit code: 0 when every finished run was proven."""
-    local = LocalBacktape(STATE)
+    local = LocalBacktape(STATE, serves=keep)
     seconds: Seconds = {}
     try:
         with _timed(seconds, "stack"):
@@ -43,7 +44,7 @@ def run_demo(*, as_json: bool, keep: bool) -> int:
             say("[2/5] importing market data")
             _import(settings)
         with _timed(seconds, "processes"):
-            say("[3/5] starting two workers, a projector and a compactor")
+            say("[3/5] starting two workers, a projector and a compactor" + (", and the dashboard" if keep else ""))
             local.start_processes(endpoints, report=_indented, detached=keep)
         say("[4/5] backtests go in over Kafka")
         with _timed(seconds, "backtests"):
@@ -54,6 +55,8 @@ def run_demo(*, as_json: bool, keep: bool) -> int:
         facts = asyncio.run(_facts(settings, sent))
         seconds["total"] = sum(seconds.values())
         _show(local, sent, rows, audits, facts, seconds, as_json=as_json, keep=keep)
+        if keep:
+            show_login(endpoints.database_url)
         return 0 if all(audit.verdict is Verdict.PROVEN for audit in audits) else 1
     finally:
         if not keep:

@@ -117,8 +117,14 @@ def _submit(tape: Tape, state: State, inbox_place: int, step: int) -> None:
             order["leaves"] = max(signed * order["side"], 0.0)
     effect = state.effects[new_effect(state, SUBMITTED, step)]
     effect["order"] = order["id"]
+    effect["symbol"] = order["symbol"]
     effect["side"] = order["side"]
+    effect["type"] = order["type"]
     effect["quantity"] = order["leaves"] if math.isfinite(amount) else math.nan
+    effect["limit"] = order["limit"]
+    effect["stop"] = order["stop"]
+    effect["parent"] = order["parent"]
+    effect["reduce_only"] = order["reduce_only"]
     if reason == NO_REASON:
         reason = _refusal(tape, state, order, price, step)
     order["sent_step"] = step

@@ -1,15 +1,22 @@
 """This module marks the account at each step's close: equity, peak, drawdown, exposure, excursions, period ends.
 
-Positions do not change between two calls, so a whole span of steps is marked at once.
+Positions do not change between two calls, so a whole span of steps is marked at once. What a span costs depends on what is
+held: nothing (equity stands still: a few steps are looked at), one symbol that has a bar at every step (a loop over its closes
+with everything in local variables), or anything else (step by step over all symbols). All three give the same bits.
 """
 
+import math
 from typing import Any
 
 from engine.kernels.accounting import excursion
+from engine.kernels.codes import DAY_NS
 from engine.kernels.compiled import kernel
 from engine.kernels.records import State, Tape
 from engine.kernels.tape import day_at, has_bar, row_at
 from engine.kernels.valuation import notional, rate_at, value_of
+
+NOTHING_HELD = -1
+SEVERAL_HELD = -2
 
 
 @kernel
@@ -19,16 +26,36 @@ def mark_until(tape: Tape, state: State, last: int) -> None:
     first = core["marked"] + 1
     if last < first:
         return
-    for index in range(core["symbols"]):
-        if state.symbols[index]["quantity"] != 0.0:
-            _mark_excursions(tape, state, index, first, last)
-    for step in range(first, last + 1):
-        _mark_step(tape, state, step)
+    held = _only_held(state)
+    if held != NOTHING_HELD:
+        for index in range(core["symbols"]):
+            if state.symbols[index]["quantity"] != 0.0:
+                _mark_excursions(tape, state, index, first, last)
+    if held == NOTHING_HELD:
+        _mark_flat(tape, state, first, last)
+    elif held >= 0 and core["is_dense"] and state.symbols[held]["is_plain"]:
+        _mark_one(tape, state, held, first, last)
+    else:
+        for step in range(first, last + 1):
+            mark_step(tape, state, step)
     core["marked"] = last
 
 
 @kernel
-def _mark_step(tape: Tape, state: State, step: int) -> None:
+def _only_held(state: State) -> int:
+    """Return the index of the only symbol that is held, or NOTHING_HELD, or SEVERAL_HELD."""
+    held = NOTHING_HELD
+    for index in range(state.core[0]["symbols"]):
+        if state.symbols[index]["quantity"] != 0.0:
+            if held != NOTHING_HELD:
+                return SEVERAL_HELD
+            held = index
+    return held
+
+
+@kernel
+def mark_step(tape: Tape, state: State, step: int) -> None:
+    """Mark one step, whatever is held: the rule that the faster ways below keep to."""
     core = state.core[0]
     equity = core["cash"]
     exposure = 0.0
@@ -50,16 +77,120 @@ def _mark_step(tape: Tape, state: State, step: int) -> None:
     core["exposure"] += exposure
     if is_held:
         core["exposed"] += 1
+        if equity > 0.0:
+            core["leverage_sum"] += exposure / equity
+            core["max_leverage"] = max(core["max_leverage"], exposure / equity)
     _mark_drawdown(core, equity, step)
     _mark_period(tape, state, equity, step)
     if (step + 1) % core["equity_every"] == 0 or step == core["steps"] - 1:
-        mark = state.marks[core["marks"]]
-        core["marks"] += 1
-        mark["step"] = step
-        mark["equity"] = equity
-        mark["cash"] = core["cash"]
-        mark["exposure"] = exposure
-        mark["drawdown"] = equity / core["peak"] - 1.0
+        _keep_mark(state, step, equity, exposure)
+
+
+@kernel
+def _mark_flat(tape: Tape, state: State, first: int, last: int) -> None:
+    """Mark a span without positions: equity is cash, so only its first step can change a peak or a drawdown."""
+    core = state.core[0]
+    equity = core["cash"]
+    core["equity"] = equity
+    _mark_drawdown(core, equity, first)
+    if last > first:
+        if equity >= core["peak"]:  # its first step has made it so: each step is a new peak of the same height
+            core["peak_step"] = last
+        else:
+            _mark_drawdown(core, equity, last)  # the last step of all ends the longest time below a peak
+    if core["by_bar"]:
+        for step in range(first, last + 1):
+            _mark_period(tape, state, equity, step)
+    else:
+        _mark_days(tape, state, equity, first, last)
+    every, final = core["equity_every"], core["steps"] - 1
+    step = (first // every + 1) * every - 1
+    while step <= last:
+        _keep_mark(state, step, equity, 0.0)
+        step += every
+    if last == final and (final + 1) % every != 0:
+        _keep_mark(state, final, equity, 0.0)
+
+
+@kernel
+def _mark_days(tape: Tape, state: State, equity: float, first: int, last: int) -> None:
+    """Keep one equity for every UTC day that has steps in the span."""
+    core = state.core[0]
+    if core["periods"] == 0 or day_at(tape, last) != core["period"]:
+        day_end = (core["period"] + 1) * DAY_NS if core["periods"] > 0 else tape.time_ns[first]
+        for step in range(first, last + 1):
+            if tape.time_ns[step] >= day_end:
+                day_end = _begin_day(tape, state, equity, step, step > first)
+    state.periods[core["periods"] - 1] = equity
+
+
+@kernel
+def _begin_day(tape: Tape, state: State, before: float, step: int, has_before: bool) -> int:
+    """End a day with the equity before this step, if the span has one before, and return when the step's own day ends."""
+    core = state.core[0]
+    if has_before:
+        state.periods[core["periods"] - 1] = before
+    core["period"] = day_at(tape, step)
+    core["periods"] += 1
+    return int((core["period"] + 1) * DAY_NS)
+
+
+@kernel
+def _mark_one(tape: Tape, state: State, index: int, first: int, last: int) -> None:
+    """Mark a span in which one symbol is held that has a bar at each step."""
+    core = state.core[0]
+    symbol = state.symbols[index]
+    units = symbol["quantity"] * symbol["multiplier"]
+    offset, cash, every, final, by_bar = symbol["offset"], core["cash"], core["equity_every"], core["steps"] - 1, core["by_bar"]
+    exposed, peak, leverage_sum, max_leverage = core["exposure"], core["peak"], core["leverage_sum"], core["max_leverage"]
+    floor = _surely_above(core)
+    day_end = (core["period"] + 1) * DAY_NS if core["periods"] > 0 else tape.time_ns[first]
+    next_mark = (first // every + 1) * every - 1
+    equity = cash
+    for step in range(first, last + 1):
+        if not by_bar and tape.time_ns[step] >= day_end:
+            day_end = _begin_day(tape, state, equity, step, step > first)
+        equity = cash + units * tape.close[offset + step]
+        exposure = abs(units * tape.close[offset + step])
+        exposed += exposure
+        if equity > 0.0:
+            leverage_sum += exposure / equity
+            max_leverage = max(max_leverage, exposure / equity)
+        if equity >= peak or equity < floor or step == final:
+            _mark_drawdown(core, equity, step)
+            peak = core["peak"]
+            floor = _surely_above(core)
+        if by_bar:
+            _mark_period(tape, state, equity, step)
+        if step == next_mark or step == final:  # noqa: SIM109
+            _keep_mark(state, step, equity, exposure)
+            next_mark = (step // every + 1) * every + every - 1
+    if not by_bar:
+        state.periods[core["periods"] - 1] = equity
+    core["equity"] = equity
+    core["exposure"] = exposed
+    core["leverage_sum"] = leverage_sum
+    core["max_leverage"] = max_leverage
+    core["exposed"] += last - first + 1
+
+
+@kernel
+def _surely_above(core: Any) -> float:
+    """Return an equity from which on a drawdown is certainly no deeper than the deepest: above it no quotient is needed."""
+    deepest = core["drawdown"]
+    return float(core["peak"] * (1.0 + deepest + 1e-12 * (1.0 - deepest)))
+
+
+@kernel
+def _keep_mark(state: State, step: int, equity: float, exposure: float) -> None:
+    core = state.core[0]
+    mark = state.marks[core["marks"]]
+    core["marks"] += 1
+    mark["step"] = step
+    mark["equity"] = equity
+    mark["cash"] = core["cash"]
+    mark["exposure"] = exposure
+    mark["drawdown"] = equity / core["peak"] - 1.0
 
 
 @kernel
@@ -111,19 +242,25 @@ def _mark_excursions(tape: Tape, state: State, index: int, first: int, last: int
     if not symbol["is_plain"]:
         _mark_converted_excursions(tape, state, index, first, last)
         return
-    low = high = 0.0
-    is_first = True
-    for step in range(first, last + 1):
-        if not has_bar(tape, state, index, step):
-            continue
-        row = row_at(tape, state, index, step)
-        bar_low, bar_high = tape.low[row], tape.high[row]
-        if step == symbol["opened_step"] and not symbol["opened_at_open"]:
-            bar_low = bar_high = tape.close[row]
-        low = bar_low if is_first else min(low, bar_low)
-        high = bar_high if is_first else max(high, bar_high)
-        is_first = False
-    if not is_first:
+    low, high = math.inf, -math.inf
+    if symbol["opened_step"] == first:
+        if has_bar(tape, state, index, first):
+            row = row_at(tape, state, index, first)
+            low = tape.low[row] if symbol["opened_at_open"] else tape.close[row]
+            high = tape.high[row] if symbol["opened_at_open"] else tape.close[row]
+        first += 1
+    if state.core[0]["is_dense"]:
+        offset = symbol["offset"]
+        for row in range(offset + first, offset + last + 1):
+            low = min(low, tape.low[row])
+            high = max(high, tape.high[row])
+    else:
+        for step in range(first, last + 1):
+            if has_bar(tape, state, index, step):
+                row = row_at(tape, state, index, step)
+                low = min(low, tape.low[row])
+                high = max(high, tape.high[row])
+    if low <= high:
         excursion(symbol, low, 1.0)
         excursion(symbol, high, 1.0)
 

@@ -1,5 +1,7 @@
 """This module closes positions by market orders of the engine's own: liquidation, delisting, a symbol that ends in another."""
 
+import math
+
 from engine.kernels.accounting import book_fill, new_effect
 from engine.kernels.codes import CANCELLED, FILLED, SUBMITTED
 from engine.kernels.compiled import kernel
@@ -22,6 +24,7 @@ def close_position(tape: Tape, state: State, place: int, price: float, fee: floa
     effect["symbol"] = symbol["base"]
     effect["side"] = side
     effect["quantity"] = quantity
+    effect["limit"] = effect["stop"] = math.nan
     effect["cause"] = cause
     core["next_fill"] += 1
     effect = state.effects[new_effect(state, FILLED, step)]

@@ -5,6 +5,7 @@ have the same times, row = offset + step ("dense"; offset: the row after the war
 the symbol's last row at or before the step (-1: none yet), and the symbol has a bar at a step where that number changes.
 """
 
+import struct
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,6 +89,7 @@ CORE = _record(
     drawdown=F, drawdown_start=I, drawdown_trough=I, drawdown_recovery=I,
     longest=I, longest_start=I, longest_end=I,  # the longest time below a peak, in steps
     exposed=I, exposure=F, traded_value=F, commission=F,
+    leverage_sum=F, max_leverage=F,  # of exposure / equity over the steps, where equity is above 0
 )  # fmt: skip
 
 # One thing that happened; its meaning follows from ``kind``.
@@ -98,6 +100,7 @@ EFFECT = _record(
     rate=F,  # of a fill: of conversion; of a payment or a split: its own
     trail=F,
     cause=I,  # of an order of the engine's own
+    parent=I, reduce_only=I,  # of an order that was sent
 )  # fmt: skip
 
 # One thing that is due at a step, apart from trading. Sorted by step, then in the order in which they are applied.
@@ -139,12 +142,34 @@ class State(NamedTuple):
     tiers: FloatArray  # (tiers, 3) of commission: traded value from which on it holds, maker rate, taker rate
 
 
+def packing(dtype: np.dtype[Any]) -> struct.Struct:
+    """Return what reads and writes one record's bytes as a tuple: a third of the price of numpy's own way."""
+    kinds = [dtype[name] for name in dtype.names or ()]
+    packed = struct.Struct("".join("d" if kind == F else "q" for kind in kinds))
+    assert packed.size == dtype.itemsize, "a record has fields of 8 bytes and nothing between them"
+    return packed
+
+
+def blank_orders(count: int) -> Records:
+    """Return records in which no term is given: what an action starts from."""
+    records = np.zeros(count, dtype=ORDER)
+    for name in ("quantity", "limit", "stop", "trail_amount", "trail_percent", "limit_offset"):
+        records[name] = np.nan
+    for name in ("cancel_step", "modify_step", "day", "from_step"):
+        records[name] = -1
+    return records
+
+
+EFFECTS_PER_ORDER = 16
+SPARE_EFFECTS = 64
+
+
 def effects_capacity(orders: int, symbols: int, due: int) -> int:
     """Return the number of effects that one call can report at most.
 
     orders : each may be modified, triggered, filled (with a position closed and one opened), cancelled, and end up to as many
-        attached orders
+        attached orders; at a close and, in the same call, in the bar that follows it
     symbols : each position may be liquidated
     due : things that are due at one step; each may concern every position and every order
     """
-    return 64 + 8 * orders + 4 * symbols + due * (8 + 4 * symbols + 2 * orders)
+    return SPARE_EFFECTS + EFFECTS_PER_ORDER * orders + 4 * symbols + due * (8 + 4 * symbols + 2 * orders)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.kernels.codes import DAY, GTC, GTD
+from engine.kernels.codes import DAY, GTC, GTD, STOP_CLOSE, TOUCH_CLOSE
 from engine.kernels.compiled import kernel
 from engine.kernels.due import next_due
 from engine.kernels.kinds import trigger_side
@@ -20,23 +20,71 @@ LAST_WINDOW = 65_536
 @kernel
 def next_busy(tape: Tape, state: State, first: int, end: int) -> int:
     """Return the first step in [first, end) in which an order may fill, expire or change, a margin call or anything else is
-    due; else end."""
+    due; else end.
+
+    Order by order, each no further than what the ones before have found: so each is a loop over one symbol's bars.
+    """
     core = state.core[0]
+    found = end
     if core["happenings"] > 0:
-        end = next_due(tape, state, first, end)
-    if core["orders"] == 0 and not core["calls_margin"]:
-        return end
-    for step in range(first, end):
-        for place in range(core["orders"]):
-            if _is_busy(tape, state, state.book[place], step):
+        found = next_due(tape, state, first, end)
+    for place in range(core["orders"]):
+        found = _first_busy(tape, state, state.book[place], first, found)
+        if found == first:
+            return found
+    if core["calls_margin"]:
+        for step in range(first, found):
+            if is_under_margin(tape, state, step):
                 return step
-        if core["calls_margin"] and is_under_margin(tape, state, step):
+    return found
+
+
+@kernel
+def _first_busy(tape: Tape, state: State, order: Any, first: int, end: int) -> int:
+    """Return the first step in [first, end) in which the order is busy, else end."""
+    core = state.core[0]
+    if order["time_in_force"] == GTC and order["cancel_step"] < first and order["modify_step"] < first:
+        if order["is_done"] or order["is_waiting"]:
+            return end
+        first = max(first, order["active_step"])
+        if core["is_dense"] and _is_plain(core, order):
+            return _first_reached(tape, state, order, first, end)
+    for step in range(first, end):
+        if is_busy(tape, state, order, step):
             return step
     return end
 
 
 @kernel
-def _is_busy(tape: Tape, state: State, order: Any, step: int) -> bool:
+def _is_plain(core: Any, order: Any) -> bool:
+    """Tell whether the order waits for a fixed price that a bar's low or high must come to, whatever else is needed then."""
+    if is_market_like(order) or is_trailing(order):
+        return False
+    if is_resting_limit(order):
+        return bool(core["limit_touch"] != TOUCH_CLOSE)
+    return bool(core["stop_touch"] != STOP_CLOSE)
+
+
+@kernel
+def _first_reached(tape: Tape, state: State, order: Any, first: int, end: int) -> int:
+    """Look at one price a bar; what has come to the level is then judged by the policies."""
+    offset = state.symbols[order["symbol"]]["offset"]
+    is_limit = is_resting_limit(order)
+    waits_for_low = order["side"] > 0 if is_limit else trigger_side(order) < 0
+    level = order["limit"] if is_limit else order["stop"]
+    if waits_for_low:
+        for step in range(first, end):
+            if tape.low[offset + step] <= level and is_busy(tape, state, order, step):
+                return step
+    else:
+        for step in range(first, end):
+            if tape.high[offset + step] >= level and is_busy(tape, state, order, step):
+                return step
+    return end
+
+
+@kernel
+def is_busy(tape: Tape, state: State, order: Any, step: int) -> bool:
     core = state.core[0]
     if order["cancel_step"] == step or order["modify_step"] == step:
         return True

@@ -1,12 +1,14 @@
 """This module moves trailing stops. A stop trails the best price that the order has seen, by an amount or by a fraction.
 
 Policy ``trail``: after_bar, the bar is matched against the stop as it was, then moves it (what a bar's close can know);
-before_test, the bar's own extreme moves the stop before the bar is matched against it.
+before_test, the bar's own extreme moves the stop before the bar is matched against it; after_close, as after_bar, but the
+bar's close moves it and not its extreme.
 """
 
 import math
 from typing import Any
 
+from engine.kernels.codes import TRAIL_AFTER_CLOSE
 from engine.kernels.compiled import kernel
 from engine.kernels.records import State, Tape
 from engine.kernels.tape import has_bar, row_at
@@ -35,7 +37,7 @@ def trail_from(order: Any, price: float) -> None:
 
 @kernel
 def follow_bar(tape: Tape, state: State, step: int) -> None:
-    """Move the trailing stops by this step's bars: its high for a sell, its low for a buy.
+    """Move the trailing stops by this step's bars: its high for a sell, its low for a buy; or its close, by the policy.
 
     In the bar of its parent's fill an order sees the extreme only when the fill was at the open, else the close.
     """
@@ -48,6 +50,7 @@ def follow_bar(tape: Tape, state: State, step: int) -> None:
             continue
         row = row_at(tape, state, order["symbol"], step)
         price = tape.high[row] if order["side"] < 0 else tape.low[row]
-        if order["from_step"] == step and order["from_price"] != tape.open[row]:
+        is_inside = order["from_step"] == step and order["from_price"] != tape.open[row]
+        if is_inside or core["trail"] == TRAIL_AFTER_CLOSE:
             price = tape.close[row]
         trail_from(order, price)

@@ -208,6 +208,27 @@ def test_there_is_no_dead_letter(cli: Cli) -> None:
     assert cli("dead-letters", "--json").document == []
 
 
+def test_watching_says_how_far_a_run_is(cli: Cli) -> None:
+    """Told by the database; the row itself goes to stdout at the end."""
+    said = cli("status", "first", "--watch", "--timeout", "60", "--json")
+    assert (said.code, said.document["status"]) == (0, "completed")
+    assert f"completed: {BARS:,} of {BARS:,} bars" in said.err
+
+
+def test_a_deleted_backtest_is_gone_and_cannot_come_back(cli: Cli, folder: Path) -> None:
+    """Its receipt and the removal of its rows are one transaction: after --wait it is not there."""
+    assert cli("delete", "--older-than", "1h", "--dry-run", "--json").document["backtests"] == []
+    assert cli("delete", "--keep", "0", "--dry-run", "--json").document["backtests"][-1:] == ["first"]
+    done = cli("delete", "failing", "--submitter", "me", "--wait", "--timeout", "60", "--json")
+    assert done.code == 0, done.err
+    assert [(each["outcome"], each["command_type"]) for each in done.document["receipts"]] == [("accepted", "DeleteBacktest")]
+    assert cli("status", "failing").code == 1
+    assert [row["backtest_id"] for row in cli("list", "--json").document] == ["first"]
+    assert cli("delete", "failing", "--wait", "--json").document["receipts"][0]["outcome"] == "duplicate"
+    said = cli("submit", spec_file(folder, "failing"), "--id", "failing", "--wait", "--timeout", "60")
+    assert said.code == 1 and "rejected (deleted)" in said.err
+
+
 # --- half running, and down -------------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,6 @@
 """Tests of the read model's queries on a real server, over rows that the projector wrote."""
 
-import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -234,13 +232,3 @@ async def test_a_database_without_the_schema_is_named(database: str) -> None:
     with pytest.raises(ConfigurationError, match="backtape db upgrade"):
         await reader.fetch(queries.totals().sql)
     await reader.close()
-
-
-async def test_the_queries_of_the_document_run(reader: PostgresReader) -> None:
-    """Each statement in docs/sql.md is answered by the views as they are."""
-    text = (Path(__file__).parents[2] / "docs" / "sql.md").read_text()
-    blocks = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
-    statements = [each for block in blocks for each in block.split(";") if each.strip()]
-    assert len(statements) >= 8
-    for statement in statements:
-        await reader.fetch(statement)

@@ -3,13 +3,18 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.arrays import ArrayStrategy, Signals, follow, signals_of
+from engine.simulation import run_ahead
 from engine.strategy import Data, Strategy
+from schemas.events import OrderFilled
+from schemas.ids import BacktestId
 from tests.property.test_accounting import price, random_execution, random_rows
-from tests.unit.engine.factories import make_bars, make_market, make_spec, run_commits
+from tests.unit.engine.factories import HEAD, events_of, make_bars, make_market, make_spec, of, run_commits
+from tests.unit.engine.recipes import walk
 
 NAN = float("nan")
 
@@ -76,3 +81,43 @@ def test_arrays_and_callbacks_give_the_same_bytes(data: st.DataObject) -> None:
     spec = make_spec(market, execution=data.draw(random_execution()), account=account)
     arrays, callbacks = (run_commits(market, spec, each) for each in strategies_of(signals))
     assert [commit.body for commit in arrays] == [commit.body for commit in callbacks]
+
+
+@pytest.mark.parametrize("policies", [{}, {"market_fill": "same_close", "latency_bars": 2, "volume_limit": 0.5}])
+def test_arrays_and_callbacks_give_the_same_bytes_over_many_blocks(policies: dict[str, Any]) -> None:
+    """Long enough for marks and progress of several blocks, and for orders that rest over their ends."""
+    bars = [walk(9_000), walk(9_000, "Y", 2)]
+    market = make_market(*bars)
+    signals = {}
+    for each, every in zip(bars, (37, 101), strict=True):
+        row = np.arange(len(each))
+        signals[each.symbol] = Signals(
+            exits=row % every == every - 5,
+            entries=row % every == 3,
+            short_entries=row % every == every // 2,
+            target=np.where(row % 997 == 0, 0.3, np.nan),
+            size=0.4,
+            limit=np.where(row % 2 == 0, each.close * 0.99, np.nan),
+            stop_loss=np.where(row % 3 == 0, each.close * 0.97, np.nan),
+            take_profit=np.where(row % 5 == 0, each.close * 1.04, np.nan),
+        )
+    spec = make_spec(market, execution=policies, account={"cash": 1e6, "leverage": 2.0})
+    arrays, callbacks = (run_commits(market, spec, each) for each in strategies_of(signals))
+    assert [commit.body for commit in arrays] == [commit.body for commit in callbacks]
+    events = of(events_of(arrays), OrderFilled)
+    assert len(events) > 500
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.data())
+def test_the_log_that_is_made_later_is_the_same(data: st.DataObject) -> None:
+    """Columns that a run without a log keeps make the log, and the statistics, of a run with one."""
+    bars = make_bars(data.draw(random_rows(30)), symbol="X")
+    market = make_market(bars)
+    arrays, _ = strategies_of({"X": data.draw(random_signals(30))})
+    spec = make_spec(market, execution=data.draw(random_execution()))
+    outcome = run_ahead(BacktestId("test"), spec, HEAD, market, arrays)
+    assert outcome is not None
+    expected = run_commits(market, spec, arrays)
+    assert outcome.summary.as_recorded() == events_of(expected)[-1].statistics  # type: ignore[union-attr]
+    assert [commit.body for commit in outcome.commits()] == [commit.body for commit in expected]

@@ -16,7 +16,7 @@ from compose_spec.models import ComposeSpecification
 from consumers.settings import PREFIX, Settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-OURS = ("migrate", "worker", "projector", "compactor")
+OURS = ("migrate", "worker", "projector", "compactor", "web")
 
 # The part of the Compose specification that this project uses: a key outside of it is a typing error, or belongs in this table.
 SERVICE_KEYS: dict[str, type | tuple[type, ...]] = {

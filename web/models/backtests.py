@@ -121,7 +121,10 @@ class TaskStatus(Answer):
 
 
 # What a list leaves out: it is in the result.
-UNLISTED = ("words", "spec", "submitted_digest", "spec_digest", "data_digest", "chain_head", "command_id", "cancel_command_id")
+UNLISTED = (
+    "words", "spec", "submitted_digest", "spec_digest", "data_digest", "chain_head", "command_id", "cancel_command_id",
+    "records_orders", "import_manifest",
+)  # fmt: skip
 
 BacktestRow = row_model(
     "BacktestRow", "backtests", without=UNLISTED, doc="One backtest in a list, as the view backtape.backtests has it."
@@ -155,7 +158,9 @@ class BacktestResult(_BacktestColumns):  # type: ignore[misc, valid-type]
     progress: float | None = Field(description="bars done / bars, 0 to 1; null before the start")
     queue_position: int | None = Field(description="1: the next one of its partition; null unless queued")
     statistics: dict[str, StatisticValue] = Field(description="by name; docs/statistics.md explains each. Empty unless completed")
-    positions: list[Position] = Field(description="the open ones, then the closed ones, newest first; at most 200")
+    positions: list[Position] = Field(  # type: ignore[valid-type]
+        description="the open ones, then the closed ones, newest first; at most 200"
+    )
     positions_total: int
     audit: "AuditAnswer | None" = Field(description="the last audit of it; null without one")
     code: dict[str, str] = Field(description="what ran it: code digest, versions of Backtape, Python, numpy; empty if not known")

@@ -1,7 +1,7 @@
 """This module defines the rows of a backtest's tables: orders, fills, positions, trades, equity, events."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import pydantic
 from pydantic import Field
@@ -12,35 +12,11 @@ _ID = ("backtest_id",)  # it is in the path
 
 Order = row_model("Order", "orders", without=_ID, doc="An order in its last state, as the view backtape.orders has it.")
 Fill = row_model("Fill", "fills", without=_ID, doc="An execution, as the view backtape.fills has it.")
+Position = row_model(
+    "Position", "positions", without=_ID, doc="A position in its present or last state, as the view backtape.positions has it."
+)
 Trade = row_model("Trade", "trades", without=_ID, doc="A closed position, flat to flat, as the view backtape.trades has it.")
 EquityMark = row_model("EquityMark", "equity", without=_ID, doc="An equity mark, as the view backtape.equity has it.")
-
-
-class Position(Answer):
-    """A position, in its current or, once closed, last state. Money in account currency."""
-
-    position_id: int = Field(description="counts 1, 2, 3 ... per backtest")
-    symbol: str
-    side: Literal["long", "short"]
-    is_open: bool
-    quantity: float = Field(description="units held now, negative for short, 0 once closed")
-    average_price: float = Field(description="average price of what opened it")
-    mark: float | None = Field(description="price that it was last valued at; null before the first valuation")
-    unrealized_pnl: float | None = Field(description="at the mark; 0 once closed; null before the first valuation")
-    realized_pnl: float = Field(description="since its opening, commissions inside")
-    gross_pnl: float = Field(description="since its opening, without commissions")
-    commission: float = Field(description="since its opening")
-    funding: float = Field(description="added to cash since its opening; negative was paid")
-    borrow: float = Field(description="borrow cost since its opening, taken from cash")
-    dividends: float = Field(description="added to cash since its opening; negative was paid")
-    return_fraction: float | None = Field(description="side * (average close, or mark, / average price - 1)")
-    mae: float | None = Field(description="maximum adverse excursion, <= 0")
-    mfe: float | None = Field(description="maximum favourable excursion, >= 0")
-    bars_held: int | None = Field(description="bars since its opening, or from opening to close")
-    opened_at: datetime = Field(description="market time")
-    changed_at: datetime = Field(description="market time")
-    closed_at: datetime | None = Field(description="market time; null while open")
-    last_sequence: int = Field(description="sequence of the last event that changed it")
 
 
 class Event(Answer):

@@ -54,7 +54,8 @@ async def follow_many(
     """One stream for all that a browser shows, since it may have only six connections to a server.
 
     `rows` (rows of the list that changed: `items`), `reload` (more changed than is told: read the list again), `lag`; and for
-    each followed backtest the events of its own stream, with its id in them. An event's id holds the sequence of each of them.
+    each followed backtest the events of its own stream, with its id in them; `gone` for one that is not there or not seen.
+    An event's id holds the sequence of each of them.
     """
     followed: dict[str, RunCursor | None] = {}
     for each in ids:

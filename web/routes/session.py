@@ -21,7 +21,7 @@ async def login(
 ) -> Response:
     """Take a one-time login link, as `backtape keys login` prints it: the browser gets a session and is sent to the dashboard."""
     services.limits.take_unknown(request.client.host if request.client else "")
-    session = await services.control.begin_session(token)
+    session = await services.keys.begin_session(token)
     if session is None:
         raise ProblemError(401, "unauthorized", "this login link was used already, has ended, or never was: ask for a new one")
     answer = RedirectResponse("/", 303, {"Cache-Control": "no-store"})
@@ -54,7 +54,7 @@ async def logout(principal: Anyone, services: Wired) -> Response:
     """End the browser's session. Nothing happens for a key."""
     answer = Response(status_code=204)
     if principal.session is not None:
-        await services.control.end_session(principal.session)
+        await services.keys.end_session(principal.session)
         answer.delete_cookie(COOKIE, path="/")
         services.record(principal, "logout")
     return answer

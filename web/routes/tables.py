@@ -1,6 +1,6 @@
 """This module holds the routes of a backtest's tables, in pages or whole."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
@@ -25,7 +25,19 @@ Accept = Annotated[str | None, Header(include_in_schema=False)]
 FormatQuery = Annotated[Format | None, Query(alias="format", description="as Accept would say; for links")]
 Symbol = Annotated[str | None, Query(max_length=64, description="only of this symbol")]
 OpenOnly = Annotated[bool, Query(description="only those that are open")]
-Sort = Annotated[str | None, Query(max_length=64, description="a column; with - before it: descending")]
+
+
+def _sort(table: Table) -> Any:
+    """Return the query's type: one of the table's columns, or with - before it."""
+    words = tuple(word for name in table.sorts for word in (name, f"-{name}"))
+    return Annotated[Literal[words] | None, Query(description="a column; with - before it: descending")]
+
+
+OrdersSort: Any = _sort(tables.ORDERS)
+FillsSort: Any = _sort(tables.FILLS)
+PositionsSort: Any = _sort(tables.POSITIONS)
+TradesSort: Any = _sort(tables.TRADES)
+
 After = Annotated[str | None, Query(max_length=2_000, description="next_cursor of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="rows of a JSON page; the other formats hold all rows")]
 
@@ -44,7 +56,7 @@ FILES: dict[int | str, dict[str, Any]] = {
 @router.get("/orders", response_model=OrderPage, responses=FILES, summary="Its orders")
 async def orders(
     backtest_id: BacktestIdPath, principal: Anyone, services: Wired, symbol: Symbol = None, open_only: OpenOnly = False,
-    sort: Sort = None, after: After = None, limit: Limit = 500, form: FormatQuery = None, accept: Accept = None,
+    sort: OrdersSort = None, after: After = None, limit: Limit = 500, form: FormatQuery = None, accept: Accept = None,
 ) -> Response:  # fmt: skip
     """Orders in their last state. Empty for a run that does not record orders."""
     filters = {"symbol": symbol, "open_only": open_only}
@@ -54,7 +66,7 @@ async def orders(
 @router.get("/fills", response_model=FillPage, responses=FILES, summary="Its fills")
 async def fills(
     backtest_id: BacktestIdPath, principal: Anyone, services: Wired, symbol: Symbol = None,
-    sort: Sort = None, after: After = None, limit: Limit = 500, form: FormatQuery = None, accept: Accept = None,
+    sort: FillsSort = None, after: After = None, limit: Limit = 500, form: FormatQuery = None, accept: Accept = None,
 ) -> Response:  # fmt: skip
     """Executions, in order."""
     filters = {"symbol": symbol}
@@ -64,7 +76,7 @@ async def fills(
 @router.get("/positions", response_model=PositionPage, responses=FILES, summary="Its positions")
 async def positions(
     backtest_id: BacktestIdPath, principal: Anyone, services: Wired, symbol: Symbol = None, open_only: OpenOnly = False,
-    sort: Sort = None, after: After = None, limit: Limit = 500, form: FormatQuery = None, accept: Accept = None,
+    sort: PositionsSort = None, after: After = None, limit: Limit = 500, form: FormatQuery = None, accept: Accept = None,
 ) -> Response:  # fmt: skip
     """Positions in their current or, once closed, last state."""
     filters = {"symbol": symbol, "open_only": open_only}
@@ -75,7 +87,7 @@ async def positions(
 @router.get("/trades", response_model=TradePage, responses=FILES, summary="Its trades")
 async def trades(
     backtest_id: BacktestIdPath, principal: Anyone, services: Wired, symbol: Symbol = None,
-    sort: Sort = None, after: After = None, limit: Limit = 500, form: FormatQuery = None, accept: Accept = None,
+    sort: TradesSort = None, after: After = None, limit: Limit = 500, form: FormatQuery = None, accept: Accept = None,
 ) -> Response:  # fmt: skip
     """Closed positions, flat to flat, in the order in which they were opened."""
     filters = {"symbol": symbol}

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 import structlog
 
 from adapters.errors import AdapterError
+from adapters.ports import Changed
 from projections import stream_queries
 from web.stream.feed import ROW_COLUMNS, Ask, RunFeed, encode
 
 log = structlog.get_logger()
 
-CHANNEL = "backtape_changes"
-EVERYTHING = "*"  # a notification that names no runs: more changed than one can hold
 LOOK_SECONDS = 2.0
 REST_SECONDS = 0.1  # between two looks, so that a busy projector is not asked more often than a page can show
 RECENT_SECONDS = 60.0
@@ -111,13 +110,13 @@ class Hub:
         kept = [batch for batch in self._batches if batch.number > number]
         return kept if kept and kept[0].number == number + 1 else None
 
-    def notice(self, payload: str | None) -> None:
-        """Take a notification: ids joined by commas, everything, or (None) that some may have been missed."""
-        if payload is None or payload == EVERYTHING:
+    def notice(self, changed: Changed) -> None:
+        """Take what the projector announced."""
+        if changed.everything:
             self._look_at_all = True
-        else:
-            self._dirty.update(name for name in payload.split(",") if name)
-        self._something.set()
+        self._dirty |= changed.ids
+        if self._look_at_all or self._dirty:
+            self._something.set()
 
     async def run(self) -> None:
         """Look whenever there is a notification, and every two seconds, until cancelled."""

@@ -12,9 +12,8 @@ from web.problems import ProblemError
 from web.services import Services
 from web.stream.cursor import RunCursor, shared_id
 from web.stream.feed import Event, RunFeed, encode
-from web.stream.hub import Client
 
-BEAT_SECONDS = 10.0  # proxies cut what is silent for a minute
+BEAT_SECONDS = 3.0  # so often the lag is told, by the clock; proxies cut what is silent for a minute
 CHECK_SECONDS = 60.0  # so long a revoked key's stream may still run
 RETRY_MS = 2_000  # what a browser waits before it connects again
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -23,14 +22,20 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 async def event_stream(
     services: Services, principal: Principal, followed: dict[str, RunCursor | None], *, is_list_wanted: bool, is_single: bool
 ) -> StreamingResponse:
-    """Answer a stream. Raises ProblemError 404 for a run that is not seen, 503 when there are too many streams."""
+    """Answer a stream. Raises ProblemError 404 for the single run that is not seen, 503 when there are too many streams."""
     if services.hub.streams >= services.config.max_streams:
         raise ProblemError(
             503, "too_many_streams", f"{services.config.max_streams} streams are open", headers={"Retry-After": "10"}
         )
+    unseen = set()
     for name in followed:
-        await seen_row(services, principal, name)
-    stream = _Stream(services, principal, dict(followed), is_list_wanted=is_list_wanted, is_single=is_single)
+        try:
+            await seen_row(services, principal, name)
+        except ProblemError:
+            if is_single:
+                raise
+            unseen.add(name)  # one page's old address must not cut all the others off
+    stream = _Stream(services, principal, followed, unseen, is_list_wanted=is_list_wanted, is_single=is_single)
     return StreamingResponse(stream.frames(), media_type="text/event-stream", headers=HEADERS)
 
 
@@ -42,13 +47,15 @@ class _Stream:
         services: Services,
         principal: Principal,
         followed: dict[str, RunCursor | None],
+        unseen: set[str],
         *,
         is_list_wanted: bool,
         is_single: bool,
     ) -> None:
         self._services = services
         self._principal = principal
-        self._followed = followed
+        self._followed = {name: cursor for name, cursor in followed.items() if name not in unseen}
+        self._unseen = unseen
         self._cursors: dict[str, RunCursor] = {}
         self._is_list_wanted = is_list_wanted
         self._is_single = is_single
@@ -63,7 +70,10 @@ class _Stream:
             for name, feed in feeds.items():
                 async for frame in self._begin(name, feed):
                     yield frame
+            for name in sorted(self._unseen):
+                yield self._frame(Event("gone", encode({"backtest_id": name})), None)
             yield self._lag()
+            told_at = time.monotonic()
             checked_at = time.monotonic()
             while True:
                 for name, feed in feeds.items():
@@ -75,19 +85,14 @@ class _Stream:
                     frame = self._rows(number)
                     number = hub.number
                     yield frame
-                beat = await self._rest(client)
-                if beat:
+                await client.wait(BEAT_SECONDS)
+                if time.monotonic() - told_at >= BEAT_SECONDS:
+                    told_at = time.monotonic()
                     yield self._lag()
                 if time.monotonic() - checked_at > CHECK_SECONDS:
                     checked_at = time.monotonic()
                     if not await self._is_still_known():
                         return
-
-    async def _rest(self, client: Client) -> bool:
-        """Wait for news, and say whether it was so quiet that a sign of life is due."""
-        began = time.monotonic()
-        await client.wait(BEAT_SECONDS)
-        return time.monotonic() - began >= BEAT_SECONDS
 
     async def _begin(self, name: str, feed: RunFeed) -> AsyncIterator[bytes]:
         """Tell the run's row, and begin where the run is now unless the client said where it was."""
@@ -129,6 +134,6 @@ class _Stream:
 
     async def _is_still_known(self) -> bool:
         try:
-            return await self._services.control.is_active(self._principal.key_id)
+            return await self._services.keys.is_active(self._principal.key_id)
         except AdapterError:
             return True  # the database does not answer just now: that is no reason to cut anyone off

@@ -7,9 +7,9 @@ import pytest
 from tests.unit.cli.conftest import Cli
 
 COMMANDS = (
-    "demo", "up", "down", "doctor", "run", "submit", "cancel", "status", "list", "events", "replay", "report", "audit",
-    "conformance", "check-lookahead", "snapshot", "archive", "rebuild",
-    "dead-letters", "worker", "projector", "compactor", "data", "db", "schema",
+    "demo", "up", "down", "doctor", "run", "submit", "cancel", "status", "list", "events", "replay", "report", "delete", "audit",
+    "conformance", "check-lookahead", "snapshot", "archive", "dead-letters", "rebuild",
+    "worker", "projector", "compactor", "web", "strategies", "data", "keys", "db", "schema",
 )  # fmt: skip
 
 
@@ -29,7 +29,20 @@ def test_all_commands_are_there_in_an_order_that_a_reader_can_follow(cli: Cli) -
 
 
 @pytest.mark.parametrize(
-    "name", [*COMMANDS, "data import", "data generate", "data list", "data show", "db upgrade", "schema export"]
+    "name",
+    [
+        *COMMANDS,
+        "data import",
+        "data generate",
+        "data list",
+        "data show",
+        "keys create",
+        "keys list",
+        "keys revoke",
+        "keys login",
+        "db upgrade",
+        "schema export",
+    ],
 )
 def test_every_command_has_its_help(cli: Cli, name: str) -> None:
     """Also every option of it."""

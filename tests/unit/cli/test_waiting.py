@@ -1,5 +1,6 @@
 """Waiting for a receipt: what counts as an answer, and which answers are a no."""
 
+from collections.abc import AsyncGenerator
 from typing import Any, ClassVar
 
 import pytest
@@ -35,10 +36,15 @@ class Model:
         return None
 
 
+async def _always(database_url: str, backtest_id: str) -> AsyncGenerator[None]:
+    while True:
+        yield
+
+
 @pytest.fixture(autouse=True)
 def model(monkeypatch: pytest.MonkeyPatch) -> type[Model]:
     monkeypatch.setattr(waiting, "ReadModel", Model)
-    monkeypatch.setattr(waiting, "POLL_SECONDS", 0)
+    monkeypatch.setattr(waiting, "looks", _always)
     return Model
 
 

@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import pytest
+
+from projections.computed_views import Computed
 from projections.documentation import MARK, views_markdown
 from projections.tables import LOG_ENDS, METADATA, RUN_TABLES
 from projections.views import VIEWS, View
@@ -36,3 +39,16 @@ def test_every_table_and_column_is_commented_and_has_a_view() -> None:
     shown = {view.table.name for view in VIEWS if isinstance(view, View)}
     assert shown | {LOG_ENDS.name} == {table.name for table in METADATA.sorted_tables}  # projection_health shows those
     assert all(view.comment and all(view.columns.values()) for view in VIEWS)
+
+
+# What tells a number's unit, or that it has none; and whose time a time is.
+UNITS = re.compile(r"currency|price|units|fraction|ratio|percent|seconds|days|annualised|return|/|sqrt|its value")
+CLOCKS = re.compile(r"market time|wall clock|as it says|\bbar\b")
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=[view.name for view in VIEWS])
+def test_every_number_has_its_unit_and_every_time_its_clock(view: View | Computed) -> None:
+    """In the comment that people read beside the column; a mean price in SQL is no use without its currency."""
+    said = {"double precision": UNITS, "timestamptz": CLOCKS}
+    columns = [(name, comment, said[view.type_of(name)]) for name, comment in view.columns.items() if view.type_of(name) in said]
+    assert [(name, comment) for name, comment, wanted in columns if not wanted.search(comment)] == []

@@ -1,0 +1,1 @@
+"""This package keeps what is no fold over the log, in schema ``backtape_control``: API keys, sessions, submissions, audits."""

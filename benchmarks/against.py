@@ -1,0 +1,345 @@
+"""This module measures the engine beside its peers, in one run: ``make bench-engine``; it prints a table and writes ENGINE.md.
+
+The rules are the same for all: buy one unit when the fast average crosses above the slow one, sell it when it crosses below;
+with brackets a stop and a target instead of the sale. No costs. Averages (and, array-driven, signals) are computed before, by
+us, and given to each; only the simulation is timed. A peer whose count of fills is not ours is named, and has no ratio.
+"""
+
+import argparse
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import machine, peers
+from benchmarks.engine import HEAD, NoRecorder, generated, tiled
+from engine.arrays import ArrayStrategy, Signals
+from engine.simulation import Simulation, run_ahead, simulate
+from engine.strategies.indicators import crossings, sma
+from engine.strategy import Data, Strategy, crossed_above, crossed_below
+from engine.timeline import scene_of
+from schemas.events import BacktestCompleted
+from schemas.ids import BacktestId
+from schemas.market_data import Bars, Instrument, Market
+from schemas.spec import BacktestSpec, parse_spec
+
+OUTPUT = Path(__file__).with_name("ENGINE.md")
+CASH = 10_000_000.0
+STOP, TARGET = 0.99, 1.02
+COLUMNS = ("open", "high", "low", "close", "volume")
+SCRIPTS = Path(__file__).with_name("peers")
+NAMES = {"backtesting": "backtesting", "backtrader": "backtrader", "ml4t": "ml4t-backtest", "nautilus": "nautilus_trader"}
+ARRAY_NAMES = {"raptorbt": "raptorbt", "vectorbt": "vectorbt"}
+
+
+class Averages(Strategy):
+    """Both averages of every symbol, as series."""
+
+    def prepare(self, data: Data) -> None:
+        self.pairs = [
+            (
+                symbol,
+                self.indicator(sma(data[symbol].close, 20), symbol),
+                self.indicator(sma(data[symbol].close, 100), symbol),
+            )
+            for symbol in data.symbols
+        ]
+        _, self.fast, self.slow = self.pairs[0]
+
+
+class Cross(Averages):
+    def on_bar(self) -> None:
+        if crossed_above(self.fast, self.slow):
+            self.buy(1.0)
+        elif crossed_below(self.fast, self.slow):
+            self.close()
+
+
+class Brackets(Averages):
+    def on_bar(self) -> None:
+        if crossed_above(self.fast, self.slow) and not self.position:
+            close = self.bars.close[-1]
+            self.buy(1.0, stop_loss=close * STOP, take_profit=close * TARGET)
+
+
+class Portfolio(Averages):
+    def on_bar(self) -> None:
+        for symbol, fast, slow in self.pairs:
+            if crossed_above(fast, slow):
+                self.buy(1.0, symbol=symbol)
+            elif crossed_below(fast, slow):
+                self.close(symbol)
+
+
+class Arrays(ArrayStrategy):
+    def signals(self, data: Data) -> Signals:
+        cross = crossings(sma(data.close, 20), sma(data.close, 100))
+        return Signals(entries=cross > 0.0, exits=cross < 0.0, size=0.01)
+
+
+@dataclass(slots=True)
+class Row:
+    """One engine's figure in one part."""
+
+    name: str
+    bars: int
+    seconds: float
+    fills: int
+    note: str = ""
+
+    @property
+    def rate(self) -> float:
+        return self.bars / self.seconds
+
+
+@dataclass(slots=True)
+class Part:
+    title: str
+    ours: list[Row] = field(default_factory=list)
+    theirs: list[Row] = field(default_factory=list)
+
+
+def market_of(bars: list[Bars]) -> Market:
+    return Market(bars=tuple(bars), instruments=tuple(Instrument(symbol=each.symbol, calendar="always") for each in bars))
+
+
+def spec_of(market: Market, **parts: Any) -> BacktestSpec:
+    return parse_spec(
+        {
+            "data": {"dataset": "bench", "symbols": [bars.symbol for bars in market.bars], "timeframe": "1m"},
+            "strategy": {"name": "bench", "parameters": {}},
+            "account": {"cash": CASH},
+            **parts,
+        }
+    )
+
+
+def timed(runs: int, action: Callable[[], int]) -> tuple[float, int]:
+    """Return the median of so many runs, after one that is not counted, and the fills of the last."""
+    action()
+    seconds, fills = [], 0
+    for _ in range(runs):
+        began = time.perf_counter()
+        fills = action()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds), fills
+
+
+def with_log(market: Market, spec: BacktestSpec, strategy: type[Strategy]) -> int:
+    """Run with every event encoded. Return the count of fills."""
+    import msgspec
+
+    *_, last = simulate(BacktestId("bench"), spec, HEAD, market, strategy)
+    return int(msgspec.json.decode(last.body)["events"][-1]["fills"])
+
+
+def without_log(market: Market, spec: BacktestSpec, strategy: type[Strategy]) -> int:
+    """Run with events that nobody encodes."""
+    simulation = Simulation(BacktestId("bench"), spec, HEAD, scene_of(spec, market), strategy)
+    recorder = Last(BacktestId("bench"), HEAD)
+    simulation._recorder = simulation._reporter._recorder = recorder
+    for _ in simulation.run():
+        pass
+    return recorder.fills
+
+
+class Last(NoRecorder):
+    fills = 0
+
+    def add(self, event: object, weight: int = 256) -> None:
+        if isinstance(event, BacktestCompleted):
+            self.fills = event.fills
+
+
+def columns_only(market: Market, spec: BacktestSpec, strategy: type[Strategy]) -> int:
+    """Run array-driven to its statistics; no log is made."""
+    outcome = run_ahead(BacktestId("bench"), spec, HEAD, market, strategy)
+    assert outcome is not None
+    assert outcome.summary.statistics["trades"] is not None
+    return outcome._tally.fills
+
+
+def written(market: Market, folder: Path, name: str) -> Path:
+    """Write what the peers get: columns, averages, signals; of several symbols with a first axis."""
+    path = folder / f"{name}.npz"
+    averages = [(sma(bars.close, 20), sma(bars.close, 100)) for bars in market.bars]
+    crosses = [crossings(fast, slow) for fast, slow in averages]
+    stacked = {column: [getattr(bars, column) for bars in market.bars] for column in COLUMNS}
+    stacked |= {"fast": [fast for fast, _ in averages], "slow": [slow for _, slow in averages]}
+    stacked |= {"entries": [cross > 0.0 for cross in crosses], "exits": [cross < 0.0 for cross in crosses]}
+    is_one = len(market.bars) == 1
+    arrays = {key: values[0] if is_one else np.stack(values) for key, values in stacked.items()}
+    np.savez(path, time_ns=market.bars[0].time_ns, **arrays)
+    return path
+
+
+def peer_rows(case: str, scripts: dict[str, str], files: dict[int, Path], bars: dict[str, int], runs: int) -> list[Row]:
+    """Run every peer on as many bars as it can do in bearable time."""
+    installed, rows = peers.install(), []
+    for script, name in scripts.items():
+        count = bars.get(script, max(files))
+        note = installed.get(name, "not installed")
+        if note.startswith(("did not", "not ")):
+            rows.append(Row(name, count, float("nan"), 0, note))
+            continue
+        try:
+            found = peers.run(SCRIPTS / f"run_{script}.py", case, str(files[count]), str(runs + (script in ARRAY_NAMES)))
+        except (RuntimeError, KeyError) as error:
+            rows.append(Row(name, count, float("nan"), 0, f"failed: {str(error).splitlines()[-1]}"))
+            print(f"  {error}", flush=True)
+            continue
+        rows.append(Row(f"{name} {note}", count, statistics.median(found["seconds"][script in ARRAY_NAMES :]), found["fills"]))
+        print(f"  {name}: {rows[-1].rate:,.0f} bars/s, {found['fills']:,} fills", flush=True)
+    return rows
+
+
+def measure(bars: list[Bars], sizes: "Sizes", folder: Path) -> list[Part]:
+    whole = bars[0]
+    one = market_of([whole])
+    spec = spec_of(one)
+    small = {count: market_of([whole.between(None, int(whole.time_ns[count]))]) for count in (sizes.slow,) if count < len(whole)}
+    files = {
+        len(whole): written(one, folder, "one"),
+        **{count: written(each, folder, f"one{count}") for count, each in small.items()},
+    }
+    slow = {script: sizes.slow for script in ("backtrader", "ml4t", "nautilus") if sizes.slow < len(whole)}
+    parts = []
+
+    part = Part(f"Event-driven: averages 20/100 compared in each bar, {len(whole):,} one-minute bars")
+    for title, action in (("without a log", without_log), ("every event encoded as commits", with_log)):
+        seconds, fills = timed(sizes.runs, lambda action=action: action(one, spec, Cross))  # type: ignore[misc]
+        part.ours.append(Row(f"backtape, {title}", len(whole), seconds, fills))
+    part.theirs = peer_rows("cross", NAMES, files, slow, 1)
+    parts.append(part)
+
+    part = Part(
+        f"Event-driven with a stop and a target on every entry, {len(whole):,} bars (backtape by the preset backtesting.py)"
+    )
+    bracket_spec = spec_of(one, execution={"preset": "backtesting.py"})
+    seconds, fills = timed(sizes.runs, lambda: with_log(one, bracket_spec, Brackets))
+    part.ours.append(Row("backtape, every event encoded", len(whole), seconds, fills))
+    part.theirs = peer_rows("brackets", {name: NAMES[name] for name in ("backtesting", "backtrader", "nautilus")}, files, slow, 1)
+    parts.append(part)
+
+    many = portfolio(whole, sizes)
+    total = sum(len(each) for each in many.bars)
+    part = Part(f"Event-driven, {len(many.bars)} symbols of {len(many.bars[0]):,} bars; bars of all symbols a second")
+    many_spec = spec_of(many)
+    seconds, fills = timed(sizes.runs, lambda: with_log(many, many_spec, Portfolio))
+    part.ours.append(Row("backtape, every event encoded", total, seconds, fills))
+    part.theirs = peer_rows("portfolio", NAMES, {total: written(many, folder, "many")}, {}, 1)
+    for row in part.theirs:
+        if row.name.startswith("backtesting"):
+            row.note = "one symbol after another: it knows no portfolio"
+    parts.append(part)
+
+    part = Part(f"Array-driven: the same rule from signals, {len(whole):,} bars")
+    seconds, fills = timed(sizes.runs, lambda: columns_only(one, spec, Arrays))
+    part.ours.append(Row("backtape, averages, signals, run and statistics", len(whole), seconds, fills))
+    given = given_signals(one)
+    seconds, fills = timed(sizes.runs, lambda: columns_only(one, spec, given))
+    part.ours.append(Row("backtape, signals given as to the peers", len(whole), seconds, fills))
+    seconds, fills = timed(sizes.runs, lambda: with_log(one, spec, given))
+    part.ours.append(Row("backtape, signals given, every event encoded", len(whole), seconds, fills))
+    part.theirs = peer_rows("arrays", ARRAY_NAMES, files, {}, sizes.runs)
+    parts.append(part)
+    return parts
+
+
+def given_signals(market: Market) -> type[ArrayStrategy]:
+    """Return a strategy whose signals lie ready, as the peers' do."""
+    close = market.bars[0].close
+    cross = crossings(sma(close, 20), sma(close, 100))
+    made = Signals(entries=cross > 0.0, exits=cross < 0.0, size=0.01)
+
+    class Given(ArrayStrategy):
+        def signals(self, data: Data) -> Signals:
+            return made
+
+    return Given
+
+
+def portfolio(whole: Bars, sizes: "Sizes") -> Market:
+    """Return pieces of the bars side by side on one time line."""
+    length, times = sizes.portfolio_bars, whole.time_ns[: sizes.portfolio_bars]
+    pieces = []
+    for place in range(sizes.symbols):
+        first = place * length
+        cut = {column: np.ascontiguousarray(getattr(whole, column)[first : first + length]) for column in COLUMNS}
+        pieces.append(Bars(symbol=f"S{place}", timeframe="1m", time_ns=times, **cut))
+    return market_of(pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    bars: int
+    slow: int  # bars for peers that need minutes for all
+    symbols: int
+    portfolio_bars: int
+    runs: int
+
+
+WHOLE = Sizes(bars=1_000_000, slow=100_000, symbols=50, portfolio_bars=20_000, runs=5)
+QUICK = Sizes(bars=50_000, slow=20_000, symbols=5, portfolio_bars=10_000, runs=1)
+
+
+def as_markdown(parts: list[Part]) -> str:
+    lines = []
+    for part in parts:
+        first = part.ours[0].fills
+        lines += [
+            f"## {part.title}",
+            "",
+            "| engine | bars/s | bars | fills | backtape is so many times as fast |",
+            "|---|---:|---:|---:|---:|",
+        ]
+        best = part.ours[-1] if len(part.ours) < 3 else part.ours[1]
+        for row in part.ours:
+            lines.append(f"| **{row.name}** | {row.rate:,.0f} | {row.bars:,} | {row.fills:,} | |")
+        for row in sorted(part.theirs, key=lambda row: (row.seconds != row.seconds, -row.bars / row.seconds)):
+            if row.seconds != row.seconds:
+                lines.append(f"| {row.name} | – | | | {row.note} |")
+                continue
+            ratio = f"{best.rate / row.rate:.1f}"
+            expected = row.bars != best.bars or row.fills == first
+            note = "" if expected else f" (but {row.fills:,} fills are not {first:,})"
+            lines.append(f"| {row.name} | {row.rate:,.0f} | {row.bars:,} | {row.fills:,} | {ratio}{note} {row.note} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def about(command: str) -> list[str]:
+    """Describe the machine, without the servers that have no part in this."""
+    return [re.sub(r"Kafka .*?, –, ", "", line) for line in machine.described("–", command)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.against", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--parquet", type=Path, default=None, help="a file of one-minute bars, tiled (default: a seeded walk)")
+    parser.add_argument("--quick", action="store_true", help="small sizes: to see that it works; writes nothing")
+    parser.add_argument("--output", type=Path, default=None)
+    options = parser.parse_args()
+    sizes = QUICK if options.quick else WHOLE
+    whole = generated(sizes.bars) if options.parquet is None else tiled(options.parquet, sizes.bars)
+    with tempfile.TemporaryDirectory() as folder:
+        parts = measure([whole], sizes, Path(folder))
+    data = "a seeded random walk" if options.parquet is None else f"{options.parquet.name}, again and again"
+    command = "make bench-engine" if options.parquet is None else f"make bench-engine ARGS='--parquet {options.parquet.name}'"
+    text = "# The engine beside its peers\n\n" + "\n".join(
+        ["Written by `make bench-engine`. " + " ".join((__doc__ or "").split("\n\n")[1].split()), "", *about(command)]
+    )
+    text += f"\n- data: {data}\n\n" + as_markdown(parts)
+    print(text)
+    output = options.output or (None if options.quick else OUTPUT)
+    if output is not None:
+        output.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

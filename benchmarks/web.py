@@ -1,0 +1,208 @@
+"""This module measures the web service under load: `make bench-web` writes benchmarks/WEB.md.
+
+A million backtests are put into the read model's table by SQL, as the projector would have left them. Then clients ask for the
+status of random ones and for pages of the list, eight at a time, and a thousand event streams are opened.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+
+from adapters.control.keys import Keys
+from adapters.control.pool import ControlPool
+from backtape.local import ConsumerProcess
+from backtape.prepare import prepare_async
+from backtape.stack import LocalStack
+from consumers.settings import Settings
+from projections.tables import FIRST
+
+RESULT = Path(__file__).with_name("WEB.md")
+FOLDER = Path("/tmp/backtape-bench-web")
+REQUESTS = 500
+AT_ONCE = 8
+STREAMS = 1_000
+
+FILL = f"""
+INSERT INTO {FIRST.schema}.backtests
+    (backtest_id, origin, command_id, issued_at, submitter, priority, tags, strategy, dataset, symbols, timeframe, currency,
+     initial_cash, spec, spec_digest, submitted_digest, records_orders, accepted_at, log_id, partition, first_offset, words,
+     status, dataset_version, bars, bars_done, equity, orders, fills, trades, started_at, finished_at, final_equity,
+     total_return, sharpe, max_drawdown, last_number, last_sequence, chain_head, last_mark)
+SELECT 'load-' || lpad(n::text, 8, '0'), 'run', 'c' || n, t, 'user-' || n % 50, 0, ARRAY['tag-' || n % 1000, 'load'],
+       'sma_cross', 'daily', ARRAY['S' || n % 500], '1d', 'USD', 100000, '{{}}'::jsonb, md5(n::text), md5(n::text), true, t,
+       'log',
+       n % 8, n, 'load-' || lpad(n::text, 8, '0') || ' sma cross daily s' || n % 500 || ' tag ' || n % 1000, 'completed',
+       1, 3000, 3000, 100000 + n % 5000, 200, 200, 100, t, t + interval '1 second', 100000 + n % 5000, (n % 5000) / 1e5,
+       (n % 997) / 300.0 - 1, -(n % 300) / 1000.0, 5, 600, md5(n::text), 3000
+FROM (
+    SELECT n, timestamptz '2026-01-01' + n * interval '1 second' AS t FROM generate_series($1::bigint, $2::bigint) AS n
+) AS numbers
+"""
+
+
+async def measure(rows: int) -> str:
+    """Return the page with the figures."""
+    stack = LocalStack(FOLDER, jars=Path(".backtape/jars"))
+    service: ConsumerProcess | None = None
+    try:
+        environment = {
+            **stack.start(report=print).environment(),
+            "BACKTAPE_CACHE_DIR": str(FOLDER / "cache"),
+            "BACKTAPE_WEB_REQUESTS_PER_SECOND": "100000",
+        }
+        os.environ.update(environment)
+        settings = Settings()
+        await prepare_async(settings, report=print)
+        seconds = await _fill(settings.database_url, rows)
+        print(f"{rows:,} rows in {seconds:.0f} s")
+        service = ConsumerProcess(FOLDER / "web", role="web", name="web", environment=environment)
+        await asyncio.to_thread(service.start)
+        return await _figures(settings, f"http://127.0.0.1:{service.port('http')}", rows)
+    finally:
+        if service is not None:
+            service.kill()
+        stack.remove()
+        shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+async def _fill(database_url: str, rows: int) -> float:
+    began = time.perf_counter()
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("SET synchronous_commit = off")
+    for first in range(1, rows + 1, 50_000):
+        await connection.execute(FILL, first, min(rows, first + 49_999))
+    await connection.execute(f"VACUUM ANALYZE {FIRST.schema}.backtests")
+    await connection.close()
+    return time.perf_counter() - began
+
+
+async def _figures(settings: Settings, address: str, rows: int) -> str:
+    pool = ControlPool(settings.database_url)
+    _, key = await Keys(pool).create_key("bench", ["read"], None)
+    await pool.close()
+    limits = httpx.Limits(max_connections=STREAMS + 50, max_keepalive_connections=AT_ONCE)
+    headers = {"Authorization": f"Bearer {key}"}
+    process = _process(address)
+    async with httpx.AsyncClient(base_url=address, headers=headers, timeout=120, limits=limits) as client:
+        chance = random.Random(1)
+
+        def some() -> str:
+            return f"load-{chance.randint(1, rows):08d}"
+
+        asks: dict[str, Callable[[], Awaitable[httpx.Response]]] = {
+            "status of a random backtest": lambda: client.get(f"/api/backtests/status/{some()}"),
+            "list, newest 100": lambda: client.get("/api/backtests"),
+            "list of one submitter": lambda: client.get(f"/api/backtests?submitter=user-{chance.randint(0, 49)}"),
+            "list by Sharpe": lambda: client.get("/api/backtests?sort=-sharpe"),
+            "list by words of tags": lambda: client.get(f"/api/backtests?q=tag+{chance.randint(0, 999)}"),
+            "a page in the middle": _middle(client, chance),
+            "counts": lambda: client.get("/api/backtests/counts"),
+        }
+        lines = [f"| {name} | {await _timed(ask)} |" for name, ask in asks.items()]
+        before = process.memory_info().rss
+        opened, seconds, after = await _streams(client, process, some)
+        with_streams = await _timed(asks["status of a random backtest"])
+    return _page(rows, lines, before, after, opened, seconds, with_streams)
+
+
+def _middle(client: httpx.AsyncClient, chance: random.Random) -> Callable[[], Awaitable[httpx.Response]]:
+    async def ask() -> httpx.Response:
+        before = f"2026-01-{chance.randint(2, 10):02d}T00:00:00Z"
+        return await client.get("/api/backtests", params={"accepted_before": before})
+
+    return ask
+
+
+async def _timed(ask: Callable[[], Awaitable[httpx.Response]]) -> str:
+    """Return median, 99th percentile and requests per second, as cells."""
+    took: list[float] = []
+    left = iter(range(REQUESTS))
+
+    async def client() -> None:
+        for _ in left:
+            began = time.perf_counter()
+            answer = await ask()
+            took.append(time.perf_counter() - began)
+            assert answer.status_code == 200, answer.text
+
+    began = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(AT_ONCE)))
+    seconds = time.perf_counter() - began
+    took.sort()
+    return f"{1_000 * took[len(took) // 2]:.0f} | {1_000 * took[int(0.99 * len(took))]:.0f} | {REQUESTS / seconds:.0f}"
+
+
+async def _streams(client: httpx.AsyncClient, process: psutil.Process, some: Callable[[], str]) -> tuple[int, float, int]:
+    """Open the streams, each with one followed backtest; return how many told something, in what time, and the memory then."""
+    told = 0
+    enough, done = asyncio.Event(), asyncio.Event()
+
+    async def follow() -> None:
+        nonlocal told
+        async with client.stream("GET", "/api/stream", params={"ids": some()}) as response:
+            async for line in response.aiter_lines():
+                if line.startswith("event: lag"):
+                    told += 1
+                    if told == STREAMS:
+                        enough.set()
+                    break
+            await done.wait()
+
+    began = time.perf_counter()
+    tasks = [asyncio.create_task(follow()) for _ in range(STREAMS)]
+    await asyncio.wait_for(enough.wait(), 300)
+    seconds = time.perf_counter() - began
+    memory = process.memory_info().rss
+    done.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return told, seconds, memory
+
+
+def _process(address: str) -> psutil.Process:
+    port = int(address.rpartition(":")[2])
+    found: Any = next(each for each in psutil.net_connections("tcp") if each.laddr.port == port and each.status == "LISTEN")
+    return psutil.Process(found.pid)
+
+
+def _page(rows: int, lines: list[str], before: int, after: int, opened: int, seconds: float, with_streams: str) -> str:
+    mebibyte = 1024 * 1024
+    table = "\n".join(lines)
+    grown = (after - before) / 1024 / max(1, opened)
+    return f"""# The web service under load
+
+Made by `make bench-web` on {os.cpu_count()} processors shared with the database, Kafka, the client and whatever else ran (load
+average {os.getloadavg()[0]:.1f}), with {rows:,} backtests in the read model, {REQUESTS:,} requests each,
+{AT_ONCE} at a time, one web process.
+
+| request | median, ms | p99, ms | per second |
+|---|---|---|---|
+{table}
+| status, right after the streams | {with_streams} |
+
+{opened:,} event streams, each following one backtest, were open after {seconds:.1f} s. Memory of the process:
+{before / mebibyte:.0f} MiB before, {after / mebibyte:.0f} MiB with them: {grown:.0f} KiB each.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the web service under load.")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(mode=0o755)
+    page = asyncio.run(measure(parser.parse_args().rows))
+    RESULT.write_text(page, encoding="utf-8")
+    print(page)
+
+
+if __name__ == "__main__":
+    main()

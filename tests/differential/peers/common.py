@@ -1,0 +1,48 @@
+"""What the scripts of all engines share: their arguments, the bars, what they print. They run in the peers' environment."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import rules
+
+
+@dataclass
+class Task:
+    """One strategy on one data set. ``frame`` has columns timestamp, open, high, low, close, volume."""
+
+    data: str
+    strategy: str
+    tick: float
+    frame: pd.DataFrame
+    columns: dict[str, Any]
+    fills: list[tuple[int, int, float, float]] = field(default_factory=list)
+
+    @property
+    def quantity(self) -> float:
+        return rules.QUANTITY[self.data]
+
+    @property
+    def times(self) -> np.ndarray:
+        return self.frame["timestamp"].dt.tz_localize(None).to_numpy().astype("datetime64[ns]").astype(np.int64)
+
+    def fill(self, time_ns: int, side: int, quantity: float, price: float) -> None:
+        self.fills.append((int(time_ns), side, float(quantity), float(price)))
+
+    def report(self, engine: str, final_equity: float) -> None:
+        json.dump({"engine": engine, "fills": self.fills, "final_equity": float(final_equity)}, sys.stdout)
+
+
+def task() -> Task:
+    """Read the arguments: file of bars, name of the data, strategy, tick."""
+    path, data, strategy, tick = sys.argv[1:5]
+    frame = pd.read_parquet(path)
+    columns = rules.signals(strategy, frame["close"].to_numpy(), float(tick))
+    return Task(data, strategy, float(tick), frame, columns)

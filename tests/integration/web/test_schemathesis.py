@@ -1,0 +1,34 @@
+"""Requests made from the OpenAPI document, against the real service: whatever is sent, what comes back is documented."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+
+from backtape.openapi_document import openapi_document
+from tests.integration.web.conftest import Service
+
+pytestmark = pytest.mark.real
+
+# Streams do not end; these start a process each; logout and login change who asks.
+LEFT_OUT = ["follow", "follow_many", "report", "start_audit", "upload", "strategies", "check", "login", "logout"]
+EXAMPLES = 6  # of each operation: some two hundred requests in all
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+schema = schemathesis.openapi.from_dict(openapi_document()).exclude(operation_id=LEFT_OUT)
+
+
+@schema.parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_what_comes_back_is_what_the_document_says(case: Any, service: Service, finished: str) -> None:
+    """No 5xx, a documented status, its content type, its schema: for good requests and for bad ones."""
+    headers = {"Authorization": f"Bearer {service.keys['admin']}"}
+    if "backtest_id" in (case.path_parameters or {}) and case.method == "GET":
+        case.path_parameters["backtest_id"] = finished  # so that there is something to answer
+    response = case.call(base_url=service.address, headers=headers, timeout=60)
+    case.validate_response(response, checks=CHECKS, headers=headers)
