@@ -24,7 +24,7 @@ from engine.arrays import ArrayStrategy, Signals
 from engine.simulation import Simulation, run_ahead, simulate
 from engine.strategies.indicators import crossings, sma
 from engine.strategy import Data, Strategy, crossed_above, crossed_below
-from engine.timeline import select
+from engine.timeline import scene_of
 from schemas.events import BacktestCompleted
 from schemas.ids import BacktestId
 from schemas.market_data import Bars, Instrument, Market
@@ -143,7 +143,7 @@ def with_log(market: Market, spec: BacktestSpec, strategy: type[Strategy]) -> in
 
 def without_log(market: Market, spec: BacktestSpec, strategy: type[Strategy]) -> int:
     """Run with events that nobody encodes."""
-    simulation = Simulation(BacktestId("bench"), spec, HEAD, select(spec, market), strategy)
+    simulation = Simulation(BacktestId("bench"), spec, HEAD, scene_of(spec, market), strategy)
     recorder = Last(BacktestId("bench"), HEAD)
     simulation._recorder = simulation._reporter._recorder = recorder
     for _ in simulation.run():
