@@ -89,7 +89,10 @@ def main() -> None:
     volume = Quantity.from_int(1_000_000_000)
     rows = TASK.frame[["open", "high", "low", "close"]].to_numpy()
     engine.add_data(
-        [Bar(KIND, *(Price(value, PLACES) for value in row), volume, int(time), int(time)) for row, time in zip(rows, TIMES)]
+        [
+            Bar(KIND, *(Price(value, PLACES) for value in row), volume, int(time), int(time))
+            for row, time in zip(rows, TIMES, strict=True)
+        ]
     )
     engine.add_strategy(Rules())
     engine.run()
