@@ -16,7 +16,7 @@ import pydantic
 from adapters.errors import IntegrityError, NotFoundError
 from adapters.ports import BlobStore
 from schemas.ids import ID_PATTERN, sha256
-from schemas.market_data import BAR_COLUMNS, Bars, DataFile, DataSetManifest
+from schemas.market_data import BAR_COLUMNS, QUOTE_COLUMNS, Bars, DataFile, DataSetManifest, columns_of
 
 PREFIX = "datasets/"
 
@@ -86,7 +86,9 @@ def download(store: BlobStore, file: DataFile) -> Bars:
         raise IntegrityError(
             f"{store.url}/{file.key}: the data's bytes have SHA-256 {found}, the data set's manifest says {file.sha256}"
         )
-    bars = bars_of_table(pq.read_table(io.BytesIO(body), columns=list(BAR_COLUMNS)), symbol=file.symbol, timeframe=file.timeframe)
+    bars = bars_of_table(
+        pq.read_table(io.BytesIO(body), columns=list(columns_of(file))), symbol=file.symbol, timeframe=file.timeframe
+    )
     told = (file.rows, file.first_ns, file.last_ns)
     holds = (len(bars), int(bars.time_ns[0]), int(bars.time_ns[-1])) if len(bars) else (0, 0, 0)
     if holds != told:
@@ -96,9 +98,10 @@ def download(store: BlobStore, file: DataFile) -> Bars:
 
 def file_of_bars(dataset: str, bars: Bars) -> tuple[DataFile, bytes]:
     """Return the Parquet file of a data set for these bars, and its entry in the manifest. Equal bars give equal bytes."""
+    names = BAR_COLUMNS if bars.bid is None else BAR_COLUMNS + QUOTE_COLUMNS
     columns = [pa.array(bars.time_ns).cast(pa.timestamp("ns", tz="UTC"))]
-    columns += [pa.array(column) for column in (bars.open, bars.high, bars.low, bars.close, bars.volume)]
-    schema = pa.schema([pa.field(name, column.type, nullable=False) for name, column in zip(BAR_COLUMNS, columns, strict=True)])
+    columns += [pa.array(getattr(bars, name)) for name in names[1:]]
+    schema = pa.schema([pa.field(name, column.type, nullable=False) for name, column in zip(names, columns, strict=True)])
     sink = io.BytesIO()
     pq.write_table(
         pa.Table.from_arrays(columns, schema=schema),
@@ -107,7 +110,7 @@ def file_of_bars(dataset: str, bars: Bars) -> tuple[DataFile, bytes]:
         compression="zstd",
         compression_level=3,
         use_dictionary=False,
-        column_encoding={"timestamp": "DELTA_BINARY_PACKED"} | dict.fromkeys(BAR_COLUMNS[1:], "BYTE_STREAM_SPLIT"),
+        column_encoding={"timestamp": "DELTA_BINARY_PACKED"} | dict.fromkeys(names[1:], "BYTE_STREAM_SPLIT"),
         row_group_size=1_048_576,
     )
     body = sink.getvalue()
@@ -121,6 +124,7 @@ def file_of_bars(dataset: str, bars: Bars) -> tuple[DataFile, bytes]:
         rows=len(bars),
         first_ns=int(bars.time_ns[0]),
         last_ns=int(bars.time_ns[-1]),
+        quotes=bars.bid is not None,
     )
     return file, body
 
@@ -128,7 +132,7 @@ def file_of_bars(dataset: str, bars: Bars) -> tuple[DataFile, bytes]:
 def bars_of_table(table: pa.Table, *, symbol: str, timeframe: str) -> Bars:
     """Return the bars of a table with the columns of a data set's file."""
     time_ns = table.column("timestamp").cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
-    prices = {name: np.ascontiguousarray(table.column(name).to_numpy(), dtype=np.float64) for name in BAR_COLUMNS[1:]}
+    prices = {name: np.ascontiguousarray(table.column(name).to_numpy(), dtype=np.float64) for name in table.column_names[1:]}
     return Bars(symbol=symbol, timeframe=timeframe, time_ns=np.ascontiguousarray(time_ns, dtype=np.int64), **prices)
 
 

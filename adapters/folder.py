@@ -56,7 +56,7 @@ class FolderBlobStore:
     def head(self, key: str) -> BlobInfo | None:
         path = self._path(key)
         with _outside(f"{self.url}/{key}"):
-            return BlobInfo(key=key, bytes=path.stat().st_size) if path.is_file() else None
+            return _info(key, path) if path.is_file() else None
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         with _outside(f"{self.url}/{prefix}"):
@@ -88,7 +88,7 @@ class FolderBlobStore:
                 key = path.relative_to(self.folder).as_posix()
                 if key.startswith(prefix):
                     try:
-                        yield BlobInfo(key=key, bytes=path.stat().st_size)
+                        yield _info(key, path)
                     except FileNotFoundError:  # deleted since the folder was read
                         continue
 
@@ -105,6 +105,11 @@ class FolderBlobStore:
             yield temporary
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _info(key: str, path: Path) -> BlobInfo:
+    found = path.stat()
+    return BlobInfo(key=key, bytes=found.st_size, modified_ms=found.st_mtime_ns // 1_000_000)
 
 
 def folder_of_url(url: str) -> Path:

@@ -15,6 +15,7 @@ from adapters.errors import IntegrityError, NotFoundError
 from adapters.ports import BlobStore
 from adapters.side_files import actions_in, rates_in, read_side_file, side_files_of
 from schemas.actions import NO_SIDE, Side
+from schemas.calendars import SessionTable
 from schemas.market_data import Bars, DataFile, DataSetManifest, Instrument, SideFile
 
 
@@ -67,6 +68,7 @@ class MemoryMarketData:
         *,
         instruments: list[Instrument] | None = None,
         adjusted: bool = True,
+        calendars: list[SessionTable] | None = None,
         side: Side = NO_SIDE,
     ) -> DataSetManifest:
         """Add the next version of a data set and return its manifest."""
@@ -80,6 +82,7 @@ class MemoryMarketData:
             adjusted=adjusted,
             files=files,
             instruments=instruments or [],
+            calendars=calendars or [],
             actions=side_files["actions"][0] if "actions" in side_files else None,
             rates=side_files["rates"][0] if "rates" in side_files else None,
         )
@@ -106,7 +109,8 @@ class MemoryMarketData:
         )
 
     def _kept(self, dataset: str, bars: Bars) -> DataFile:
-        columns = (bars.time_ns, bars.open, bars.high, bars.low, bars.close, bars.volume)
+        quotes = () if bars.bid is None or bars.ask is None else (bars.bid, bars.ask)
+        columns = (bars.time_ns, bars.open, bars.high, bars.low, bars.close, bars.volume, *quotes)
         digest = hashlib.sha256(repr((bars.symbol, bars.timeframe)).encode())
         for column in columns:
             digest.update(np.ascontiguousarray(column).tobytes())
@@ -121,6 +125,7 @@ class MemoryMarketData:
             rows=len(bars),
             first_ns=int(bars.time_ns[0]),
             last_ns=int(bars.time_ns[-1]),
+            quotes=bool(quotes),
         )
 
 

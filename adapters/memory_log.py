@@ -5,7 +5,7 @@ whole or not at all and leaves a hole (its marker) behind, compaction is what ``
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from adapters.errors import FencedError, NotFoundError, RetryableError
 from adapters.ports import Clock, Headers, Record, TopicPartition, Write
@@ -82,6 +82,22 @@ class MemoryDeleter:
     async def delete_before(self, source: TopicPartition, offset: int) -> int:
         self._log.truncate(source, max(offset, self._log.beginnings.get(source, 0)))
         return self._log.beginnings[source]
+
+
+class MemoryRestorer:
+    """Appends restored records to a MemoryLog with the times that they had, as KafkaRestorer does."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+
+    async def append(self, topic: str, partition: int, records: list[Record]) -> list[int]:
+        source, offsets = TopicPartition(topic, partition), []
+        for record in records:
+            offset = self._log.append(topic, partition, record.key, record.value, record.headers)
+            if record.timestamp_ms:
+                self._log.records[source][-1] = replace(self._log.records[source][-1], timestamp_ms=record.timestamp_ms)
+            offsets.append(offset)
+        return offsets
 
 
 class MemoryPartition:

@@ -157,6 +157,7 @@ class Loop(Protocol):
 class BlobInfo:
     key: str
     bytes: int
+    modified_ms: int = 0  # when it was put last, by the store's clock
 
 
 class BlobStore(Protocol):

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapters.changes import payload_of
-from adapters.copy_rows import encode_copy
 from adapters.errors import DeletedError, FatalError, FencedError, RetryableError
 from adapters.ports import NO_EFFECTS, Advance, Effects, LogEnd, SourcePosition, TableWrite, TopicPartition
 from adapters.postgres_changes import CHANNEL
@@ -138,6 +137,8 @@ class PostgresRowStore:
             raise DeletedError(f"backtests {', '.join(row['deleted'][:3])} were deleted while this batch was made")
 
     async def _write(self, session: Session, write: TableWrite) -> None:
+        from adapters.copy_rows import encode_copy  # here: it brings numba, 60 MB that who only reads does not need
+
         names = write.names
         if write.kind == "insert":
             await session.copy(self._schema, write.table, names, encode_copy(write))

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 
 import boto3
@@ -99,6 +100,7 @@ class S3BlobStore:
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.url = f"s3://{bucket}/{self.prefix}".rstrip("/")
         self.budget_seconds = budget_seconds
+        self.endpoint = endpoint
         self._client = client if client is not None else _client(endpoint=endpoint, region=region)
         self._sleep = sleep
         self._now = now
@@ -149,14 +151,15 @@ class S3BlobStore:
             answer = self._head(key)
         except NotFoundError:
             return None
-        return BlobInfo(key=key, bytes=int(answer["ContentLength"]))
+        return BlobInfo(key=key, bytes=int(answer["ContentLength"]), modified_ms=_milliseconds(answer["LastModified"]))
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self.prefix + prefix}
         while True:
             page = self._tried(f"LIST {self.url}/{prefix}", lambda: self._client.list_objects_v2(**request))
             for each in page.get("Contents", []):
-                yield BlobInfo(key=each["Key"].removeprefix(self.prefix), bytes=int(each["Size"]))
+                key, modified_ms = each["Key"].removeprefix(self.prefix), _milliseconds(each["LastModified"])
+                yield BlobInfo(key=key, bytes=int(each["Size"]), modified_ms=modified_ms)
             if not page.get("IsTruncated"):
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
@@ -220,6 +223,10 @@ class S3BlobStore:
             except Exception as error:
                 _raise_if_final(error, what)
                 attempts.wait_or_raise(error)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000)
 
 
 def _client(*, endpoint: str | None, region: str | None) -> Any:

@@ -13,19 +13,27 @@ if TYPE_CHECKING:
     from backtape.result import Result
     from backtape.running import run
     from backtape.stored_results import read_results
+    from engine.arrays import ArrayStrategy, Signals
     from engine.errors import EngineError, StrategyError
-    from engine.strategy import Strategy, crossed_above, crossed_below
+    from engine.strategy import Data, Fill, Order, Position, Strategy, Timer, crossed_above, crossed_below
     from schemas.errors import SchemaError
     from schemas.market_data import Instrument
 
 __all__ = [
+    "ArrayStrategy",
     "BadDataError",
+    "Data",
     "EngineError",
+    "Fill",
     "Instrument",
+    "Order",
+    "Position",
     "Result",
     "SchemaError",
+    "Signals",
     "Strategy",
     "StrategyError",
+    "Timer",
     "crossed_above",
     "crossed_below",
     "read_results",
@@ -34,13 +42,20 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ArrayStrategy": "engine.arrays",
     "BadDataError": "backtape.data",
+    "Data": "engine.strategy",
     "EngineError": "engine.errors",
+    "Fill": "engine.strategy",
     "Instrument": "schemas.market_data",
+    "Order": "engine.strategy",
+    "Position": "engine.strategy",
     "Result": "backtape.result",
     "SchemaError": "schemas.errors",
+    "Signals": "engine.arrays",
     "Strategy": "engine.strategy",
     "StrategyError": "engine.errors",
+    "Timer": "engine.strategy",
     "crossed_above": "engine.strategy",
     "crossed_below": "engine.strategy",
     "read_results": "backtape.stored_results",

@@ -21,7 +21,8 @@ MEMORY = "memory"  # name of the data set that a run on frames records
 DEFAULT_SYMBOL = "ASSET"
 _UNITS = (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))  # seconds, longest first
 
-Data = Union["pd.DataFrame", Mapping[str, "pd.DataFrame"], Market, str, Path]
+Frames = Union["pd.DataFrame", Mapping[str, "pd.DataFrame"]]  # of one symbol: one, or several by their time frame
+Data = Union["pd.DataFrame", Mapping[str, Frames], Market, str, Path]
 Instruments = Mapping[str, Instrument | Mapping[str, Any]]
 
 
@@ -30,7 +31,7 @@ def is_store(data: Data) -> bool:
 
 
 def market_of(
-    data: "pd.DataFrame | Mapping[str, pd.DataFrame] | Market",
+    data: "pd.DataFrame | Mapping[str, Frames] | Market",
     asked: Mapping[str, Any],
     *,
     instruments: Instruments | None = None,
@@ -47,16 +48,34 @@ def market_of(
     """
     if isinstance(data, Market):
         return data
-    frames = data if isinstance(data, Mapping) else {_only_symbol(asked): data}
-    if not frames:
+    given = data if isinstance(data, Mapping) else {_only_symbol(asked): data}
+    if not given:
         raise FieldError.of("data", data, "at least one frame")
-    timeframe = asked.get("timeframe") or _timeframe_of(next(iter(frames.values())))
-    bars = [_checked(frame, symbol=str(symbol), timeframe=timeframe, timezone=timezone) for symbol, frame in frames.items()]
+    timeframe = asked.get("timeframe") or _timeframe_of(_a_frame(given))
+    bars: list[Bars] = []
+    further: list[Bars] = []
+    for symbol, frames in given.items():
+        by_timeframe = frames if isinstance(frames, Mapping) else {timeframe: frames}
+        if timeframe not in by_timeframe:
+            raise FieldError.of(
+                f"data.{symbol}", ", ".join(map(str, by_timeframe)), f"a frame of the run's timeframe {timeframe}"
+            )
+        for each, frame in by_timeframe.items():
+            checked = _checked(frame, symbol=str(symbol), timeframe=str(each), timezone=timezone)
+            (bars if each == timeframe else further).append(checked)
     traded = tuple(_instrument(each.symbol, (instruments or {}).get(each.symbol)) for each in bars)
     side = Side()
     if actions is not None or rates is not None:
         side = _side(actions, rates, {each.symbol for each in bars}, timezone)
-    return _with_digest(bars, traded, dataset=str(asked.get("dataset") or MEMORY), adjusted=actions is None, side=side)
+    named = str(asked.get("dataset") or MEMORY)
+    return _with_digest(bars, further, traded, dataset=named, adjusted=actions is None, side=side)
+
+
+def _a_frame(given: "Mapping[str, Frames]") -> "pd.DataFrame":
+    first = next(iter(given.values()))
+    if isinstance(first, Mapping):
+        raise FieldError.of("data.timeframe", "nothing", "with frames of several time frames: which one is the run's")
+    return first
 
 
 def market_of_store(place: str | Path, spec: BacktestSpec) -> Market:
@@ -67,22 +86,13 @@ def market_of_store(place: str | Path, spec: BacktestSpec) -> Market:
     """
     from adapters.market_data import StoredMarketData
     from consumers.settings import load_settings
+    from engine.assemble import assemble
 
     settings = load_settings()
     stored = StoredMarketData(_open(place, settings.s3_endpoint), settings.cache_dir / "bars")
-    data = spec.data
-    manifest = stored.resolve(data.dataset, data.version)
+    manifest = stored.resolve(spec.data.dataset, spec.data.version)
     side = stored.side(manifest)
-    return Market(
-        bars=tuple(stored.bars(manifest, symbol, data.timeframe) for symbol in spec.needed_symbols),
-        instruments=tuple(manifest.instrument(symbol) for symbol in spec.needed_symbols),
-        dataset=manifest.dataset,
-        version=manifest.version,
-        digest=manifest.digest(),
-        adjusted=manifest.adjusted,
-        actions=side.actions,
-        rates=side.rates,
-    )
+    return assemble(spec, manifest, side, lambda symbol, timeframe: stored.bars(manifest, symbol, timeframe))
 
 
 def _open(place: str | Path, endpoint: str | None) -> "BlobStore":
@@ -162,18 +172,26 @@ def _side(actions: "pd.DataFrame | None", rates: "pd.DataFrame | None", symbols:
     return read_side(actions, rates, symbols=symbols, times=TimeRules(timezone=timezone))
 
 
-def _with_digest(bars: list[Bars], instruments: tuple[Instrument, ...], *, dataset: str, adjusted: bool, side: Side) -> Market:
+def _with_digest(
+    bars: list[Bars], frames: list[Bars], instruments: tuple[Instrument, ...], *, dataset: str, adjusted: bool, side: Side
+) -> Market:
     """Return the market of these bars, named as a version of a data set is: by a digest of its content."""
     from adapters.market_data import MemoryMarketData
+    from backtape.data.calendars import pinned
 
-    manifest = MemoryMarketData().publish(dataset, bars, instruments=list(instruments), adjusted=adjusted, side=side)
+    traded, calendars = pinned(instruments, bars, dataset)
+    manifest = MemoryMarketData().publish(
+        dataset, [*bars, *frames], instruments=traded, adjusted=adjusted, calendars=calendars, side=side
+    )
     return Market(
         bars=tuple(bars),
-        instruments=instruments,
+        instruments=tuple(traded),
         dataset=dataset,
         version=manifest.version,
         digest=manifest.digest(),
         adjusted=adjusted,
         actions=side.actions,
         rates=side.rates,
+        frames=tuple(frames),
+        calendars=tuple(calendars),
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import engine, latency, machine, projecting, small_runs, writing
+from benchmarks import engine, latency, machine, projecting, small_runs, storage, writing
 from benchmarks.figures import Part, as_markdown, as_table
 from benchmarks.long_log import Written
 from benchmarks.memory import MIB, MemoryWatch
@@ -26,6 +26,7 @@ TITLES = {
     "rebuild": "Rebuild",
     "latency": "Latency while idle",
     "small": "Small runs through everything",
+    "storage": "Storage",
     "memory": "Peak memory",
 }
 HEAD = """# Benchmarks
@@ -85,9 +86,12 @@ def _measure(scene: Scene, sizes: Sizes, parts: dict[str, Part]) -> None:
     if "latency" in parts:
         with _timed(parts["latency"]) as part:
             run(latency.measure(scene, part))
-    if "small" in parts:
-        with _timed(parts["small"]) as part:
+    if parts.keys() & {"small", "storage"}:
+        with _timed(parts.get("small", Part("small", ""))) as part:
             run(small_runs.measure(scene, part))
+    if "storage" in parts:
+        with _timed(parts["storage"]) as part:
+            run(storage.measure(scene, part))
 
 
 @contextmanager

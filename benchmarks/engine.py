@@ -23,7 +23,7 @@ from engine.simulation import Simulation, simulate
 from engine.strategies.indicators import crossings, sma
 from engine.strategies.sma_cross import SmaCross
 from engine.strategy import Data, Strategy, crossed_above, crossed_below
-from engine.timeline import select
+from engine.timeline import scene_of
 from schemas.commit import Head
 from schemas.ids import BacktestId, Digest
 from schemas.market_data import Bars, Instrument, Market
@@ -127,7 +127,7 @@ def run_once(
         commits = list(simulate(BacktestId("bench"), spec, HEAD, market, strategy))
         seconds = clock() - begin
         return seconds, commits[-1].head.sequence - HEAD.sequence, sum(len(commit.body) for commit in commits)
-    simulation = Simulation(BacktestId("bench"), spec, HEAD, select(spec, market), strategy)
+    simulation = Simulation(BacktestId("bench"), spec, HEAD, scene_of(spec, market), strategy)
     recorder = NoRecorder(BacktestId("bench"), HEAD)
     simulation._recorder = simulation._reporter._recorder = recorder
     for _ in simulation.run():

@@ -16,31 +16,37 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+import msgspec
 import structlog
 
 from adapters.errors import AdapterError, NotFoundError, RetryableError
 from adapters.ports import BlobStore, Clock, LogReader, Membership, Record, TopicPartition
 from consumers.archive_keeper import ArchiveKeeper
+from consumers.bundler import Bundler
 from consumers.compactor_state import CompactorRules, Counts, Run, Source
 from schemas.canonical import canonical_json
 from schemas.ids import ID_PATTERN
 from schemas.manifest import SnapshotAnnouncement
+from schemas.receipts import Outcome, decode_receipt
 from snapshots.blobs import manifest_key
+from snapshots.bundle import Answer, Member, Work, member_of, write_bundle
+from snapshots.deletion import delete_snapshot, is_deleted
 from snapshots.errors import LogError, ReadBackError, SnapshotError
 from snapshots.run_log import Place, peek
 from snapshots.spool import Spool, Spools
-from snapshots.writer import write_snapshot
+from snapshots.writer import find_snapshot, write_snapshot
 
 log = structlog.get_logger()
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 _ID = re.compile(ID_PATTERN)
 
 FIRST_DELAY_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 15.0
+PUTS_AT_ONCE = 4  # manifests of a bundle; each waits for the store most of its time
 
 
 class Positions(Protocol):
@@ -85,7 +91,15 @@ class Compactor:
         self._spools = Spools(memory_bytes=rules.memory_bytes, disk_bytes=rules.disk_bytes, folder=rules.folder)
         self._sources: dict[TopicPartition, Source] = {}
         self._slots = asyncio.Semaphore(rules.slots)
+        self._bundler = Bundler(
+            self._write_bundle,
+            clock=clock,
+            full_bytes=rules.bundle_bytes,
+            full_runs=rules.bundle_runs,
+            seconds=rules.bundle_seconds,
+        )
         self._threads = ThreadPoolExecutor(rules.slots, thread_name_prefix="snapshot")
+        self._putters = ThreadPoolExecutor(PUTS_AT_ONCE, thread_name_prefix="manifest")
         self._is_paused = False
         self._drained = asyncio.Event()
 
@@ -93,8 +107,8 @@ class Compactor:
 
     async def on_assigned(self, sources: set[TopicPartition]) -> None:
         for source in sorted(sources):
-            start, committed = await self._patiently("read the position", partial(self._start, source))
-            self._sources[source] = Source(source, start, committed)
+            start, committed, end = await self._patiently("read the position", partial(self._start, source))
+            self._sources[source] = Source(source, start, committed, end)
             self._membership.seek(source, start)
             if not self._is_paused:
                 self._membership.resume(source)
@@ -123,26 +137,38 @@ class Compactor:
             return
         for record in records:
             if record.offset >= state.next_offset:
-                self._take(state, record)
+                if source.topic == self._rules.receipts_topic:
+                    await self._take_receipt(record)
+                else:
+                    self._take(state, record)
                 state.next_offset = record.offset + 1
-        if self.waiting >= self._rules.max_waiting:
+        if self._unbundled >= self._rules.max_waiting:
             self._stop_reading()
         self._commit_soon(state)
 
     async def close(self) -> None:
         await self.on_revoked(set(self._sources))
+        await self._bundler.close()
         if self._keeper is not None:
             await self._keeper.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._putters.shutdown(wait=False, cancel_futures=True)
 
     @property
     def waiting(self) -> int:
         """Finished runs that are not announced yet."""
         return sum(len(state.tasks) for state in self._sources.values())
 
+    @property
+    def _unbundled(self) -> int:
+        """Those of them that do not just wait for others to be bundled with."""
+        return self.waiting - self._bundler.waiting
+
     async def drained(self, below: int = 1) -> None:
-        """Wait until fewer finished runs than that are waiting, or the loop has failed."""
+        """Wait until fewer finished runs than that are waiting, or the loop has failed. Open bundles do not wait for others."""
         while self.waiting >= below and not self.fatal.done():
+            if self._unbundled == 0:
+                self._bundler.flush()
             self._drained.clear()
             await self._drained.wait()
 
@@ -155,7 +181,11 @@ class Compactor:
             "compactor_waiting_runs": len(finished),
             "compactor_spooled_memory_bytes": self._spools.in_memory,
             "compactor_spooled_disk_bytes": self._spools.on_disk,
+            "compactor_bundled_runs": self._bundler.waiting,
+            "compactor_bundled_bytes": self._bundler.bytes,
+            "compactor_bundles": self._bundler.bundles,
             "compactor_snapshots": self.counts.snapshots,
+            "compactor_deleted_snapshots": self.counts.deleted,
             "compactor_refused_runs": self.counts.refused,
             "compactor_retries": self.counts.retries,
             "snapshot_lag_seconds": max(0.0, (self._clock.now_ms() - min(finished)) / 1_000) if finished else 0.0,
@@ -164,16 +194,16 @@ class Compactor:
 
     # --- reading --------------------------------------------------------------------------------------------------
 
-    async def _start(self, source: TopicPartition) -> tuple[int, int | None]:
-        """Return where to read from, and what is committed."""
+    async def _start(self, source: TopicPartition) -> tuple[int, int | None, int]:
+        """Return where to read from, what is committed, and where the log ends."""
         committed = await self._positions.committed(source)
         beginning, end = await self._reader.beginning(source), await self._reader.end(source)
         if committed is None:
-            return beginning, None
+            return beginning, None, end
         if committed > end:  # another log under the same name: whatever of it is done shows in its manifests
             log.warning("compactor_position_beyond_log", partition=source.partition, committed=committed, end=end)
-            return beginning, None
-        return max(committed, beginning), committed
+            return beginning, None, end
+        return max(committed, beginning), committed, end
 
     def _take(self, state: Source, record: Record) -> None:
         """Spool one commit, and begin the snapshot when it is the run's last."""
@@ -224,7 +254,7 @@ class Compactor:
 
     def _let_read(self) -> None:
         self._drained.set()
-        if self._is_paused and self.waiting <= self._rules.max_waiting // 2:
+        if self._is_paused and self._unbundled <= self._rules.max_waiting // 2:
             self._is_paused = False
             for source in self._sources:
                 self._membership.resume(source)
@@ -254,22 +284,79 @@ class Compactor:
         """Write the snapshot, announce it, and forget the run: in this order."""
         facts = run.chain.facts()
         if not facts.is_imported:  # a result of another system came with its manifest
-            async with self._slots:
-                spool = run.spool
-                if spool.is_dropped:
-                    spool = await self._patiently("read a run again", lambda: self._read_again(state, run))
-                place = Place(run.log_id, state.source.partition, run.first_offset, run.last_offset)
-                write = partial(write_snapshot, self._store, spool, place, facts=facts)
-                told = await self._patiently("write a snapshot", lambda: self._in_thread(write))
+            place = Place(run.log_id, state.source.partition, run.first_offset, run.last_offset)
+            is_small = run.spool.bytes <= self._rules.small_bytes and not run.spool.is_dropped
+            told = await (self._bundled(state, run, place) if is_small else self._alone(state, run, place))
             await self._announce(told)
         self._forget(state, run.backtest_id)
 
+    async def _alone(self, state: Source, run: Run, place: Place) -> SnapshotAnnouncement:
+        """Write a run's snapshot in files of its own."""
+        async with self._slots:
+            spool = run.spool
+            if spool.is_dropped:
+                spool = await self._patiently("read a run again", lambda: self._read_again(state, run))
+            write = partial(write_snapshot, self._store, spool, place, facts=run.chain.facts())
+            return await self._patiently("write a snapshot", lambda: self._in_thread(write))
+
+    async def _bundled(self, state: Source, run: Run, place: Place) -> SnapshotAnnouncement:
+        """Write a run's snapshot together with others'; one that may be there since before our start is looked for first."""
+        facts = run.chain.facts()
+        async with self._slots:
+            if run.last_offset < state.end:
+                look = partial(find_snapshot, self._store, facts)
+                found = await self._patiently("look for a snapshot", lambda: self._in_thread(look))
+                if found is not None:
+                    return found
+            member = await self._in_thread(partial(member_of, run.spool, place, facts=facts))
+            self._spools.release(run.spool)
+            run.spool = Spool()
+        self._drained.set()
+        try:
+            return await self._bundler.add(member)
+        finally:
+            self._drained.set()
+
+    async def _write_bundle(self, members: list[Member]) -> list[Answer]:
+        write = partial(write_bundle, self._store, members, together=self._together)
+        return await self._patiently("write a bundle", lambda: self._in_thread(write))
+
+    def _together(self, works: list[Work]) -> list[Any]:
+        """Do works by threads. Called in a thread of the other pool, so that none waits for its own."""
+        return list(self._putters.map(lambda work: work(), works))
+
     async def _announce(self, told: SnapshotAnnouncement) -> None:
+        """Announce a snapshot, unless its run was deleted meanwhile: then it goes."""
+        deleted = partial(is_deleted, self._store, told.backtest_id)
+        if await self._patiently("look for a deletion", lambda: self._in_thread(deleted)):
+            await self._delete(told.backtest_id)
+            return
         key, value = told.backtest_id.encode(), canonical_json(told.model_dump(mode="json"))
         await self._patiently("announce a snapshot", lambda: self._announcer.append(self._rules.archive_topic, key, value))
         self.counts.snapshots += 1
         self.counts.bytes += told.bytes
         log.info("snapshot_announced", backtest_id=told.backtest_id, bytes=told.bytes, rows=told.rows)
+
+    async def _take_receipt(self, record: Record) -> None:
+        """Delete the snapshot of a run whose deletion was accepted."""
+        if b"DeleteBacktest" not in (record.value or b""):  # cheaper than reading every receipt
+            return
+        try:
+            receipt = decode_receipt(record.value or b"")
+        except msgspec.DecodeError as error:
+            log.error("receipt_unreadable", partition=record.partition, offset=record.offset, error=str(error))
+            return
+        if receipt.command_type == "DeleteBacktest" and receipt.outcome is Outcome.ACCEPTED and receipt.backtest_id is not None:
+            await self._delete(receipt.backtest_id)
+
+    async def _delete(self, backtest_id: str) -> None:
+        """Delete a snapshot and announce that it is gone. What still waits to be written finds the mark afterwards."""
+        remove = partial(delete_snapshot, self._store, backtest_id)
+        await self._patiently("delete a snapshot", lambda: self._in_thread(remove))
+        key = backtest_id.encode()
+        await self._patiently("announce a deletion", lambda: self._announcer.append(self._rules.archive_topic, key, None))
+        self.counts.deleted += 1
+        log.info("snapshot_deleted", backtest_id=backtest_id)
 
     async def _read_again(self, state: Source, run: Run) -> Spool:
         """Read a run from the log that was too large to keep."""
@@ -293,7 +380,8 @@ class Compactor:
         """Report a run that ends here, began before our position, and has no snapshot."""
         key = manifest_key(backtest_id)
         found = await self._patiently("look for a manifest", lambda: self._in_thread(lambda: self._store.head(key)))
-        if found is None:
+        gone = partial(is_deleted, self._store, backtest_id)
+        if found is None and not await self._patiently("look for a deletion", lambda: self._in_thread(gone)):
             raise LogError(f"offset {offset}: the run ends here, its beginning was not read and it has no snapshot")
 
     def _fail(self, error: Exception, **where: object) -> None:
@@ -342,10 +430,10 @@ class Compactor:
 
     # --- the outside ----------------------------------------------------------------------------------------------
 
-    async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def _patiently(self, what: str, work: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _patiently(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
         """Do the work; try again what may succeed later, for a bounded time."""
         started, delay = self._clock.monotonic(), FIRST_DELAY_SECONDS
         while True:

@@ -17,8 +17,13 @@ class CompactorRules:
     """How much the compactor takes on."""
 
     archive_topic: str
-    slots: int = 4  # snapshots written at a time
-    max_waiting: int = 64  # finished runs not yet announced, above which nothing more is read
+    receipts_topic: str | None = None  # where deletions are read; None: they are not
+    small_bytes: int = MIB  # of a run's commits: up to here it is written in a bundle with others; 0: none is
+    bundle_bytes: int = 64 * MIB  # of tables in memory, at which a bundle is written
+    bundle_runs: int = 2_000  # runs at which it is
+    bundle_seconds: float = 10.0  # how long the first run of a bundle waits for others
+    slots: int = 2  # runs folded at a time: each holds its tables in memory
+    max_waiting: int = 64  # finished runs not yet announced and in no open bundle, above which nothing more is read
     memory_bytes: int = 64 * MIB  # of spooled commits in memory; above, the largest run goes to disk
     disk_bytes: int = 8 * 1024 * MIB  # of spooled commits on disk; above, the largest run is read from the log again at its end
     folder: Path | None = None  # of the temporary files; None: the system's
@@ -46,6 +51,7 @@ class Source:
     source: TopicPartition
     next_offset: int
     committed: int | None
+    end: int = 0  # of the log when it was assigned: runs that end before it may have their snapshot already
     runs: dict[str, Run] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)  # broken ones: what follows of them is passed over
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)  # one for each finished run that waits
@@ -62,6 +68,7 @@ class Counts:
     """What the compactor has done."""
 
     snapshots: int = 0
+    deleted: int = 0
     bytes: int = 0
     retries: int = 0
     refused: int = 0

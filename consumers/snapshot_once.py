@@ -39,7 +39,9 @@ async def snapshot_once(
         store=store, membership=idle, positions=idle, announcer=announcer, reader=reader, clock=clock, rules=rules
     )
     try:
-        sources = [TopicPartition(events_topic, number) for number in range(await reader.partitions(events_topic))]
+        topics = [each for each in (rules.receipts_topic, events_topic) if each is not None]  # deletions first
+        numbers = range(await reader.partitions(events_topic))
+        sources = [TopicPartition(topic, number) for topic in topics for number in numbers]
         ranges = {source: (await reader.beginning(source), await reader.end(source)) for source in sources}
         await compactor.on_assigned(set(sources))
         total, done = sum(end - start for start, end in ranges.values()), 0

@@ -74,7 +74,7 @@ async def truncate(
         "newest record": await _newest_record(reader, source, before, end),
     }
     allowed, held_by = min((offset, name) for name, offset in bounds.items())
-    target, held_by = await asyncio.to_thread(_last_whole_range, archive, before, allowed, held_by, clock.now_ms() - grace_ms)
+    target, held_by = await asyncio.to_thread(_allowed_by_archive, archive, before, allowed, held_by, clock.now_ms() - grace_ms)
     if target <= before:
         return Truncation(source.partition, before, before, held_by)
     await asyncio.to_thread(_read_back, archive, before, target)
@@ -83,8 +83,8 @@ async def truncate(
     return Truncation(source.partition, before, beginning, held_by)
 
 
-def _last_whole_range(archive: Archive, before: int, allowed: int, held_by: str, oldest_ms: int) -> tuple[int, str]:
-    """Return the end of the last range that may go, and what holds the next one."""
+def _allowed_by_archive(archive: Archive, before: int, allowed: int, held_by: str, oldest_ms: int) -> tuple[int, str]:
+    """Return where the log may begin, as far as the archive and the grace time go, and what holds the rest."""
     target = before
     for start in archive.starts:
         found, _ = archive.at(start)
@@ -92,10 +92,10 @@ def _last_whole_range(archive: Archive, before: int, allowed: int, held_by: str,
             continue
         if found.first_offset > target:
             raise IntegrityError(f"{archive.source}: the archive has a hole from {target} to {found.first_offset}")
-        if found.next_offset > allowed:
-            return target, held_by
         if found.last_timestamp_ms > oldest_ms:
             return target, "grace"
+        if found.next_offset > allowed:  # archive and log may overlap: the log is cut in the middle of the range
+            return max(target, allowed), held_by
         target = found.next_offset
     return target, "archive"
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from adapters.archived_log import ArchivedLogReader
 from adapters.blob_store import open_blob_store
 from adapters.clock import SystemClock
-from adapters.copy_rows import warm_up
 from adapters.kafka import KafkaAppender, KafkaLogReader
 from adapters.kafka_partition import KafkaPartition
 from adapters.market_data import StoredMarketData
@@ -115,6 +114,8 @@ def projector_role(settings: Settings) -> Role:
 
 def _projecting(settings: Settings, generation: Generation) -> Reading:
     async def make(membership: KafkaMembership) -> Projector:
+        from adapters.copy_rows import warm_up  # here: it brings numba, which only projectors need
+
         warm_up()
         return Projector(
             store=PostgresRowStore(settings.database_url, generation.schema, role=PROJECTOR_ROLE),
@@ -149,11 +150,16 @@ def compactor_role(settings: Settings) -> Role:
             announcer=announcer,
             reader=KafkaLogReader(settings.kafka),
             clock=clock,
-            rules=CompactorRules(archive_topic=settings.kafka.topic(ARCHIVE)),
+            rules=_compactor_rules(settings),
             keeper=_keeper(settings, store, announcer, clock),
         )
 
-    return _fixed("compactor", Reading(settings.compactor_group, (settings.kafka.topic(EVENTS),), make))
+    topics = (settings.kafka.topic(EVENTS), settings.kafka.topic(RECEIPTS))  # receipts tell of deletions
+    return _fixed("compactor", Reading(settings.compactor_group, topics, make))
+
+
+def _compactor_rules(settings: Settings) -> CompactorRules:
+    return CompactorRules(archive_topic=settings.kafka.topic(ARCHIVE), receipts_topic=settings.kafka.topic(RECEIPTS))
 
 
 def _keeper(settings: Settings, store: BlobStore, announcer: KafkaAppender, clock: SystemClock) -> ArchiveKeeper | None:
@@ -184,7 +190,7 @@ async def snapshot_job(settings: Settings, *, on_progress: Callable[[int, int], 
             announcer=announcer,
             clock=SystemClock(),
             events_topic=settings.kafka.topic(EVENTS),
-            rules=CompactorRules(archive_topic=settings.kafka.topic(ARCHIVE)),
+            rules=_compactor_rules(settings),
             on_progress=on_progress,
         )
     finally:

@@ -89,7 +89,7 @@ class ArrayStrategy(Strategy):
                 steps = self._broker.steps_of(symbol)
                 for row, signal in rows:
                     self._by_step.setdefault(int(steps[row]), []).append(signal)
-        self._wakes = sorted(self._by_step)
+        self._wakes = sorted(step for step in self._by_step if step >= 0)  # those of the warm-up are before the first step
 
     def on_bar(self) -> None:
         for signal in self._by_step.get(self.step, ()):

@@ -13,9 +13,11 @@ from engine.kernels.accounting import equity_now
 from engine.kernels.records import EFFECT, ORDER, SYMBOL, State, Tape, blank_orders, effects_capacity, packing
 from engine.kernels.valuation import notional, rate_now
 from engine.orders import Order, Position
-from engine.series import Feed, Series, latest_of
+from engine.series import Feed, Series
+from engine.timeline import Scene
+from engine.timers import Timers
+from engine.views import MAIN, Lane, Lanes
 from schemas.events import OrderType, Side, TimeInForce
-from schemas.market_data import Market
 from schemas.times import parse_time
 
 MAX_TEXT = 64  # characters
@@ -41,8 +43,11 @@ _SESSIONS = {"open": OrderType.MARKET_ON_OPEN, "close": OrderType.MARKET_ON_CLOS
 class Broker:
     """Takes a strategy's orders and shows it the account. One for each simulation."""
 
-    def __init__(self, market: Market, tape: Tape, state: State, history: int) -> None:
+    def __init__(self, scene: Scene, tape: Tape, state: State, history: int) -> None:
+        market = scene.market
         self.tape = tape
+        self.lanes = Lanes(scene, tape)
+        self.timers = Timers(self.lanes)
         self.state = state
         self.step = -1
         self.actions: list[list[Any] | None] = []  # asked for in this callback; None: only look again at the feeds
@@ -56,7 +61,6 @@ class Broker:
         self.refuse: Callable[[Order, float], None] = lambda order, quantity: None  # set by the simulation
         self._index = {symbol: index for index, symbol in enumerate(self.symbols)}
         self._offsets = [int(record["offset"]) for record in state.symbols[:-1]]
-        self._lengths = [len(bars) for bars in market.bars]
         self._multipliers = [float(record["multiplier"]) for record in state.symbols]
         self._is_plain = bool(state.core[0]["is_plain"])
         self._is_hedging = bool(state.core[0]["is_hedging"])
@@ -65,6 +69,7 @@ class Broker:
         self._history = history
         self._can_prepare = True
         self._working = state.core["orders"]  # views of the core's counters: a third of the price of a look at the record
+        self._take_bytes()
         self._lots = [float(record["lot"]) for record in state.symbols]
 
     # --- what is now ---
@@ -76,8 +81,8 @@ class Broker:
         """Return the symbol's last close, 0 before its first bar."""
         if self.step < 0:
             return 0.0
-        latest = latest_of(self.tape, index)
-        row = self._offsets[index] + self.step if latest is None else int(latest[self.step])
+        is_dense = self.tape.latest.size == 0
+        row = self._offsets[index] + self.step if is_dense else int(self.tape.latest[index, self.step])
         return float(self.tape.close[row]) if row >= 0 else 0.0
 
     def equity(self) -> float:
@@ -111,44 +116,50 @@ class Broker:
         return [order for order in self.handles.values() if order.is_open]
 
     def steps_of(self, symbol: str) -> NDArray[np.int64]:
-        """Return the step of each of the symbol's bars."""
-        latest = latest_of(self.tape, self._index[symbol])
-        if latest is None:
-            return np.arange(len(self.tape.time_ns), dtype=np.int64)
-        before = np.concatenate([np.array([-1], dtype=np.int32), latest[:-1]])
-        return np.flatnonzero(latest != before)
+        """Return the step from which each of the symbol's bars can be seen, -1 for bars of the warm-up."""
+        return self.lanes.steps_of(self._index[symbol])
 
     # --- series ---
 
-    def column(self, index: int, name: str) -> Series:
-        """Make the series of one of the symbol's columns, up to now."""
-        source = getattr(self.tape, name)
-        offset = self._offsets[index]
-        if name == "time_ns":
-            latest = latest_of(self.tape, index)
-            if latest is not None:
-                source = _own_times(source, latest)
-                return self._feed(source, index)
-            offset = 0
-        return self._feed(source[offset : offset + self._lengths[index]], index)
+    def column(self, index: int, name: str, timeframe: str = MAIN) -> Series:
+        """Make the series of one of the symbol's columns, up to now. Raises AttributeError for quotes that are not there."""
+        lane = self.lanes.lane(index, timeframe)
+        values = getattr(lane.bars, name)
+        if values is None:
+            raise AttributeError(f"the data has no quotes of {self.symbols[index]}: no column {name!r}")
+        return self._feed(values, lane)
 
-    def indicator(self, values: NDArray[np.float64], symbol: str | None) -> Series:
-        index = 0 if symbol is None else self._index[symbol]
+    def indicator(self, values: NDArray[np.float64], symbol: str | None, timeframe: str | None) -> Series:
+        index = 0 if symbol is None else self.index_of(symbol)
         if not self._can_prepare:
             raise RuntimeError("indicator() belongs into prepare(): later it would let values of later bars in")
-        if values.shape != (self._lengths[index],):
-            raise ValueError(f"an indicator of {self.symbols[index]} has shape ({self._lengths[index]},), not {values.shape}")
-        return self._feed(values, index)
+        lane = self.lanes.lane(index, timeframe or MAIN)
+        if values.shape != (len(lane.bars),):
+            which = self.symbols[index] if timeframe is None else f"{self.symbols[index]} in {timeframe}"
+            raise ValueError(f"an indicator of {which} has shape ({len(lane.bars)},), not {values.shape}")
+        return self._feed(values, lane)
+
+    def index_of(self, symbol: str) -> int:
+        """Return the symbol's place. Raises KeyError that says which ones there are."""
+        if symbol not in self._index:
+            raise KeyError(f"the run has no symbol {symbol!r}; it has {', '.join(self.symbols)}")
+        return self._index[symbol]
 
     def close_preparation(self) -> None:
         """From here on every series shows the past only."""
         self._can_prepare = False
 
-    def _feed(self, values: NDArray[Any], index: int) -> Series:
-        feed = Feed(values, self._offsets[index], latest_of(self.tape, index), self.step, self._history)
+    def _feed(self, values: NDArray[Any], lane: Lane) -> Series:
+        feed = Feed(values, lane.lead, lane.counts, self.step, self._history)
         self.feeds.append(feed)
         self.actions.append(None)
         return feed.series
+
+    # --- time ---
+
+    def look(self) -> None:
+        """Have the simulation look again at what there is to do, as after an order."""
+        self.actions.append(None)
 
     # --- orders ---
 
@@ -187,7 +198,7 @@ class Broker:
         trail_amount, trail_percent, trail_ticks : instead of a stop: it trails the best price by so much
         limit_offset : makes a trailing stop a trailing stop-limit: its limit lies so far beyond the stop
         touch : a price; the order becomes a market order, or with a limit a limit order, when the market has come to it
-        session : "open" or "close": a market order for the next first open, or last close, of a UTC day
+        session : "open" or "close": a market order for the next first open, or last close, of a session (or UTC day)
         post_only : refuse a limit order that could fill at once, at the last close
         oco : orders with the same text cancel each other
         stop_loss, take_profit : prices of orders that are attached, and live when this one has filled
@@ -383,10 +394,9 @@ class Broker:
         needs_lots = self._is_hedging and len(self.lots) + working + len(self.symbols) >= len(state.symbols) - 1
         if len(actions) > len(state.inbox) or working >= len(state.book) or needs_lots:
             self._grow(len(actions), working)
-            state = self.state
-        inbox, size = state.inbox.data.cast("B"), _ROW.size
+        inbox, size, pack_into = self._inbox, _ROW.size, _ROW.pack_into
         for place, action in enumerate(actions):
-            _ROW.pack_into(inbox, place * size, *action)
+            pack_into(inbox, place * size, *action)
         return len(actions)
 
     def _grow(self, actions: int, working: int) -> None:
@@ -404,13 +414,12 @@ class Broker:
             inbox=np.zeros(max(len(state.inbox), 2 * actions), dtype=ORDER),
             effects=np.zeros(effects_capacity(len(book) + 2 * actions, len(symbols), self._most_due), dtype=EFFECT),
         )
+        self._take_bytes()
 
-
-def _own_times(times: NDArray[np.int64], latest: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return the times of the steps at which the symbol has a bar."""
-    before = np.concatenate([np.array([-1], dtype=np.int32), latest[:-1]])
-    own: NDArray[np.int64] = times[latest != before]
-    return own
+    def _take_bytes(self) -> None:
+        """Take the bytes of the arrays that are read and written record by record; numpy needs 10 us for each such look."""
+        self._inbox = self.state.inbox.view(np.uint8).data
+        self.effects = self.state.effects.view(np.uint8).data
 
 
 def _one_of(quantity: float | None, value: float | None, fraction: float | None, first: int) -> tuple[int, float]:

@@ -19,7 +19,7 @@ from engine.registry import BUILTINS
 from engine.simulation import simulate
 from engine.strategies.order_list import OrderList
 from engine.strategy import Strategy
-from engine.timeline import select
+from engine.timeline import scene_of
 from engine.trades import trades_of
 from schemas.actions import ActionKind, CorporateAction, RateKind, RateSeries
 from schemas.commit import Head, decode_commit
@@ -249,14 +249,14 @@ def run_spec(document: dict[str, Any], market_of: MarketOf | None) -> dict[str, 
     if market_of is None:
         raise ValueError("a case of the kind run needs a store of data sets")
     spec = parse_spec({**document["spec"], "recording": {"equity_every": 1}})
-    market = select(spec, market_of(spec))
+    market = market_of(spec)
     if "instrument" in document:
         terms = {key: value for key, value in _floats(document["instrument"]).items() if key != "symbol"}
         replaced = tuple(each.model_copy(update=terms) for each in market.instruments)
         market = replace(market, instruments=replaced)
     strategy = BUILTINS[spec.strategy.name]
     if document.get("close_at_end", False):
-        strategy = _closing(strategy, max(len(bars) for bars in market.bars))
+        strategy = _closing(strategy, max(len(bars) for bars in scene_of(spec, market).market.bars))
     events = [
         event
         for commit in simulate(BacktestId("case"), spec, HEAD, market, strategy)

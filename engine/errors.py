@@ -25,6 +25,10 @@ class NoDataError(EngineError):
     """No bar lies in the range that the spec asks for."""
 
 
+class NoSessionError(NoDataError):
+    """The sessions of a calendar do not cover the bars."""
+
+
 class UnknownSymbolError(EngineError):
     """The market has no bars of a symbol that the spec names."""
 

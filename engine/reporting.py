@@ -96,7 +96,7 @@ class Reporter:
         count = self._effects.item()
         if count:
             group, step, time_ns = self._recorder.group, NO_STEP, 0
-            for row in ROW.iter_unpack(broker.state.effects.data.cast("B")[: count * ROW.size]):
+            for row in ROW.iter_unpack(broker.effects[: count * ROW.size]):
                 kind = row[KIND]
                 if row[STEP] != step:
                     step = row[STEP]

@@ -5,58 +5,61 @@ value. So ``series[-1]`` is now, ``series[-2]`` the bar before, and no index rea
 last ``history`` values; older ones are dropped from its front, so indices count from the end.
 """
 
-from collections.abc import Iterator
-from itertools import repeat
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.records import Tape
 from engine.market import read_only
+from schemas.market_data import Bars
 
 Series = list[float]
+COLUMNS = ("open", "high", "low", "close", "volume", "time_ns", "bid", "ask")
 
 
 class Feed:
     """One column of one symbol, and the list that the strategy reads."""
 
-    __slots__ = ("first_row", "latest", "series", "values")
+    __slots__ = ("counts", "lead", "series", "values")
 
-    def __init__(self, values: NDArray[Any], first_row: int, latest: NDArray[np.int32] | None, step: int, history: int) -> None:
+    def __init__(self, values: NDArray[Any], lead: int, counts: NDArray[np.int32] | None, step: int, history: int) -> None:
         """Start at a step: the list holds up to ``history`` values of bars up to it.
 
-        values : (bars of the symbol,)
-        latest : the symbol's last row at each step, shape (steps,), minus ``first_row`` an index into values; None: dense
+        values : (bars,)
+        lead : how many of them are before the first step
+        counts : how many can be seen at each step, shape (steps,), ascending; None: one more at every step
         """
         self.values = values
-        self.first_row = first_row
-        self.latest = latest
+        self.lead = lead
+        self.counts = counts
         count = self._count(step)
         self.series: Series = values[max(0, count - history) : count].tolist()
 
     def _count(self, step: int) -> int:
-        """Return how many of the symbol's bars lie at or before the step."""
+        """Return how many of the bars are complete at the step."""
         if step < 0:
-            return 0
-        return step + 1 if self.latest is None else int(self.latest[step]) - self.first_row + 1 if self.latest[step] >= 0 else 0
+            return self.lead
+        return self.lead + step + 1 if self.counts is None else int(self.counts[step])
 
     def steps(self, first: int, end: int) -> Iterator[None]:
-        """Return an iterator that appends, at each of its steps, the value of the bar of that step, if there is one."""
+        """Return an iterator that appends, at each of its steps, the values that can be seen from that step on."""
         before, after = self._count(first - 1), self._count(end - 1)
         values = self.values[before:after].tolist()
-        if self.latest is None or after - before == end - first:
+        if self.counts is None:
             return map(self.series.append, values)
-        return self._gappy(values, first, end)
+        counts = self.counts[first:end]
+        if after - before == end - first and bool((np.diff(counts, prepend=before) == 1).all()):
+            return map(self.series.append, values)
+        return self._gappy(values, before, counts.tolist())
 
-    def _gappy(self, values: list[float], first: int, end: int) -> Iterator[None]:
-        assert self.latest is not None
-        previous = int(self.latest[first - 1]) if first > 0 else -1
+    def _gappy(self, values: list[float], shown: int, counts: list[int]) -> Iterator[None]:
         coming = iter(values)
-        for row in self.latest[first:end].tolist():
-            if row != previous:
-                self.series.append(next(coming))
-                previous = row
+        for count in counts:
+            if count != shown:
+                self.series.extend(islice(coming, count - shown))
+                shown = count
             yield None
 
     def trim(self, history: int) -> None:
@@ -73,24 +76,67 @@ def rows(feeds: list[Feed], first: int, end: int) -> Iterator[Any]:
 
 
 class Columns:
-    """The bars of one symbol as arrays, for ``prepare``. They can't be written to.
+    """The bars of one symbol as arrays, for ``prepare``. They can't be written to, and can't be reached after it.
 
-    All have shape (bars of the symbol,): ``time_ns, open, high, low, close, volume``.
+    All have shape (bars of the symbol,), warm-up included: ``time_ns, open, high, low, close, volume``, and ``bid, ask``
+    where the data has quotes.
     """
 
-    def __init__(self, symbol: str, time_ns: NDArray[np.int64], **columns: NDArray[np.float64]) -> None:
-        self.symbol = symbol
-        self.time_ns = read_only(time_ns)
-        self.open = read_only(columns["open"])
-        self.high = read_only(columns["high"])
-        self.low = read_only(columns["low"])
-        self.close = read_only(columns["close"])
-        self.volume = read_only(columns["volume"])
+    time_ns: NDArray[np.int64]
+    open: NDArray[np.float64]
+    high: NDArray[np.float64]
+    low: NDArray[np.float64]
+    close: NDArray[np.float64]
+    volume: NDArray[np.float64]
+    bid: NDArray[np.float64]
+    ask: NDArray[np.float64]
+
+    def __init__(self, bars: Bars, frames: Mapping[str, Bars] | None = None) -> None:
+        self.symbol = bars.symbol
+        self.timeframe = bars.timeframe
+        self._bars: Bars | None = bars
+        self._frames = {name: Columns(each) for name, each in (frames or {}).items()}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in COLUMNS:
+            raise AttributeError(f"bars have no column {name!r}; they have {', '.join(COLUMNS)}")
+        column = getattr(self._opened(), name)
+        if column is None:
+            raise AttributeError(f"the data has no quotes of {self.symbol}: no column {name!r}")
+        return read_only(column)
+
+    def frame(self, timeframe: str) -> "Columns":
+        """Return the symbol's bars in a further time frame of the spec's ``data.frames``."""
+        if timeframe not in self._frames:
+            raise unknown_frame(timeframe, self._frames)
+        return self._frames[timeframe]
+
+    def close_down(self) -> None:
+        """From here on the columns can't be reached: they hold bars that are still to come."""
+        self._bars = None
+        for frame in self._frames.values():
+            frame.close_down()
+
+    def lengths(self) -> set[int]:
+        """Return the lengths of all columns."""
+        return {len(self._opened())}.union(*(frame.lengths() for frame in self._frames.values()))
 
     def __len__(self) -> int:
-        return len(self.time_ns)
+        return len(self._opened())
+
+    def _opened(self) -> Bars:
+        if self._bars is None:
+            raise RuntimeError("whole columns belong into prepare(): in a callback use self.bars, which ends at the current bar")
+        return self._bars
 
 
-def latest_of(tape: Tape, index: int) -> NDArray[np.int32] | None:
-    """Return the symbol's last row at each step; None when it has a bar at every step."""
-    return None if tape.latest.size == 0 else tape.latest[index]
+def unknown_frame(timeframe: str, known: Iterable[str]) -> KeyError:
+    has = ", ".join(known) or "none"
+    return UnknownFrameError(f"the run has no time frame {timeframe!r}; data.frames of its spec has {has}: add it there")
+
+
+class UnknownFrameError(KeyError):
+    """A time frame that the spec does not name."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -10,7 +10,7 @@ from engine.errors import ParametersError
 from engine.happenings import happenings_of, most_at_once
 from engine.kernels import codes
 from engine.kernels.records import CORE, EFFECT, MARK, ORDER, Records, State, Tape, effects_capacity
-from engine.market import lay_out, read_only, symbol_records
+from engine.market import account_days, lay_out, live_part, read_only, symbol_records
 from engine.timeline import equity_every
 from schemas.market_data import FloatArray, Market
 from schemas.spec import (
@@ -23,6 +23,7 @@ from schemas.spec import (
     NoCommission,
     NoSlippage,
     PercentSlippage,
+    QuotesSlippage,
     RateCommission,
     Slippage,
     SlippageScope,
@@ -52,7 +53,7 @@ _POLICIES = (
 
 def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
     """Return the state before the first bar. Raises ParametersError for policies that don't fit the instruments."""
-    _check_ticks(spec, market)
+    _check_slippage(spec, market)
     _check_settlement(spec, market)
     symbols = symbol_records(market, spec.account)
     core = np.zeros(1, dtype=CORE)
@@ -69,7 +70,7 @@ def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
     record["longest_start"] = record["longest_end"] = -1
     record["equity_every"] = equity_every(spec, steps)
     record["by_bar"] = spec.statistics.period == "bar"
-    record["timeframe_ns"] = timeframe_ns(spec.data.timeframe)
+    record["timeframe_ns"] = timeframe_ns(spec.line_timeframe)
     record["seed"] = spec.seed
     _set_account(core, spec)
     record["calls_margin"] = bool(np.any(symbols["maintenance"] > 0.0))
@@ -87,11 +88,27 @@ def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
     )
 
 
+def _check_slippage(spec: BacktestSpec, market: Market) -> None:
+    """Refuse slippage in ticks of what has none, and by quotes of what has none: it would silently be nothing."""
+    match spec.execution.slippage:
+        case TicksSlippage():
+            without = [instrument.symbol for instrument in market.instruments if instrument.tick <= 0.0]
+            missing = "tick"
+        case QuotesSlippage():
+            without = [bars.symbol for bars in market.bars if bars.bid is None or bars.ask is None]
+            missing = "bid and ask"
+        case _:
+            return
+    if without:
+        kind = spec.execution.slippage.type
+        raise ParametersError(f"execution.slippage: {kind} are not allowed for {', '.join(without)}, which has no {missing}")
+
+
 def complete_tape(spec: BacktestSpec, market: Market) -> Tape:
     """Return the market laid out, with its conversion rates and what is due. Raises like currencies.py and happenings.py."""
     tape = lay_out(market)
     tape = tape._replace(rates=read_only(conversion_rates(market, spec.account.currency, tape.time_ns)))
-    return tape._replace(happenings=read_only(happenings_of(market, tape.time_ns)))
+    return tape._replace(happenings=read_only(happenings_of(live_part(market), tape.time_ns)))
 
 
 def _check_settlement(spec: BacktestSpec, market: Market) -> None:
@@ -99,14 +116,6 @@ def _check_settlement(spec: BacktestSpec, market: Market) -> None:
     margined = [instrument.symbol for instrument in market.instruments if instrument.settlement == "margin"]
     if spec.account.type == "cash" and margined:
         raise ParametersError(f"account.type: cash is not allowed for {', '.join(margined)}, settled on margin")
-
-
-def _check_ticks(spec: BacktestSpec, market: Market) -> None:
-    """Refuse slippage in ticks for an instrument that has none: it would silently be nothing."""
-    if isinstance(spec.execution.slippage, TicksSlippage):
-        without = [instrument.symbol for instrument in market.instruments if instrument.tick <= 0.0]
-        if without:
-            raise ParametersError(f"execution.slippage: ticks are not allowed for {', '.join(without)}, which has no tick")
 
 
 def _set_account(core: Records, spec: BacktestSpec) -> None:
@@ -169,6 +178,8 @@ def _set_slippage(core: Records, slippage: Slippage) -> None:
             record["slippage"], record["slippage_value"] = codes.SLIP_TICKS, slippage.ticks
         case PercentSlippage():
             record["slippage"], record["slippage_value"] = codes.SLIP_PERCENT, slippage.rate
+        case QuotesSlippage():
+            record["slippage"] = codes.SLIP_QUOTES
         case SpreadSlippage():
             record["slippage"], record["slippage_value"] = codes.SLIP_SPREAD, slippage.rate
         case VolumeShareSlippage():
@@ -190,6 +201,6 @@ def policy_code(name: str, value: str) -> int:
 
 
 def _days(tape: Tape) -> int:
-    """Return how many UTC days have bars."""
-    days = tape.time_ns // 86_400_000_000_000
+    """Return how many of the account's days have bars."""
+    days = account_days(tape)
     return 1 + int(np.count_nonzero(days[1:] != days[:-1]))

@@ -8,12 +8,11 @@ callbacks are told what happened, ``on_bar`` speaks, what it asked for is applie
 import random
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import pydantic
 
 from engine.arrays import ArrayStrategy, is_driven
@@ -30,7 +29,7 @@ from engine.series import Columns, rows
 from engine.setup import BLOCK, complete_tape, first_state
 from engine.strategy import Bars, Data, Positions, Strategy
 from engine.summary import Summary, summarize
-from engine.timeline import select
+from engine.timeline import Scene, scene_of
 from schemas.commit import EncodedCommit, Head
 from schemas.errors import field_error
 from schemas.events import BacktestCompleted, BacktestProgressed
@@ -38,6 +37,7 @@ from schemas.ids import BacktestId
 from schemas.market_data import Market
 from schemas.spec import BacktestSpec
 
+MAX_LOOKED_INTO = 64  # values of a container that are looked into for whole columns; a series of numbers is left quickly
 PROGRESS_REPORTS = 100  # a run reports its progress at most so often
 
 
@@ -48,9 +48,9 @@ def simulate(
 
     head : after the commit of BacktestStarted
     Raises StrategyError when the strategy raises (after the commits of what happened before), ParametersError for
-    parameters that its schema refuses, NoDataError and UnknownSymbolError like ``timeline.select``.
+    parameters that its schema refuses, NoDataError and UnknownSymbolError like ``timeline.scene_of``.
     """
-    simulation = Simulation(backtest_id, spec, head, select(spec, market), strategy)
+    simulation = Simulation(backtest_id, spec, head, scene_of(spec, market), strategy)
     yield from simulation.run()
 
 
@@ -63,7 +63,7 @@ def run_ahead(
     """
     if not is_driven(strategy):
         return None
-    simulation = Simulation(backtest_id, spec, head, select(spec, market), strategy)
+    simulation = Simulation(backtest_id, spec, head, scene_of(spec, market), strategy)
     return simulation.run_ahead() if simulation.is_driven else None
 
 
@@ -78,16 +78,19 @@ def parameters_of(strategy: type[Strategy], given: dict[str, Any]) -> Any:
 class Simulation:
     """One run. Its state is the kernels' arrays; everything here is about the strategy and the log."""
 
-    def __init__(self, backtest_id: BacktestId, spec: BacktestSpec, head: Head, market: Market, strategy: type[Strategy]) -> None:
+    def __init__(self, backtest_id: BacktestId, spec: BacktestSpec, head: Head, scene: Scene, strategy: type[Strategy]) -> None:
+        market = scene.market
         self._spec = spec
+        self._scene = scene
         self._market = market
         self._tape = complete_tape(spec, market)
         self._steps = len(self._tape.time_ns)
         self._recorder = Recorder(backtest_id, head)
         self._parameters = parameters_of(strategy, spec.strategy.parameters)
         self._strategy = strategy.__new__(strategy)
-        self._has_on_bar = strategy.on_bar is not Strategy.on_bar
-        self._broker = Broker(market, self._tape, first_state(spec, market, self._tape), strategy.history)
+        self._speak = None if strategy.on_bar is Strategy.on_bar else self._strategy.on_bar
+        self._wakes: Sequence[int] | None = None  # the steps at which on_bar is called; None: each of them
+        self._broker = Broker(scene, self._tape, first_state(spec, market, self._tape), strategy.history)
         self._reporter = Reporter(self._broker, self._recorder, self._strategy, records_orders=spec.recording.orders)
         self._plays_next = not self._reporter.has_callbacks
         self._window = FIRST_WINDOW
@@ -95,7 +98,9 @@ class Simulation:
         core = self._broker.state.core[0]
         self._must_watch = bool(core["calls_margin"]) or int(core["happenings"]) > 0  # also while no order rests
         # In compiled blocks there is no room for lots and for what is due: such runs go signal by signal.
-        self.is_driven = is_driven(strategy) and bool(core["is_plain"]) and not int(core["happenings"])
+        # A plan has one row for each step: warm-up and finer bars are left to the way that asks the strategy.
+        has_rows = scene.played is None and market.live_ns is None
+        self.is_driven = is_driven(strategy) and has_rows and bool(core["is_plain"]) and not int(core["happenings"])
         self._progress_every = BLOCK * max(1, -(-self._steps // (BLOCK * PROGRESS_REPORTS)))
 
     def run(self) -> Iterator[EncodedCommit]:
@@ -105,10 +110,15 @@ class Simulation:
             if self.is_driven:
                 yield from self._run_driven()
                 return
-            run_block = self._run_block if self._strategy._wakes is None else self._run_sparse_block
+            self._wakes = _both(self._strategy._wakes, self._broker.lanes.wakes)
+            if self._wakes is not None and self._speak is None:
+                self._wakes = ()
             for first in range(0, self._steps, BLOCK):
                 end = min(first + BLOCK, self._steps)
-                run_block(first, end)
+                if self._wakes is None:
+                    self._run_block(first, end)
+                else:
+                    self._run_sparse_block(first, end)
                 self._end_block(end)
                 if self._recorder.has_ready:
                     yield from self._recorder.ready()
@@ -134,9 +144,12 @@ class Simulation:
         strategy.position = Positions(broker.positions)
         strategy.random = random.Random(self._spec.seed)
         strategy.__init__()  # type: ignore[misc]
-        strategy.prepare(Data(_columns(self._market)))
+        columns = _columns(broker)
+        strategy.prepare(Data(columns))
         broker.close_preparation()
-        _refuse_whole_columns(strategy, {len(bars) for bars in self._market.bars})
+        _refuse_whole_columns(strategy, set().union(*(each.lengths() for each in columns.values())))
+        for each in columns.values():
+            each.close_down()
         strategy.on_start()
 
     def _run_driven(self) -> Iterator[EncodedCommit]:
@@ -182,7 +195,7 @@ class Simulation:
 
     def _run_block(self, first: int, end: int) -> None:
         """Run the steps from ``first`` to ``end``, exclusive."""
-        broker, on_bar = self._broker, self._strategy.on_bar
+        broker, on_bar, timers = self._broker, self._speak, self._broker.timers
         self._must_look = True  # once in each block, so that marks never wait for more than one
         fed, feeds = rows(broker.feeds, first, end), len(broker.feeds)
         while broker.step < end - 1:
@@ -190,9 +203,12 @@ class Simulation:
             if len(broker.feeds) != feeds:  # the strategy has looked at a column for the first time
                 fed, feeds = rows(broker.feeds, broker.step + 1, end), len(broker.feeds)
             if busy == PLAYED:
-                self._show(broker.step + 1, fed, speaks=self._has_on_bar)
+                self._show(broker.step + 1, fed, speaks=True)
                 continue
-            if self._has_on_bar:
+            alarm = timers.next_step
+            if alarm < busy:
+                busy = alarm
+            if on_bar is not None:
                 # Both columns and the clock move on in C; in the loop's head, because every statement here costs 2 %.
                 for broker.step, _ in zip(range(broker.step + 1, busy), fed, strict=False):  # noqa: B020
                     on_bar()
@@ -204,14 +220,14 @@ class Simulation:
             if broker.actions:
                 self._window = FIRST_WINDOW
             elif busy < horizon:
-                self._play(busy, fed, speaks=self._has_on_bar)
+                self._play(busy, fed, speaks=True)
             else:
                 self._window = min(2 * self._window, LAST_WINDOW)
 
     def _run_sparse_block(self, first: int, end: int) -> None:
         """Run the steps of a strategy that says beforehand at which of them it speaks: the others cost no Python."""
-        broker, wakes = self._broker, self._strategy._wakes
-        assert wakes is not None, "it said when it speaks"
+        broker, wakes, timers = self._broker, self._wakes, self._broker.timers
+        assert wakes is not None, "it is known when it speaks"
         self._must_look = True
         coming = iter(wakes[bisect_left(wakes, first) : bisect_left(wakes, end)])
         wake = next(coming, end)
@@ -223,14 +239,16 @@ class Simulation:
             if busy == PLAYED:
                 self._show(broker.step + 1, fed, speaks=False)
                 continue
+            alarm = timers.next_step
+            if alarm < busy:
+                busy = alarm
             if feeds:
                 deque(islice(fed, busy - 1 - broker.step), maxlen=0)
             broker.step = busy - 1
-            if busy < horizon:
-                self._play(busy, fed, speaks=False)
-            elif busy == wake < end:
-                self._play(busy, fed, speaks=True)
-                wake = next(coming, end)
+            if busy < horizon or busy == wake < end or busy == alarm < end:
+                self._play(busy, fed, speaks=busy == wake)
+                if busy == wake:
+                    wake = next(coming, end)
             else:
                 self._window = min(2 * self._window, LAST_WINDOW)
 
@@ -266,8 +284,10 @@ class Simulation:
         self._broker.step = step
         self._window = FIRST_WINDOW
         self._tell()
-        if speaks:
-            self._strategy.on_bar()
+        if step >= self._broker.timers.next_step:
+            self._broker.timers.fire(step)
+        if speaks and self._speak is not None:
+            self._speak()
 
     def _tell(self) -> None:
         """Record the pending effects and make the callbacks about them."""
@@ -357,19 +377,34 @@ class Outcome:
         yield from self._simulation._recorder.ready()
 
 
-def _columns(market: Market) -> dict[str, Columns]:
+def _columns(broker: Broker) -> dict[str, Columns]:
+    lanes = broker.lanes
     return {
-        bars.symbol: Columns(
-            bars.symbol, bars.time_ns, open=bars.open, high=bars.high, low=bars.low, close=bars.close, volume=bars.volume
-        )
-        for bars in market.bars
+        symbol: Columns(lanes.lane(index).bars, {name: lanes.lane(index, name).bars for name in lanes.frames})
+        for index, symbol in enumerate(broker.symbols)
     }
 
 
 def _refuse_whole_columns(strategy: Strategy, lengths: set[int]) -> None:
     """Refuse a strategy that keeps a whole column as an attribute: in ``on_bar`` it would show the future."""
     for name, value in vars(strategy).items():
-        if isinstance(value, np.ndarray) and value.ndim == 1 and len(value) in lengths and len(value) > 1:
+        if not name.startswith("_") and _holds_column(value, lengths):
             raise StrategyError(
                 f"{name} holds one value for every bar: wrap it in self.indicator(...), which ends at the current bar"
             )
+
+
+def _holds_column(value: Any, lengths: set[int], depth: int = 3) -> bool:
+    """Tell whether an array (of numpy, or inside one of pandas) of such a length is in the value, or in containers in it."""
+    if isinstance(value, dict | list | tuple) and depth > 0:
+        inside = list(value.values() if isinstance(value, dict) else value)
+        return any(_holds_column(each, lengths, depth - 1) for each in inside[:MAX_LOOKED_INTO])
+    shape = getattr(value, "shape", None)
+    return isinstance(shape, tuple) and 1 <= len(shape) <= 2 and shape[0] > 1 and shape[0] in lengths
+
+
+def _both(first: Sequence[int] | None, second: Sequence[int] | None) -> Sequence[int] | None:
+    """Return the steps that are in both, ascending; None stands for every step."""
+    if first is None or second is None:
+        return second if first is None else first
+    return sorted(set(first) & set(second))

@@ -20,24 +20,31 @@ for vectorised indicators: value t of what it hands to ``indicator`` must follow
 """
 
 import random
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.orders import Fill, Order, Position
-from engine.series import Columns, Series
+from engine.series import COLUMNS, Columns, Series
+from engine.timers import Timer
 from schemas.spec import Model
+from schemas.times import Moment, moment
 
 if TYPE_CHECKING:
     from engine.broker import Broker
 
-__all__ = ["Fill", "Order", "Position", "Series", "Strategy", "crossed_above", "crossed_below"]
+__all__ = ["Data", "Fill", "Order", "Position", "Series", "Strategy", "Timer", "crossed_above", "crossed_below"]
+
+Value = TypeVar("Value")
 
 
 class Data:
-    """All symbols' columns in ``prepare``: ``data.close`` is the first symbol's, ``data["AAPL"].close`` any symbol's."""
+    """All symbols' columns in ``prepare``: ``data.close`` is the first symbol's, ``data["AAPL"].close`` any symbol's.
+
+    ``data.frame("1h").close`` and ``data["AAPL"].frame("1h").close`` are those of a further time frame.
+    """
 
     def __init__(self, columns: dict[str, Columns]) -> None:
         self._columns = columns
@@ -45,9 +52,11 @@ class Data:
         self.symbols = tuple(columns)
 
     def __getitem__(self, symbol: str) -> Columns:
-        return self._columns[symbol]
+        return _of(symbol, self._columns)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         return getattr(self._first, name)
 
     def __len__(self) -> int:
@@ -63,28 +72,57 @@ class View:
     close: Series
     volume: Series
     time_ns: list[int]
+    bid: Series
+    ask: Series
 
-    def __init__(self, broker: "Broker", index: int) -> None:
+    def __init__(self, broker: "Broker", index: int, timeframe: str = "") -> None:
         self._broker = broker
         self._index = index
+        self._timeframe = timeframe
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("open", "high", "low", "close", "volume", "time_ns"):
-            raise AttributeError(f"bars have no column {name!r}")
-        series = self._broker.column(self._index, name)
+        if name not in COLUMNS:
+            raise AttributeError(f"bars have no column {name!r}; they have {', '.join(COLUMNS)}")
+        series = self._broker.column(self._index, name, self._timeframe)
         setattr(self, name, series)
         return series
 
+    @property
+    def count(self) -> int:
+        """How many bars are complete by now, those of the warm-up included."""
+        lane = self._broker.lanes.lane(self._index, self._timeframe)
+        return lane.shown(self._broker.step)
 
-class Bars(View):
+    @property
+    def is_new(self) -> bool:
+        """Tell whether a bar was completed with this step: always for the only symbol's own, now and then for slower ones."""
+        lane = self._broker.lanes.lane(self._index, self._timeframe)
+        return lane.shown(self._broker.step) > lane.shown(self._broker.step - 1)
+
+
+class SymbolView(View):
+    """One symbol's bars, also in the further time frames that the spec's ``data.frames`` names."""
+
+    def frame(self, timeframe: str) -> View:
+        """Return the symbol's bars in a further time frame: a bar shows when it is complete, not before."""
+        frames: dict[str, View] = self.__dict__.setdefault("_frames", {})
+        if timeframe not in frames:
+            self._broker.lanes.lane(self._index, timeframe)
+            frames[timeframe] = View(self._broker, self._index, timeframe)
+        return frames[timeframe]
+
+
+class Bars(SymbolView):
     """The first symbol's bars; ``bars["AAPL"]`` any symbol's."""
 
     def __init__(self, broker: "Broker", symbols: Sequence[str]) -> None:
         super().__init__(broker, 0)
-        self._views = {symbol: self if index == 0 else View(broker, index) for index, symbol in enumerate(symbols)}
+        self._views: dict[str, SymbolView] = {
+            symbol: self if index == 0 else SymbolView(broker, index) for index, symbol in enumerate(symbols)
+        }
 
-    def __getitem__(self, symbol: str) -> View:
-        return self._views[symbol]
+    def __getitem__(self, symbol: str) -> SymbolView:
+        return _of(symbol, self._views)
 
 
 class Positions:
@@ -95,7 +133,7 @@ class Positions:
         self._first = next(iter(positions.values()))
 
     def __getitem__(self, symbol: str) -> Position:
-        return self._positions[symbol]
+        return _of(symbol, self._positions)
 
     def __iter__(self) -> Any:
         return iter(self._positions.values())
@@ -159,6 +197,11 @@ class Strategy:
         return self._broker.time_ns()
 
     @property
+    def time(self) -> Moment:
+        """The start of the current bar, in UTC, to the microsecond."""
+        return moment(self.time_ns)
+
+    @property
     def cash(self) -> float:
         return self._broker.cash
 
@@ -202,22 +245,53 @@ class Strategy:
             if symbol is None or order.symbol == symbol:
                 order.cancel()
 
-    def indicator(self, values: Sequence[float] | NDArray[Any], symbol: str | None = None) -> Series:
-        """Hand in one value for each bar of the symbol; get the series that shows them bar by bar. Only in ``prepare``."""
-        return self._broker.indicator(np.asarray(values, dtype=np.float64), symbol)
+    def indicator(self, values: Sequence[float] | NDArray[Any], symbol: str | None = None, *, frame: str | None = None) -> Series:
+        """Hand in one value for each bar of the symbol; get the series that shows them bar by bar. Only in ``prepare``.
+
+        frame : a further time frame, one value for each of its bars
+        """
+        return self._broker.indicator(np.asarray(values, dtype=np.float64), symbol, frame)
+
+    # --- when ---
+
+    def at(self, time: str | int, callback: Callable[[], Any]) -> Timer:
+        """Call back once, at the close of the first bar that ends at or after a time (RFC 3339, or ns since 1970 UTC)."""
+        timer = self._broker.timers.at(time, callback, self._broker.step)
+        self._broker.look()
+        return timer
+
+    def every(self, period: str, callback: Callable[[], Any]) -> Timer:
+        """Call back at the close of the first bar that ends at or after each whole ``15m``, ``1h``, ``1d`` … of UTC."""
+        timer = self._broker.timers.every(period, callback, self._broker.step)
+        self._broker.look()
+        return timer
 
 
-def crossed_above(first: Series, second: Series) -> bool:
-    """Tell whether ``first`` rose above ``second`` with this bar: now above, before not. NaN crosses nothing."""
+def _of(symbol: str, known: Mapping[str, Value]) -> Value:
     try:
-        return first[-1] > second[-1] and first[-2] <= second[-2]
+        return known[symbol]
+    except KeyError:
+        raise KeyError(f"the run has no symbol {symbol!r}; it has {', '.join(known)}") from None
+
+
+def crossed_above(first: Series, second: Series | float) -> bool:
+    """Tell whether ``first`` rose above ``second`` with this bar: now above, before not. NaN crosses nothing.
+
+    second : a series, or a level
+    """
+    try:
+        if isinstance(second, list):
+            return first[-1] > second[-1] and first[-2] <= second[-2]
+        return first[-1] > second and first[-2] <= second
     except IndexError:  # the first bar
         return False
 
 
-def crossed_below(first: Series, second: Series) -> bool:
+def crossed_below(first: Series, second: Series | float) -> bool:
     """Tell whether ``first`` fell below ``second`` with this bar."""
     try:
-        return first[-1] < second[-1] and first[-2] >= second[-2]
+        if isinstance(second, list):
+            return first[-1] < second[-1] and first[-2] >= second[-2]
+        return first[-1] < second and first[-2] >= second
     except IndexError:
         return False

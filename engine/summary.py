@@ -11,7 +11,7 @@ from engine import benchmarking, risk
 from engine import statistics as stats
 from engine.drive import Tally
 from engine.kernels.records import State, Tape
-from engine.market import periods_per_year
+from engine.market import account_days, periods_per_year
 from engine.reporting import Reporter
 from schemas.market_data import Bars, Market
 from schemas.spec import BacktestSpec
@@ -104,11 +104,11 @@ def _statistics(
 
 
 def _period_ends(spec: BacktestSpec, tape: Tape) -> NDArray[np.int64]:
-    """Return the last step of each period, ascending: of each step itself, or of each UTC day that has bars."""
+    """Return the last step of each period, ascending: of each step itself, or of each of the account's days that has bars."""
     steps = len(tape.time_ns)
     if spec.statistics.period == "bar":
         return np.arange(steps, dtype=np.int64)
-    days = tape.time_ns // DAY_NS
+    days = account_days(tape)
     return np.append(np.flatnonzero(days[1:] != days[:-1]), steps - 1).astype(np.int64)
 
 
@@ -116,13 +116,13 @@ def _periods(spec: BacktestSpec, market: Market, tape: Tape, count: int) -> floa
     """Return N: the spec's; else 252 or 365 days; for returns by bar so many times the bars of an average day or week."""
     if spec.statistics.periods_per_year is not None:
         return spec.statistics.periods_per_year
-    days = periods_per_year(market.instruments)
+    days = periods_per_year(market)
     if spec.statistics.period == "day":
         return days
-    length = timeframe_ns(spec.data.timeframe)
-    if length >= DAY_NS:
+    length = timeframe_ns(spec.line_timeframe)
+    if length >= DAY_NS and (spec.data.resample is None or spec.data.resample.type == "time"):
         return days * (DAY_NS / length) if days == 365.0 else days / max(1.0, 5.0 * length / (7.0 * DAY_NS))
-    with_bars = tape.time_ns // DAY_NS
+    with_bars = account_days(tape)
     return days * count / (1 + int((with_bars[1:] != with_bars[:-1]).sum()))
 
 

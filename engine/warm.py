@@ -1,5 +1,7 @@
 """This module compiles all kernels and keeps them in numba's cache: ``python -m engine.warm``, once after installation."""
 
+from typing import Any
+
 import numpy as np
 
 from engine.arrays import ArrayStrategy, Signals
@@ -12,6 +14,7 @@ from schemas.market_data import Bars, Instrument, Market
 from schemas.spec import parse_spec
 
 MINUTE_NS = 60_000_000_000
+RESAMPLES = ({"type": "time", "timeframe": "5m"}, {"type": "volume", "size": 4_000.0})
 
 
 def warm() -> int:
@@ -30,11 +33,12 @@ def warm() -> int:
     )
     market = Market(bars=(bars,), instruments=(Instrument(symbol="X"),))
     events = 0
-    for name, strategy in BUILTINS.items():
-        spec = parse_spec(
-            {"data": {"dataset": "warm", "symbols": ["X"], "timeframe": "1m"}, "strategy": {"name": name, "parameters": {}}}
-        )
-        for commit in simulate(BacktestId("warm"), spec, Head(2, 2, Digest("0" * 64)), market, strategy):
+    data = {"dataset": "warm", "symbols": ["X"], "timeframe": "1m"}
+    runs: list[tuple[str, dict[str, Any]]] = [(name, data) for name in BUILTINS]
+    runs += [("buy_and_hold", {**data, "resample": rule}) for rule in RESAMPLES]
+    for name, part in runs:
+        spec = parse_spec({"data": part, "strategy": {"name": name, "parameters": {}}})
+        for commit in simulate(BacktestId("warm"), spec, Head(2, 2, Digest("0" * 64)), market, BUILTINS[name]):
             events = commit.head.sequence - 2
     for commit in simulate(BacktestId("warm"), spec, Head(2, 2, Digest("0" * 64)), market, _Arrays):
         events += commit.head.sequence - 2

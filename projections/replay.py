@@ -23,12 +23,15 @@ from schemas.events import (
     DividendPaid,
     EquityMarked,
     FundingPaid,
+    InstrumentDelisted,
     OrderFilled,
     OrderTriggered,
     PositionChanged,
     PositionClosed,
+    PositionMarked,
     Side,
     SplitApplied,
+    SymbolChanged,
 )
 from schemas.ids import Digest
 
@@ -78,6 +81,8 @@ def replay(bodies: Iterable[bytes], *, sequence: int | None = None, time_ns: int
 
 @dataclass(slots=True)
 class _Price:
+    """The last price that the log names for a symbol, and what one unit of its currency was worth."""
+
     price: float
     time_ns: int
     conversion: float = 1.0
@@ -163,13 +168,15 @@ class Book:
                 self._margined, self._inverse = frozenset(event.margined), frozenset(event.inverse)
             case OrderFilled():
                 self._sums["commission"] += event.commission
-                self._prices[event.symbol] = _Price(event.price, event.time_ns, event.conversion)
+                self._note_price(event.symbol, event.price, event.time_ns, event.conversion)
             case OrderTriggered():
                 order = self._fold.orders.get(event.order_id) if self._fold is not None else None
                 if order is not None:
-                    known = self._prices.get(order.symbol)
-                    conversion = 1.0 if known is None else known.conversion
-                    self._prices[order.symbol] = _Price(event.price, event.time_ns, conversion)
+                    self._note_price(order.symbol, event.price, event.time_ns)
+            case PositionMarked() | InstrumentDelisted():
+                self._note_price(event.symbol, event.price, event.time_ns)
+            case SymbolChanged():
+                self._rename(event.symbol, event.new_symbol)
             case PositionChanged():
                 self._gross_before = self._gross_of(event.position_id)
             case PositionClosed():
@@ -177,15 +184,32 @@ class Book:
                 self._sums["closed"] += event.realized_pnl
             case FundingPaid():
                 self._sums["funding"] += event.amount
+                self._note_price(event.symbol, event.price, event.time_ns)
             case BorrowPaid():
                 self._sums["borrow"] += event.amount
             case DividendPaid():
                 self._sums["dividends"] += event.amount
             case SplitApplied():
-                if event.symbol in self._prices:
-                    self._prices[event.symbol].price *= event.ratio
+                last = self._prices.get(event.symbol)
+                if last is not None and last.time_ns < event.time_ns:  # once, however many positions are split
+                    last.price, last.time_ns = last.price * event.ratio, event.time_ns
             case _:
                 pass
+
+    def _note_price(self, symbol: str, price: float, time_ns: int, conversion: float | None = None) -> None:
+        if conversion is None:
+            conversion = self._prices[symbol].conversion if symbol in self._prices else 1.0
+        self._prices[symbol] = _Price(price, time_ns, conversion)
+
+    def _rename(self, symbol: str, new_symbol: str) -> None:
+        if symbol in self._prices:
+            self._prices[new_symbol] = self._prices.pop(symbol)
+        if symbol in self._multipliers:
+            self._multipliers[new_symbol] = self._multipliers.pop(symbol)
+        if symbol in self._margined:
+            self._margined |= {new_symbol}
+        if symbol in self._inverse:
+            self._inverse |= {new_symbol}
 
     def _gross_of(self, position_id: int) -> float:
         position = self._fold.positions.get(position_id) if self._fold is not None else None

@@ -19,14 +19,21 @@ Table = Literal["orders", "fills", "positions", "trades", "equity", "events"]
 
 
 class SnapshotFile(Model):
-    """One Parquet file, or some row groups of a file that several runs share."""
+    """One Parquet file, or a run of rows within some row groups of a file that several runs share (a bundle)."""
 
     table: Table
     key: Annotated[str, Field(min_length=1, max_length=1_024)]
-    sha256: Sha256
-    bytes: Count
-    rows: Count
+    sha256: Sha256  # of the whole file
+    bytes: Count  # of the whole file
+    rows: Count  # of this run
     row_groups: list[Count] | None = None  # null: the whole file
+    first_row: Count | None = None  # of this run, counted within these row groups; null: the whole file
+    file_rows: Count | None = None  # of all runs in the file; null: the whole file is this run's
+
+    @property
+    def share(self) -> int:
+        """Return the run's part of the file's bytes, by rows."""
+        return self.bytes if self.file_rows is None else self.bytes * self.rows // max(1, self.file_rows)
 
 
 class SnapshotManifest(Model):

@@ -4,7 +4,8 @@ A bar's ``time_ns`` is its start. Files hold the columns ``timestamp, open, high
 where the data has quotes).
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from schemas.actions import CorporateAction, RateKind, RateSeries
+from schemas.calendars import UNPINNED, CalendarName, SessionTable
 from schemas.canonical import document_digest
 from schemas.ids import Digest, IdField
 from schemas.spec import Fraction, Model, NonNegative, Positive, Symbol
@@ -22,6 +24,7 @@ TimeArray = NDArray[np.int64]
 
 NO_DIGEST = Digest("")  # data that was given in process and has no version
 BAR_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
+QUOTE_COLUMNS = ("bid", "ask")
 
 
 class Instrument(Model):
@@ -37,7 +40,8 @@ class Instrument(Model):
     initial_margin: Annotated[float, Field(gt=0, le=1)] | None = None  # of the position's value; null: 1 / the account's leverage
     maintenance_margin: Fraction | None = None  # of the position's value; null: the account's
     borrow_rate: NonNegative = 0.0  # cost of a short position, a year; a rate series of the data set replaces it
-    calendar: Literal["exchange", "always"] = "exchange"  # always: 24/7, 365 periods a year
+    # exchange: UTC days, 252 a year; always: UTC days, 365 a year; else a calendar whose sessions the data set holds
+    calendar: CalendarName = "exchange"
 
     @model_validator(mode="before")
     @classmethod
@@ -58,7 +62,7 @@ class Bars:
     """The bars of one symbol in one timeframe.
 
     All arrays have shape (n,), are C-contiguous and ascending in time without repeats; prices are finite and > 0,
-    volume is >= 0, ``low <= open, close <= high``.
+    volume is >= 0, ``low <= open, close <= high``. ``bid, ask`` are the quotes at the bar's end, ``bid <= ask``; both or none.
     """
 
     symbol: str
@@ -69,6 +73,8 @@ class Bars:
     low: FloatArray
     close: FloatArray
     volume: FloatArray
+    bid: FloatArray | None = None
+    ask: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.time_ns)
@@ -77,22 +83,31 @@ class Bars:
         """Return the bars from ``start_ns`` (inclusive) to ``end_ns`` (exclusive), as views."""
         first = 0 if start_ns is None else int(np.searchsorted(self.time_ns, start_ns, side="left"))
         last = len(self) if end_ns is None else int(np.searchsorted(self.time_ns, end_ns, side="left"))
-        part = slice(first, max(first, last))
-        return Bars(
-            symbol=self.symbol,
-            timeframe=self.timeframe,
-            time_ns=self.time_ns[part],
-            open=self.open[part],
-            high=self.high[part],
-            low=self.low[part],
-            close=self.close[part],
-            volume=self.volume[part],
+        return self.part(slice(first, max(first, last)))
+
+    def part(self, which: slice | NDArray[np.bool_]) -> "Bars":
+        """Return some of the bars; of a slice, views."""
+        return replace(
+            self,
+            time_ns=self.time_ns[which],
+            open=self.open[which],
+            high=self.high[which],
+            low=self.low[which],
+            close=self.close[which],
+            volume=self.volume[which],
+            bid=None if self.bid is None else self.bid[which],
+            ask=None if self.ask is None else self.ask[which],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """What one simulation sees: bars and instrument of each symbol, in the order of the spec's symbols."""
+    """What one simulation sees: bars and instrument of each symbol, in the order of the spec's symbols.
+
+    frames : bars of the same symbols in further time frames, each symbol at most once in each
+    calendars : the sessions of every calendar that an instrument names
+    live_ns : bars before it are warm-up: strategies see them, nothing is traded in them; None: there are none
+    """
 
     bars: tuple[Bars, ...]
     instruments: tuple[Instrument, ...]
@@ -102,6 +117,9 @@ class Market:
     adjusted: bool = True  # splits and dividends are already in the prices: none is applied
     actions: tuple[CorporateAction, ...] = ()  # in the order in which those of one time are applied
     rates: tuple[RateSeries, ...] = ()
+    frames: tuple[Bars, ...] = ()
+    calendars: tuple[SessionTable, ...] = ()
+    live_ns: int | None = None
     benchmark: Bars | None = None  # what returns are compared with; never traded, never shown to the strategy
 
     def rate_series(self, kind: RateKind, name: str) -> RateSeries | None:
@@ -109,6 +127,15 @@ class Market:
 
     def __post_init__(self) -> None:
         assert len(self.bars) == len(self.instruments), "one instrument for each symbol"
+        _check_calendars(self.instruments, self.calendars)
+
+    def sessions(self, calendar: str) -> SessionTable | None:
+        """Return the sessions of a calendar; None where its day is the UTC day."""
+        return next((table for table in self.calendars if table.name == calendar), None)
+
+    def frame(self, symbol: str, timeframe: str) -> Bars | None:
+        """Return a symbol's bars in a further time frame, None if there are none."""
+        return next((bars for bars in self.frames if bars.symbol == symbol and bars.timeframe == timeframe), None)
 
 
 class DataFile(Model):
@@ -122,6 +149,12 @@ class DataFile(Model):
     rows: Annotated[int, Field(ge=1)]
     first_ns: int
     last_ns: int
+    quotes: bool = False  # it has the columns bid and ask
+
+
+def columns_of(file: DataFile) -> tuple[str, ...]:
+    """Return the columns of a data set's file."""
+    return BAR_COLUMNS + QUOTE_COLUMNS if file.quotes else BAR_COLUMNS
 
 
 class SideFile(Model):
@@ -142,17 +175,23 @@ class DataSetManifest(Model):
     adjusted: bool
     files: Annotated[list[DataFile], Field(min_length=1)]
     instruments: list[Instrument]
+    calendars: list[SessionTable] = Field(default_factory=list)  # of every calendar that an instrument names
     actions: SideFile | None = None  # corporate actions
     rates: SideFile | None = None  # conversion, funding and borrow rates
     source: Annotated[str, Field(max_length=2_000)] = ""
     repairs: list[str] = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _holds_its_calendars(self) -> Self:
+        _check_calendars(self.instruments, self.calendars)
+        return self
+
     def digest(self) -> Digest:
-        """Return the digest that a run records: of names, file digests, instruments and the adjustment mark.
+        """Return the digest that a run records: of names, file digests, instruments, sessions and the adjustment mark.
 
         The files' times are left out: they follow from the bytes, and canonical JSON can't say integers beyond 2**53.
         """
-        content = {"dataset", "version", "adjusted", "files", "instruments", "actions", "rates"}
+        content = {"dataset", "version", "adjusted", "files", "instruments", "calendars", "actions", "rates"}
         document = self.model_dump(mode="json", include=content)
         for file in document["files"]:
             del file["first_ns"], file["last_ns"]
@@ -163,3 +202,14 @@ class DataSetManifest(Model):
 
     def instrument(self, symbol: str) -> Instrument:
         return next((each for each in self.instruments if each.symbol == symbol), Instrument(symbol=symbol))
+
+
+def _check_calendars(instruments: Iterable[Instrument], calendars: Iterable[SessionTable]) -> None:
+    """Raise ValueError for an instrument whose calendar's sessions are not there."""
+    there = {table.name for table in calendars}
+    for instrument in instruments:
+        if instrument.calendar not in UNPINNED and instrument.calendar not in there:
+            has = ", ".join(sorted(there)) or "none"
+            raise ValueError(
+                f"{instrument.symbol} has calendar {instrument.calendar}, whose sessions are not in the data set; it has {has}"
+            )

@@ -14,7 +14,7 @@ from schemas.canonical import canonical_json
 from schemas.errors import FieldError, TooLargeError, field_error
 from schemas.ids import IdField
 from schemas.presets import PRESETS
-from schemas.times import TimeField, TimeframeField, parse_time
+from schemas.times import TimeField, TimeframeField, parse_time, timeframe_ns
 
 MAX_SPEC_BYTES = 64 * 1024
 
@@ -32,15 +32,47 @@ class Model(pydantic.BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class TimeResample(Model):
+    """Bars of so much time each, made of the data set's shorter ones."""
+
+    type: Literal["time"]
+    timeframe: TimeframeField
+
+
+class VolumeResample(Model):
+    """A bar ends with the bar of the data set that brings its volume to ``size``."""
+
+    type: Literal["volume"]
+    size: Positive
+
+
+class ValueResample(Model):
+    """A bar ends with the bar of the data set that brings its traded value (volume * close) to ``size``."""
+
+    type: Literal["value"]
+    size: Positive
+
+
+Resample = Annotated[TimeResample | VolumeResample | ValueResample, Field(discriminator="type")]
+
+
 class DataSpec(Model):
     """Which bars the run sees. ``start`` is inclusive, ``end`` exclusive; both default to what the data set has."""
 
     dataset: IdField
     version: Annotated[int, Field(ge=1)] | None = None  # the newest at the start of the run
     symbols: Annotated[list[Symbol], Field(min_length=1, max_length=1_000)]
-    timeframe: TimeframeField
+    timeframe: TimeframeField  # of the bars that are read
+    resample: Resample | None = None  # what the run's bars are made of them; null: they are the run's bars
+    frames: Annotated[list[TimeframeField], Field(max_length=16)] = Field(default_factory=list)  # further ones to look at
+    warmup: Annotated[int, Field(ge=0, le=1_000_000)] = 0  # bars before the first one that is traded in
     start: TimeField | None = None
     end: TimeField | None = None
+
+    @property
+    def bar_timeframe(self) -> str:
+        """The time frame of the run's bars; of bars by volume or value, that of the bars they are made of."""
+        return self.resample.timeframe if isinstance(self.resample, TimeResample) else self.timeframe
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -48,6 +80,15 @@ class DataSpec(Model):
             raise ValueError(f"start {self.start} must be before end {self.end}")
         if len(set(self.symbols)) != len(self.symbols):
             raise ValueError("each symbol may stand in the list once")
+        if len(set(self.frames)) != len(self.frames) or (self.bar_timeframe in self.frames):
+            raise ValueError(f"frames: each further time frame may stand in the list once, and {self.bar_timeframe} is the run's")
+        if isinstance(self.resample, TimeResample):
+            base, length = timeframe_ns(self.timeframe), timeframe_ns(self.resample.timeframe)
+            if length <= base or length % base:
+                raise ValueError(f"resample: {self.resample.timeframe} is no multiple of {self.timeframe}, which is read")
+        elif self.resample is not None and len(self.symbols) > 1:
+            # Bars of several symbols that begin at different times and overlap would show the future of one in the other.
+            raise ValueError(f"resample by {self.resample.type} takes one symbol, not {len(self.symbols)}")
         return self
 
 
@@ -133,6 +174,13 @@ class SpreadSlippage(Model):
     rate: Annotated[float, Field(ge=0, le=1)]
 
 
+class QuotesSlippage(Model):
+    """Buy at the ask, sell at the bid: at the data set's own quotes (docs/execution.md says which ones)."""
+
+    type: Literal["quotes"]
+    scope: SlippageScope = "aggressive"
+
+
 class VolumeShareSlippage(Model):
     """price * (1 +- impact * share^2), share = fill / the bar's volume, at most ``limit``; never past an order's limit."""
 
@@ -142,7 +190,14 @@ class VolumeShareSlippage(Model):
 
 
 Slippage = Annotated[
-    NoSlippage | FixedSlippage | BasisPointsSlippage | PercentSlippage | SpreadSlippage | TicksSlippage | VolumeShareSlippage,
+    NoSlippage
+    | FixedSlippage
+    | BasisPointsSlippage
+    | PercentSlippage
+    | QuotesSlippage
+    | SpreadSlippage
+    | TicksSlippage
+    | VolumeShareSlippage,
     Field(discriminator="type"),
 ]
 
@@ -229,6 +284,7 @@ class ExecutionSpec(Model):
     limit_fill_probability: Fraction = 1.0  # where a bar touches a limit and does not pass it; drawn from the spec's seed
     latency_bars: Annotated[int, Field(ge=0, le=10_000)] = 0  # of orders, cancels and changes, on the merged time line
     latency_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0  # the same in time; one of the two
+    detail_timeframe: TimeframeField | None = None  # finer bars along which each bar is played; null: the bar as a whole
 
     @model_validator(mode="before")
     @classmethod
@@ -280,6 +336,21 @@ class BacktestSpec(Model):
     limits: LimitsSpec = Field(default_factory=LimitsSpec)
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
     tags: Annotated[list[ShortText], Field(max_length=32)] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        detail, resample = self.execution.detail_timeframe, self.data.resample
+        is_irregular = resample is not None and not isinstance(resample, TimeResample)
+        if is_irregular and (detail is not None or self.execution.latency_seconds > 0.0):
+            raise ValueError("bars by volume or value have no fixed length: no detail_timeframe and no latency_seconds with them")
+        if detail is not None and timeframe_ns(detail) >= timeframe_ns(self.data.bar_timeframe):
+            raise ValueError(f"execution.detail_timeframe {detail} is not finer than the bars of {self.data.bar_timeframe}")
+        return self
+
+    @property
+    def line_timeframe(self) -> str:
+        """The time frame of the bars that orders are matched in."""
+        return self.execution.detail_timeframe or self.data.bar_timeframe
 
     @property
     def needed_symbols(self) -> list[str]:

@@ -1,13 +1,15 @@
 """This module converts between int64 nanoseconds since 1970 UTC (inside) and RFC 3339 text (outside)."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
 
 NANOSECONDS = 1_000_000_000
 MAX_NS = 2**63 - 1
+
+Moment = datetime  # in UTC; what ``moment`` returns, for modules that must not see clocks
 
 _RFC3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
@@ -42,6 +44,11 @@ def format_time(time_ns: int) -> str:
             digits = digits[:-3]
         text += "." + digits
     return text + "Z"
+
+
+def moment(time_ns: int) -> Moment:
+    """Return a time as a datetime in UTC, cut to microseconds."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_ns // 1_000)
 
 
 def _checked(text: str) -> str:

@@ -9,6 +9,8 @@ from typing import Protocol
 from schemas.manifest import Table
 
 PREFIX = "backtests/"
+BUNDLES = "bundles/"  # files that several runs share
+DELETED = "deleted/"  # marks of runs that were deleted: no snapshot of theirs is made again
 
 
 class BlobInfo(Protocol):
@@ -17,6 +19,9 @@ class BlobInfo(Protocol):
 
     @property
     def bytes(self) -> int: ...
+
+    @property
+    def modified_ms(self) -> int: ...
 
 
 class Blobs(Protocol):
@@ -34,6 +39,8 @@ class Blobs(Protocol):
 
     def list(self, prefix: str) -> Iterator[BlobInfo]: ...
 
+    def delete(self, key: str) -> None: ...
+
 
 def manifest_key(backtest_id: str) -> str:
     return f"{PREFIX}{backtest_id}/manifest.json"
@@ -41,3 +48,11 @@ def manifest_key(backtest_id: str) -> str:
 
 def file_key(backtest_id: str, table: Table, digest: str) -> str:
     return f"{PREFIX}{backtest_id}/{table}-{digest}.parquet"
+
+
+def bundle_key(table: Table, digest: str) -> str:
+    return f"{BUNDLES}{table}-{digest}.parquet"
+
+
+def deleted_key(backtest_id: str) -> str:
+    return f"{DELETED}{backtest_id}.json"

@@ -5,7 +5,8 @@ files that were written with it, and an audit compares rows.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,26 +30,51 @@ def encode_table(table: pa.Table, *, name: Table, facts: RunFacts, sorted_by: Se
         "backtape.first_sequence": str(facts.first_sequence),
         "backtape.last_sequence": str(facts.last_sequence),
     }
+    return _encoded([table], metadata=metadata, sorted_by=sorted_by, group_rows=ROW_GROUP_ROWS)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Where a run's rows lie in a file that several runs share."""
+
+    row_group: int
+    first_row: int  # within the row group
+    rows: int
+
+
+def encode_parts(groups: Sequence[pa.Table], *, name: Table, sorted_by: Sequence[str], metadata: Mapping[str, str]) -> bytes:
+    """Return a Parquet file with one row group for each of the tables, of rows of several runs."""
+    told = {"backtape.format": FORMAT, "backtape.table": name, **metadata}
+    return _encoded(groups, metadata=told, sorted_by=sorted_by, group_rows=2**31 - 1)
+
+
+def _encoded(groups: Sequence[pa.Table], *, metadata: Mapping[str, str], sorted_by: Sequence[str], group_rows: int) -> bytes:
     sink = io.BytesIO()
-    pq.write_table(
-        table.replace_schema_metadata(metadata),
+    schema = groups[0].schema.with_metadata(dict(metadata))
+    with pq.ParquetWriter(
         sink,
+        schema,
         version="2.6",
         data_page_version="1.0",
         compression="zstd",
         compression_level=COMPRESSION_LEVEL,
-        row_group_size=ROW_GROUP_ROWS,
         write_statistics=True,
-        sorting_columns=[pq.SortingColumn(table.schema.get_field_index(column)) for column in sorted_by],
-    )
+        sorting_columns=[pq.SortingColumn(schema.get_field_index(column)) for column in sorted_by],
+    ) as writer:
+        for group in groups:
+            writer.write_table(group.replace_schema_metadata(dict(metadata)), row_group_size=group_rows)
     return sink.getvalue()
 
 
-def decode_table(body: bytes, *, key: str, row_groups: Sequence[int] | None = None) -> pa.Table:
-    """Return the table of a Parquet file, or of some of its row groups. Raises DamagedError when it is no such file."""
+def decode_table(
+    body: bytes, *, key: str, row_groups: Sequence[int] | None = None, first_row: int = 0, rows: int = -1
+) -> pa.Table:
+    """Return the table of a Parquet file, or some rows of some of its row groups. Raises DamagedError when it is no such file."""
     try:
         file = pq.ParquetFile(io.BytesIO(body))
-        return file.read() if row_groups is None else file.read_row_groups(list(row_groups))
+        if row_groups is None:
+            return file.read()
+        return file.read_row_groups(list(row_groups)).slice(first_row, rows)
     except (pa.ArrowException, OSError, IndexError) as error:
         raise DamagedError(f"{key} is no readable Parquet file: {error}") from error
 

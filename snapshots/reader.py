@@ -5,15 +5,18 @@ It goes by the manifests and never by what lies in a folder: files without a man
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pandas as pd
 import pyarrow as pa
+from pyarrow import dataset as ds
+from pyarrow import fs
 
 from schemas.manifest import SnapshotFile, SnapshotManifest, Table
 from snapshots.blobs import PREFIX, Blobs, manifest_key
 from snapshots.errors import SnapshotError
-from snapshots.tables import schema_of
-from snapshots.verify import read_file
+from snapshots.tables import schema_of, words_of
+from snapshots.verify import read_parts
 from snapshots.writer import read_manifest
 
 
@@ -25,31 +28,80 @@ class StoredResults:
     manifests: tuple[SnapshotManifest, ...]
 
     def arrow(self, table: Table) -> pa.Table:
-        """Return one table of all these backtests. Every file is checked against its digest. Raises DamagedError."""
-        parts = [read_file(self.store, file) for file in self.files(table)]
-        if not parts:
-            return schema_of(table).empty_table()
-        return pa.concat_tables([part.replace_schema_metadata(None) for part in parts]).unify_dictionaries()
+        """Return one table of all these backtests. Every file is checked against its digest. Raises DamagedError.
+
+        A file that several backtests share is read once, however many of them are asked for.
+        """
+        files = self.files(table)
+        parts: list[pa.Table] = [schema_of(table).empty_table()] * len(files)
+        places: dict[str, list[int]] = {}
+        for place, file in enumerate(files):
+            places.setdefault(file.key, []).append(place)
+        for shared in places.values():
+            for place, part in zip(shared, read_parts(self.store, [files[place] for place in shared]), strict=True):
+                parts[place] = part.replace_schema_metadata(None)
+        return pa.concat_tables(parts).unify_dictionaries() if parts else schema_of(table).empty_table()
 
     def pandas(self, table: Table) -> pd.DataFrame:
         """Return one table of all these backtests as a frame."""
         return pd.DataFrame(self.arrow(table).to_pandas())
 
+    def dataset(self, table: Table) -> ds.Dataset:
+        """Return one table of all these backtests as a pyarrow dataset, of which nothing is read yet.
+
+        It names the files and row groups that the manifests name, and no other run's rows: for DuckDB, pandas and Polars, which
+        push their columns and conditions down into it. Digests are not checked. ::
+
+            fills = results.dataset("fills")
+            duckdb.sql("SELECT symbol, sum(quantity) FROM fills GROUP BY symbol")
+
+        Raises SnapshotError where the store is neither a folder nor S3.
+        """
+        filesystem, root = filesystem_of(self.store.url, endpoint=getattr(self.store, "endpoint", None))
+        groups: dict[str, set[int] | None] = {}
+        for file in self.files(table):
+            known = groups.setdefault(file.key, set())
+            if file.row_groups is None or known is None:
+                groups[file.key] = None
+            else:
+                known.update(file.row_groups)
+        form = ds.ParquetFileFormat(read_options={"dictionary_columns": words_of(table)})
+        fragments = [
+            form.make_fragment(f"{root}/{key}", filesystem, row_groups=None if chosen is None else sorted(chosen))
+            for key, chosen in groups.items()
+        ]
+        found = ds.FileSystemDataset(fragments, schema_of(table), form, filesystem)
+        if all(chosen is None for chosen in groups.values()):
+            return found
+        return found.filter(ds.field("backtest_id").isin([manifest.backtest_id for manifest in self.manifests]))
+
     def files(self, table: Table) -> list[SnapshotFile]:
-        """Return the files of one table, in the order of the manifests."""
+        """Return the files of one table, in the order of the manifests; some rows of some row groups where they are shared."""
         return [file for manifest in self.manifests for file in manifest.files if file.table == table]
 
     def urls(self, table: Table) -> list[str]:
-        """Return the addresses of one table's files, for tools that read Parquet themselves (DuckDB, Polars, Spark).
+        """Return the addresses of one table's files, each once, for tools that read Parquet themselves (DuckDB, Polars, Spark).
 
-        Files that hold other runs' row groups as well must be read by row groups: see ``files``.
+        A shared file holds other runs' rows as well: choose by ``backtest_id``, or take ``dataset``.
         """
-        return [f"{self.store.url}/{file.key}" for file in self.files(table)]
+        return list(dict.fromkeys(f"{self.store.url}/{file.key}" for file in self.files(table)))
 
     def summary(self) -> pd.DataFrame:
         """Return one row for each backtest: what its manifest says, without the files."""
         rows = [manifest.model_dump(mode="json", exclude={"files", "format"}) for manifest in self.manifests]
         return pd.DataFrame(rows, columns=[name for name in SnapshotManifest.model_fields if name not in ("files", "format")])
+
+
+def filesystem_of(url: str, *, endpoint: str | None) -> tuple[fs.FileSystem, str]:
+    """Return the file system of a store, and where it begins there. Raises SnapshotError for one that has none."""
+    scheme, _, root = url.partition("://")
+    if scheme == "file":
+        return fs.LocalFileSystem(), root.rstrip("/")
+    if scheme == "s3":
+        address = urlsplit(endpoint) if endpoint is not None else None
+        given = {} if address is None else {"endpoint_override": address.netloc, "scheme": address.scheme}
+        return fs.S3FileSystem(**given), root.rstrip("/")
+    raise SnapshotError(f"{url}: only a folder and S3 can be read by other tools")
 
 
 def read_snapshots(store: Blobs, backtest_ids: Iterable[str] | None = None) -> StoredResults:

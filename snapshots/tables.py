@@ -4,21 +4,27 @@ Rows and types are those of projections/: SQL, Parquet and in-process results ca
 recorded JSON beside the commit that it came in, so that the log can be read without Kafka.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import get_args
+from collections.abc import Iterable
+from typing import Any, get_args
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from projections.arrow import schema_of as arrow_schema
 from projections.errors import FoldError
-from projections.fold import RunTables, fold_run
-from schemas.commit import ChainError
+from projections.fold import IN_PROCESS, RunFold
+from projections.rows import NEW_ORDER, NEW_POSITION, RowChange, Rows
+from projections.tables import RUN_TABLES
+from schemas.commit import ChainError, decode_commit
 from schemas.manifest import Table
 from snapshots.errors import LogError
-from snapshots.run_log import raw_events
+from snapshots.run_log import EventHead, raw_events
 
 TABLES: tuple[Table, ...] = get_args(Table)
+_SOURCES = {table.name: table for table in RUN_TABLES}
+_UNFOLDABLE = (FoldError, ChainError, msgspec.DecodeError, pa.ArrowException, OverflowError)
 
 SORTED_BY: dict[Table, tuple[str, ...]] = {
     "orders": ("backtest_id", "order_id"),
@@ -28,6 +34,8 @@ SORTED_BY: dict[Table, tuple[str, ...]] = {
     "equity": ("backtest_id", "mark"),
     "events": ("backtest_id", "sequence"),
 }
+
+PORTION_EVENTS = 4_096  # turned into columns at a time
 
 EVENTS_SCHEMA = pa.schema(
     [
@@ -44,49 +52,95 @@ EVENTS_SCHEMA = pa.schema(
 
 def schema_of(name: Table) -> pa.Schema:
     """Return the columns of a table."""
-    return EVENTS_SCHEMA if name == "events" else fold_run([]).table(name).schema
+    return EVENTS_SCHEMA if name == "events" else arrow_schema(_SOURCES[name], form="full")
 
 
-def snapshot_tables(backtest_id: str, bodies: Iterable[bytes]) -> Iterator[tuple[Table, pa.Table]]:
-    """Yield every table of a snapshot, by name, with its rows in the order of its key. Raises LogError."""
-    try:
-        run = fold_run(bodies)
+def words_of(name: Table) -> list[str]:
+    """Return the columns of a table that hold words: they are read dictionary-encoded."""
+    return [field.name for field in schema_of(name) if pa.types.is_dictionary(field.type)]
+
+
+class TableBuilder:
+    """Makes a run's tables from its commits, a portion at a time: what can't change any more is turned into columns at once.
+
+    So a long run costs the memory of its columns and of its open orders, not of an object for each event.
+    """
+
+    def __init__(self, backtest_id: str) -> None:
+        self._backtest_id = backtest_id
+        self._fold = RunFold(backtest_id)
+        self._rows = Rows()
+        self._events: list[tuple[int, str, EventHead, bytes]] = []
+        self._parts: dict[str, list[pa.RecordBatch]] = {name: [] for name in TABLES}
+
+    def add(self, body: bytes) -> None:
+        """Fold one more commit in. Raises LogError when it does not follow."""
+        try:
+            self._fold.apply(decode_commit(body), body, IN_PROCESS, self._rows)
+            self._events += raw_events(body)
+            if len(self._events) >= PORTION_EVENTS:
+                self._settle()
+        except _UNFOLDABLE as error:
+            raise LogError(f"the log of {self._backtest_id} can't be folded: {error}") from error
+
+    def finish(self) -> dict[Table, pa.Table]:
+        """Return every table, its rows in the order of its key."""
+        try:
+            self._settle(is_last=True)
+        except _UNFOLDABLE as error:
+            raise LogError(f"the log of {self._backtest_id} can't be folded: {error}") from error
+        tables: dict[Table, pa.Table] = {}
         for name in TABLES:
-            yield name, events_table(backtest_id, bodies) if name == "events" else _folded(run, name)
-    except (FoldError, ChainError, msgspec.DecodeError, pa.ArrowException, OverflowError) as error:
-        raise LogError(f"the log of {backtest_id} can't be folded: {error}") from error
+            table = pa.Table.from_batches(self._parts.pop(name), schema=schema_of(name)).unify_dictionaries()
+            tables[name] = _sorted(table, SORTED_BY[name][1])
+        return tables
+
+    def _settle(self, *, is_last: bool = False) -> None:
+        rows = self._rows
+        for name, values in (("fills", rows.fills), ("trades", rows.trades), ("equity", rows.equity)):
+            self._add_rows(name, values)
+        rows.orders = self._settle_states("orders", rows.orders, NEW_ORDER, is_last=is_last)
+        rows.positions = self._settle_states("positions", rows.positions, NEW_POSITION, is_last=is_last)
+        self._parts["events"].append(_events_batch(self._backtest_id, self._events))
+        self._events = []
+        for unused in (rows.commits, rows.position_history, rows.account_events, rows.statistics):
+            unused.clear()
+
+    def _settle_states(self, name: str, states: list[Any], places: tuple[str | None, ...], *, is_last: bool) -> list[Any]:
+        """Keep the states that may change."""
+        settled = [state for state in states if is_last or not state.is_open]
+        self._add_rows(name, settled, places)
+        return [state for state in states if state.is_open]
+
+    def _add_rows(self, name: str, values: list[Any], places: tuple[str | None, ...] | None = None) -> None:
+        if values:
+            self._parts[name].append(RowChange(_SOURCES[name], "insert", values, places).batch("full"))
+        if places is None:
+            values.clear()
 
 
-def events_table(backtest_id: str, bodies: Iterable[bytes]) -> pa.Table:
-    """Return the events of a run's commits."""
-    columns: list[list[object]] = [[] for _ in EVENTS_SCHEMA]
-    _, sequences, times, types, numbers, authors, payloads = columns
+def snapshot_tables(backtest_id: str, bodies: Iterable[bytes]) -> dict[Table, pa.Table]:
+    """Return every table of a snapshot, by name, with its rows in the order of its key. Raises LogError."""
+    builder = TableBuilder(backtest_id)
     for body in bodies:
-        for number, author, head, raw in raw_events(body):
-            sequences.append(head.sequence)
-            times.append(head.time_ns)
-            types.append(head.type)
-            numbers.append(number)
-            authors.append(author)
-            payloads.append(raw)
+        builder.add(body)
+    return builder.finish()
+
+
+def _events_batch(backtest_id: str, events: list[tuple[int, str, EventHead, bytes]]) -> pa.RecordBatch:
     arrays = [
-        pa.repeat(pa.scalar(backtest_id, pa.string()), len(sequences)),
-        pa.array(sequences, pa.int64()),
-        pa.array(times, pa.int64()).view(pa.timestamp("ns", tz="UTC")),
-        _words(types),
-        pa.array(numbers, pa.int64()),
-        _words(authors),
-        pa.array(payloads, pa.binary()).cast(pa.string()),
+        pa.repeat(pa.scalar(backtest_id, pa.string()), len(events)),
+        pa.array([head.sequence for _, _, head, _ in events], pa.int64()),
+        pa.array([head.time_ns for _, _, head, _ in events], pa.int64()).view(pa.timestamp("ns", tz="UTC")),
+        pa.array([head.type for _, _, head, _ in events], pa.string()).dictionary_encode(),
+        pa.array([number for number, _, _, _ in events], pa.int64()),
+        pa.array([author for _, author, _, _ in events], pa.string()).dictionary_encode(),
+        pa.array([raw for _, _, _, raw in events], pa.binary()).cast(pa.string()),
     ]
-    return pa.Table.from_arrays(arrays, schema=EVENTS_SCHEMA)
+    return pa.RecordBatch.from_arrays(arrays, schema=EVENTS_SCHEMA)
 
 
-def _words(values: list[object]) -> pa.Array:
-    return pa.array(values, pa.string()).dictionary_encode()
-
-
-def _folded(run: RunTables, name: Table) -> pa.Table:
-    table = run.table(name)
-    key = SORTED_BY[name][1]
+def _sorted(table: pa.Table, key: str) -> pa.Table:
     order = pc.sort_indices(table, sort_keys=[(key, "ascending")])
-    return table.take(order) if not order.equals(pa.array(range(len(table)), pa.uint64())) else table
+    is_sorted = order.equals(pa.array(np.arange(len(table), dtype=np.uint64)))
+    return table if is_sorted else table.take(order)

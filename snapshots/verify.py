@@ -35,15 +35,28 @@ def verify_snapshot(store: Blobs, backtest_id: str, commits: Sequence[bytes]) ->
 
 def read_file(store: Blobs, file: SnapshotFile) -> pa.Table:
     """Return the rows of one file of a manifest. Raises DamagedError when its bytes are not those that the manifest says."""
-    if store.head(file.key) is None:
-        raise DamagedError(f"{store.url}/{file.key} is missing, but a manifest names it")
-    body = store.get(file.key)
+    return read_parts(store, [file])[0]
+
+
+def read_parts(store: Blobs, files: Sequence[SnapshotFile]) -> list[pa.Table]:
+    """Return the rows of manifests that name one and the same file: it is read and checked once. Raises DamagedError."""
+    key = files[0].key
+    if store.head(key) is None:
+        raise DamagedError(f"{store.url}/{key} is missing, but a manifest names it")
+    body = store.get(key)
     found = sha256(body)
-    if found != file.sha256:
-        raise DamagedError(f"{store.url}/{file.key} has SHA-256 {found}, the manifest says {file.sha256}")
-    table = decode_table(body, key=file.key, row_groups=file.row_groups)
+    for file in files:
+        assert file.key == key, "one file"
+        if found != file.sha256:
+            raise DamagedError(f"{store.url}/{key} has SHA-256 {found}, the manifest says {file.sha256}")
+    return [rows_of(body, file, where=store.url) for file in files]
+
+
+def rows_of(body: bytes, file: SnapshotFile, *, where: str) -> pa.Table:
+    """Return a manifest's rows of a file whose digest was checked. Raises DamagedError."""
+    table = decode_table(body, key=file.key, row_groups=file.row_groups, first_row=file.first_row or 0, rows=file.rows)
     if table.num_rows != file.rows:
-        raise DamagedError(f"{store.url}/{file.key} has {table.num_rows} rows, the manifest says {file.rows}")
+        raise DamagedError(f"{where}/{file.key} has {table.num_rows} rows, the manifest says {file.rows}")
     return table
 
 
@@ -51,7 +64,8 @@ def _compare_files(store: Blobs, manifest: SnapshotManifest, facts: RunFacts, co
     named = [file.table for file in manifest.files]
     if named != list(TABLES):
         return f"the manifest names the tables {', '.join(named)}; a snapshot has {', '.join(TABLES)}"
-    for file, (name, expected) in zip(manifest.files, snapshot_tables(facts.backtest_id, commits), strict=True):
+    expected_tables = snapshot_tables(facts.backtest_id, commits)
+    for file, (name, expected) in zip(manifest.files, expected_tables.items(), strict=True):
         found = read_file(store, file)
         difference = _compare_metadata(found, file, facts) or compare_tables(found, expected, name=name)
         if difference is not None:

@@ -51,11 +51,11 @@ def write_snapshot(store: Blobs, bodies: Iterable[bytes], place: Place, *, facts
     found = find_snapshot(store, facts)
     if found is not None:
         return found
-    manifest = _manifest(facts, place, _write_files(store, bodies, facts))
+    manifest = manifest_of(facts, place, _write_files(store, bodies, facts))
     body = canonical_json(manifest.model_dump(mode="json"))
     if store.put_if_absent(manifest_key(facts.backtest_id), body):
         return announcement(manifest, body)
-    return _winner(store, facts)
+    return winner_of(store, facts)
 
 
 def announcement(manifest: SnapshotManifest, body: bytes) -> SnapshotAnnouncement:
@@ -65,7 +65,7 @@ def announcement(manifest: SnapshotManifest, body: bytes) -> SnapshotAnnouncemen
         manifest_key=manifest_key(manifest.backtest_id),
         manifest_sha256=sha256(body),
         chain_head=manifest.chain_head,
-        bytes=sum(file.bytes for file in manifest.files),
+        bytes=sum(file.share for file in manifest.files),
         rows=sum(file.rows for file in manifest.files),
     )
 
@@ -91,25 +91,26 @@ def check_facts(manifest: SnapshotManifest, facts: RunFacts, *, where: str) -> N
 
 def _write_files(store: Blobs, bodies: Iterable[bytes], facts: RunFacts) -> list[SnapshotFile]:
     files = []
-    for name, table in snapshot_tables(facts.backtest_id, bodies):
+    for name, table in snapshot_tables(facts.backtest_id, bodies).items():
         if name == "events" and table.num_rows != facts.events:
             raise LogError(f"the commits of {facts.backtest_id} hold {table.num_rows} events, its chain {facts.events}")
         body = encode_table(table, name=name, facts=facts, sorted_by=SORTED_BY[name])
         digest = sha256(body)
         key = file_key(facts.backtest_id, name, digest)
-        store.put(key, body)
-        _read_back(store, key, digest)
+        put_checked(store, key, body, digest)
         files.append(SnapshotFile(table=name, key=key, sha256=digest, bytes=len(body), rows=table.num_rows))
     return files
 
 
-def _read_back(store: Blobs, key: str, digest: str) -> None:
+def put_checked(store: Blobs, key: str, body: bytes, digest: str) -> None:
+    """Put a file and read it back. Raises ReadBackError when it reads back otherwise."""
+    store.put(key, body)
     found = sha256(store.get(key))
     if found != digest:
         raise ReadBackError(f"{store.url}/{key} was written with SHA-256 {digest} and reads back with {found}")
 
 
-def _manifest(facts: RunFacts, place: Place, files: list[SnapshotFile]) -> SnapshotManifest:
+def manifest_of(facts: RunFacts, place: Place, files: list[SnapshotFile]) -> SnapshotManifest:
     assert facts.status is not None, "only finished runs have a snapshot"
     return SnapshotManifest(
         backtest_id=facts.backtest_id,
@@ -129,7 +130,7 @@ def _manifest(facts: RunFacts, place: Place, files: list[SnapshotFile]) -> Snaps
     )
 
 
-def _winner(store: Blobs, facts: RunFacts) -> SnapshotAnnouncement:
+def winner_of(store: Blobs, facts: RunFacts) -> SnapshotAnnouncement:
     """Check the manifest that came first, and that its files are there; return its announcement."""
     key = manifest_key(facts.backtest_id)
     body = store.get(key)

@@ -30,7 +30,7 @@ def import_data(
     column: list[str] = typer.Option([], help="A column by another name, such as timestamp=Date; may be repeated."),
     tick: float = typer.Option(0.0, min=0, help="Smallest price step; 0: none."),
     lot: float = typer.Option(1e-8, min=1e-8, help="Smallest quantity step."),
-    calendar: str = typer.Option("exchange", help="exchange (252 days a year) or always (365)."),
+    calendar: str = typer.Option("exchange", help="XNYS, XLON … (exchange_calendars); always (24/7); exchange (UTC days)."),
     currency: str = typer.Option("USD", help="Currency that the instruments are paid in."),
     multiplier: float = typer.Option(1.0, help="Money per point and unit."),
     contract: str = typer.Option("linear", help="linear, inverse or quanto."),

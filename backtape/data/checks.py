@@ -1,8 +1,8 @@
 """This module checks bars that come from outside, and repairs them where the user asks for it.
 
 What passes is what ``schemas.market_data.Bars`` promises: ascending times without repeats, finite positive prices, high and low
-around open and close, no negative volume. A repair never invents a price: it sorts, drops rows, widens high and low to what the
-bar's own open and close say, and sets a senseless volume to 0. It lists everything that it did.
+around open and close, no negative volume, no bid above its ask. A repair never invents a price: it sorts, drops rows, widens
+high and low to what the bar's own open and close say, and sets a senseless volume to 0. It lists everything that it did.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backtape.data.columns import NOT_A_TIME, VALUES, RawBars
+from backtape.data.columns import KNOWN, NOT_A_TIME, RawBars
 from backtape.data.problems import MAX_SHOWN, BadDataError, Finding, Problem, problems_of
-from schemas.market_data import Bars, FloatArray, TimeArray
+from schemas.market_data import QUOTE_COLUMNS, Bars, FloatArray, TimeArray
 from schemas.times import format_time, timeframe_ns
 
 PRICES = ("open", "high", "low", "close")
@@ -52,7 +52,7 @@ def checked_bars(raw: RawBars, *, source: str, symbol: str, timeframe: str, repa
     if count:
         raise BadDataError(source, problems, count)
     _check_spacing(rows.time_ns, timeframe=timeframe, source=source, name=raw.names["timestamp"])
-    columns = {name: np.ascontiguousarray(rows.values[name]) for name in VALUES}
+    columns = {name: np.ascontiguousarray(column) for name, column in rows.values.items()}
     return Bars(symbol=symbol, timeframe=timeframe, time_ns=np.ascontiguousarray(rows.time_ns), **columns), repairs
 
 
@@ -66,10 +66,12 @@ def _findings(rows: Rows, raw: RawBars, *, timeframe: str) -> Iterator[Finding]:
 def _broken_rules(rows: Rows, *, timeframe: str) -> Iterator[tuple[str, str, Mask]]:
     """Yield column, rule and the rows that break it, for every rule that some row breaks."""
     for column, rule, broken in _VALUE_RULES:
+        if column not in rows.values:
+            continue
         mask = broken(rows.values[column])
         if mask.any():
             yield column, rule, mask
-    for column, rule, compared in _BAR_RULES:
+    for column, rule, compared in _BAR_RULES if "bid" not in rows.values else (*_BAR_RULES, *_QUOTE_RULES):
         mask = compared(rows.values)
         if mask.any():
             yield column, rule, mask
@@ -93,9 +95,9 @@ def _negative(column: FloatArray) -> Mask:
 
 
 _VALUE_RULES: tuple[tuple[str, str, Callable[[FloatArray], Mask]], ...] = (
-    *((name, "is not a number", _not_number) for name in VALUES),
-    *((name, "is infinite", _infinite) for name in VALUES),
-    *((name, "is not above zero", _not_positive) for name in PRICES),
+    *((name, "is not a number", _not_number) for name in KNOWN[1:]),
+    *((name, "is infinite", _infinite) for name in KNOWN[1:]),
+    *((name, "is not above zero", _not_positive) for name in (*PRICES, *QUOTE_COLUMNS)),
     ("volume", "is below zero", _negative),
 )
 _BAR_RULES: tuple[tuple[str, str, Callable[[dict[str, FloatArray]], Mask]], ...] = (
@@ -104,6 +106,9 @@ _BAR_RULES: tuple[tuple[str, str, Callable[[dict[str, FloatArray]], Mask]], ...]
     ("open", "is below the bar's low", lambda bar: bar["open"] < bar["low"]),
     ("close", "is above the bar's high", lambda bar: bar["close"] > bar["high"]),
     ("close", "is below the bar's low", lambda bar: bar["close"] < bar["low"]),
+)
+_QUOTE_RULES: tuple[tuple[str, str, Callable[[dict[str, FloatArray]], Mask]], ...] = (
+    ("bid", "is above the row's ask", lambda bar: bar["bid"] > bar["ask"]),
 )
 
 
@@ -167,10 +172,13 @@ def _repaired(rows: Rows, *, timeframe: str) -> tuple[Rows, list[str]]:
     """Return rows that follow the rules, and a line about each kind of change. The order of steps is part of the meaning."""
     done: list[str] = []
     rows = _without(rows, rows.time_ns == NOT_A_TIME, "dropped, having no time that can be used", done)
-    for name in PRICES:
-        column = rows.values[name]
-        bad = ~np.isfinite(column) | (column <= 0)
-        rows = _without(rows, bad, f"dropped, {name} being no finite price above zero", done)
+    for name in (*PRICES, *QUOTE_COLUMNS):
+        if name in rows.values:
+            column = rows.values[name]
+            bad = ~np.isfinite(column) | (column <= 0)
+            rows = _without(rows, bad, f"dropped, {name} being no finite price above zero", done)
+    if "bid" in rows.values:
+        rows = _without(rows, rows.values["bid"] > rows.values["ask"], "dropped, bid being above ask", done)
     rows = _with_sane_volume(rows, done)
     rows = _sorted(rows, done)
     rows = _without(rows, _repeated(rows.time_ns), "dropped, their time being there already (the first row stays)", done)

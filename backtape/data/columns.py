@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from backtape.data.problems import BadDataError, Problem
-from schemas.market_data import BAR_COLUMNS, FloatArray, TimeArray
+from schemas.market_data import BAR_COLUMNS, QUOTE_COLUMNS, FloatArray, TimeArray
 
 VALUES = BAR_COLUMNS[1:]
+KNOWN = BAR_COLUMNS + QUOTE_COLUMNS
 TIME_NAMES = ("time", "date", "datetime", "timestamp")  # only to say what may have been meant
 NOT_A_TIME = np.iinfo(np.int64).min  # what pandas' NaT is as a number
 _ZONE = re.compile(r"(?:[Zz]|(?<=[\d ])[+-]\d\d:?\d\d)$")
@@ -38,7 +39,7 @@ class RawBars:
     """A table's columns as they were read; rows in the table's order."""
 
     time_ns: TimeArray  # NOT_A_TIME where there is none
-    values: dict[str, FloatArray]  # NaN where there is none
+    values: dict[str, FloatArray]  # NaN where there is none; bid and ask only if the table has both
     names: dict[str, str]  # what each column is called in the source
     texts: dict[str, "pd.Series[Any]"]  # as they were, for messages
     ignored: tuple[str, ...]  # columns of the source that are not used
@@ -58,7 +59,7 @@ def read_columns(frame: pd.DataFrame, *, source: str, columns: Mapping[str, str]
     texts = {ours: frame[theirs] for ours, theirs in names.items()}
     return RawBars(
         time_ns=read_times(texts["timestamp"], rules=times, source=source, name=names["timestamp"]),
-        values={name: _read_numbers(texts[name]) for name in VALUES},
+        values={name: _read_numbers(texts[name]) for name in KNOWN[1:] if name in texts},
         names=names,
         texts=texts,
         ignored=tuple(str(name) for name in frame.columns if name not in names.values()),
@@ -75,16 +76,16 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _find(frame: pd.DataFrame, *, source: str, wanted: Mapping[str, str]) -> dict[str, str]:
-    unknown = [name for name in wanted if name not in BAR_COLUMNS]
+    unknown = [name for name in wanted if name not in KNOWN]
     if unknown:
-        raise BadDataError(source, [Problem(column=name, rule=f"is none of {', '.join(BAR_COLUMNS)}") for name in unknown])
+        raise BadDataError(source, [Problem(column=name, rule=f"is none of {', '.join(KNOWN)}") for name in unknown])
     found: dict[str, str] = {}
     problems = []
-    for ours in BAR_COLUMNS:
-        theirs = [name for name in frame.columns if name == wanted.get(ours)]
-        if ours not in wanted:
-            theirs = [name for name in frame.columns if name == ours]
-            theirs = theirs or [name for name in frame.columns if str(name).lower() == ours]
+    candidates = {ours: _named(frame, ours, wanted.get(ours)) for ours in KNOWN}
+    # Quotes are read where both are there, or where the user speaks of one: a lone "bid" may be anything.
+    has_quotes = all(candidates[name] for name in QUOTE_COLUMNS) or any(name in wanted for name in QUOTE_COLUMNS)
+    for ours in KNOWN if has_quotes else BAR_COLUMNS:
+        theirs = candidates[ours]
         if len(theirs) == 1:
             found[ours] = theirs[0]
         else:
@@ -92,6 +93,13 @@ def _find(frame: pd.DataFrame, *, source: str, wanted: Mapping[str, str]) -> dic
     if problems:
         raise BadDataError(source, problems)
     return found
+
+
+def _named(frame: pd.DataFrame, ours: str, wanted: str | None) -> list[Any]:
+    """Return the table's columns that may be ours: of the wanted name, else of our own, in any case if none is written so."""
+    if wanted is not None:
+        return [name for name in frame.columns if name == wanted]
+    return [name for name in frame.columns if name == ours] or [name for name in frame.columns if str(name).lower() == ours]
 
 
 def _missing(frame: pd.DataFrame, ours: str, name: str, count: int) -> Problem:

@@ -16,6 +16,7 @@ import pydantic
 from adapters.data_sets import file_of_bars, publish
 from adapters.ports import BlobStore
 from adapters.side_files import side_files_of
+from backtape.data.calendars import pinned
 from backtape.data.checks import checked_bars
 from backtape.data.columns import TimeRules, TimeUnit, read_columns
 from backtape.data.problems import BadDataError, Problem
@@ -198,6 +199,7 @@ def store_bars(
     named = {each.symbol: each for each in instruments}
     symbols = dict.fromkeys(each.symbol for each in bars)
     prepared = [file_of_bars(dataset, each) for each in bars]
+    traded, calendars = pinned([named.get(symbol) or Instrument(symbol=symbol) for symbol in symbols], bars, dataset)
     side_files = side_files_of(dataset, side)
     try:
         manifest = DataSetManifest(
@@ -205,7 +207,8 @@ def store_bars(
             version=1,
             adjusted=adjusted,
             files=[file for file, _ in prepared],
-            instruments=[named.get(symbol) or Instrument(symbol=symbol) for symbol in symbols],
+            instruments=traded,
+            calendars=calendars,
             source=note,
             repairs=list(repairs),
             actions=side_files["actions"][0] if "actions" in side_files else None,

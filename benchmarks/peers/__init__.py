@@ -14,7 +14,7 @@ from typing import Any
 
 PINS = Path(__file__).parent.with_suffix(".txt")
 FOLDER = Path(".backtape/peers")
-CONSTRAINTS = ("pandas",)  # pins that no engine is named by
+CONSTRAINTS = ("pandas", "plotly")  # pins that no engine is named by
 
 
 def python() -> Path:

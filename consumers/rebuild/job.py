@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import structlog
-
 from adapters.errors import ConfigurationError, RetryableError
 from adapters.ports import LogReader, TopicPartition
 from adapters.postgres import PostgresRowStore
@@ -28,8 +26,6 @@ from projections.tables import PROJECTION_VERSION
 from projections.views import views_sql
 from schemas.generations import Generation
 from schemas.topics import ARCHIVE, EVENTS
-
-log = structlog.get_logger()
 
 SWAP_BUDGET_SECONDS = 60.0
 CATCH_UP_SECONDS = 600.0
@@ -113,14 +109,12 @@ class Rebuild:
 
     async def _build(self, done: Rebuilt, reader: LogReader) -> None:
         """Make the tables and fill them: once by the fast way, row by row where the log holds what can't be projected."""
-        schema = done.generation.schema
         try:
             await self._fill(done, reader, defers=True)
         except CannotDeferError as error:
             self._report(f"row by row: {error}")
             await self._fill(done, reader, defers=False)
         await self._generations.put(done.generation, "standby")
-        log.info("generation_built", schema=schema, events=done.events)
 
     async def _fill(self, done: Rebuilt, reader: LogReader, *, defers: bool) -> None:
         schema = done.generation.schema

@@ -16,6 +16,7 @@ from adapters.errors import IntegrityError, NotFoundError, RetryableError
 from adapters.ports import MarketData
 from adapters.strategies import load_strategy
 from consumers.simulation.frames import AnyFrame, DataReady, Failed, Job, Resolved, Waiting, committed
+from engine.assemble import assemble
 from engine.errors import CurrencyError, NoDataError, ParametersError, StrategyError, UnknownSymbolError
 from engine.registry import strategy_digest
 from engine.simulation import simulate
@@ -102,28 +103,19 @@ def _resolve(job: Job, spec: BacktestSpec, data: MarketData, send: Send) -> Data
 
 
 def _market(spec: BacktestSpec, manifest: DataSetManifest, data: MarketData, send: Send) -> Market:
-    bars: list[Bars] = []
-    for symbol in spec.needed_symbols:
+    def read(symbol: str, timeframe: str) -> Bars:
         try:
-            bars.append(_patiently(lambda symbol=symbol: data.bars(manifest, symbol, spec.data.timeframe), send))  # type: ignore[misc]
+            return _patiently(lambda: data.bars(manifest, symbol, timeframe), send)
         except NotFoundError as error:
             raise RunFailed(FailureReason.UNKNOWN_SYMBOL, f"{_field_of(spec, symbol)}: {error}") from error
         except IntegrityError as error:
             raise RunFailed(FailureReason.DATA_DIGEST_MISMATCH, str(error)) from error
+
     try:
         side = _patiently(lambda: data.side(manifest), send)
     except IntegrityError as error:
         raise RunFailed(FailureReason.DATA_DIGEST_MISMATCH, str(error)) from error
-    return Market(
-        bars=tuple(bars),
-        instruments=tuple(manifest.instrument(symbol) for symbol in spec.needed_symbols),
-        dataset=manifest.dataset,
-        version=manifest.version,
-        digest=manifest.digest(),
-        adjusted=manifest.adjusted,
-        actions=side.actions,
-        rates=side.rates,
-    )
+    return assemble(spec, manifest, side, read)
 
 
 def _field_of(spec: BacktestSpec, symbol: str) -> str:

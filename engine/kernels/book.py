@@ -103,6 +103,7 @@ def _submit(tape: Tape, state: State, inbox_place: int, step: int) -> None:
     if order["is_waiting"] and order["sizing"] != BY_UNITS:
         parent = find_order(state, order["parent"])  # an exit is as large as its entry
         order["sizing"] = BY_UNITS
+        order["follows"] = 1
         order["leaves"] = state.book[parent]["leaves"] if parent >= 0 else 0.0
     elif order["sizing"] == BY_UNITS:
         symbol = state.symbols[order["symbol"]]
@@ -133,6 +134,8 @@ def _submit(tape: Tape, state: State, inbox_place: int, step: int) -> None:
         order["active_step"] = arrival_step(tape, step, sent_after + core["latency_ns"])
     elif core["market_fill"] == 1 and order["type"] == MARKET:
         order["active_step"] = step + core["latency"]
+    elif len(tape.ends) > 0 and step >= 0:  # it is sent when this step's bars end: bars that began before are no place for it
+        order["active_step"] = arrival_step(tape, step, tape.ends[step] - tape.time_ns[step]) + core["latency"]
     if reason == NO_REASON:
         if order["sizing"] == BY_UNITS:
             order["quantity"] = order["leaves"]

@@ -8,13 +8,14 @@ from engine.kernels.codes import (
     SCOPE_MARKET,
     SLIP_FIXED,
     SLIP_NONE,
+    SLIP_QUOTES,
     SLIP_SPREAD,
     SLIP_TICKS,
     SLIP_VOLUME_SHARE,
 )
 from engine.kernels.compiled import kernel
 from engine.kernels.kinds import is_at_any_price, is_limit_like
-from engine.kernels.records import State
+from engine.kernels.records import State, Tape
 from engine.kernels.rounding import round_money
 
 
@@ -43,6 +44,8 @@ def slipped(core: Any, order: Any, price: float, held: float, quantity: float, v
     rate = core["slippage_value"]
     if not has_slippage(core, order):
         return price
+    if core["slippage"] == SLIP_QUOTES:
+        return price  # quoted() has moved it
     if core["slippage"] == SLIP_FIXED:
         return float(max(price + side * rate, 0.0))
     if core["slippage"] == SLIP_TICKS:
@@ -54,6 +57,19 @@ def slipped(core: Any, order: Any, price: float, held: float, quantity: float, v
         share = quantity / volume if volume > 0.0 else 0.0
         rate = rate * (share * share)
     return float(price * (1.0 + side * rate))
+
+
+@kernel
+def quoted(tape: Tape, state: State, order: Any, price: float, row: int, is_at_open: bool) -> float:
+    """Move the price as far as the quote lies from the close: a buy to the ask, a sale to the bid.
+
+    At a bar's open the last quote known is that of the symbol's bar before (of its own bar where there is none before); at
+    any other price the bar's own is taken. Close 100, bid 99.9, ask 100.2: a market buy at the next open 101 pays 101.2, a
+    sale at this close gets 99.9.
+    """
+    before = row - 1 if is_at_open and row > state.symbols[order["symbol"]]["first_row"] else row
+    quote = tape.ask[before] if order["side"] > 0 else tape.bid[before]
+    return float(max(price + (quote - tape.close[before]), 0.0))
 
 
 @kernel

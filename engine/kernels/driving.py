@@ -53,14 +53,15 @@ def drive(tape: Tape, state: State, plan: Plan, step: int, end: int) -> int:
 @kernel
 def _enter(
     time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
-    latest: NDArray[np.int32], rates: FloatArray, happenings: Records,
+    latest: NDArray[np.int32], day: NDArray[np.int32], flags: NDArray[np.uint8], ends: TimeArray, bid: FloatArray,
+    ask: FloatArray, rates: FloatArray, happenings: Records,
     core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
     tiers: FloatArray,
     exits: Flags, entries: Flags, short_entries: Flags, target: FloatArray, size: FloatArray, limit: FloatArray,
     stop: FloatArray, stop_loss: FloatArray, take_profit: FloatArray,
     step: int, end: int,
 ) -> int:  # fmt: skip
-    tape = Tape(time_ns, opened, high, low, close, volume, latest, rates, happenings)
+    tape = Tape(time_ns, opened, high, low, close, volume, latest, day, flags, ends, bid, ask, rates, happenings)
     state = State(core, symbols, book, inbox, effects, marks, periods, tiers)
     plan = Plan(exits, entries, short_entries, target, size, limit, stop, stop_loss, take_profit)
     if step == core[0]["steps"] - 1:

@@ -26,11 +26,12 @@ from engine.kernels.codes import (
     POSITION_CLOSED,
     SHORT_ALLOW,
     SHORT_PARTIAL,
+    SLIP_QUOTES,
     SLIP_VOLUME_SHARE,
     STOP,
 )
 from engine.kernels.compiled import kernel
-from engine.kernels.costs import commission, has_slippage, slipped
+from engine.kernels.costs import commission, has_slippage, quoted, slipped
 from engine.kernels.kinds import is_at_any_price, is_limit_like
 from engine.kernels.lots import find_lot, take_lot
 from engine.kernels.records import State, Tape
@@ -128,7 +129,10 @@ def execute(tape: Tape, state: State, place: int, price: float, step: int, is_at
     if core["is_hedging"]:
         find_lot(state, order)
     symbol = state.symbols[order["place"]]
-    volume = tape.volume[row_at(tape, state, index, step)]
+    row = row_at(tape, state, index, step)
+    volume = tape.volume[row]
+    if core["slippage"] == SLIP_QUOTES and has_slippage(core, order):
+        price = quoted(tape, state, order, price, row, is_at_open)
     available = available_volume(tape, state, index, step)
     guess = min(order["leaves"], available)
     asked = resize(tape, state, order, fill_price(core, symbol, order, price, guess, volume), step)
@@ -265,10 +269,11 @@ def _release_children(tape: Tape, state: State, filled: int, quantity: float, pr
             if child["reduce_only"]:
                 child["place"] = parent["place"]
                 child["position"] = parent["position"]
-        brought = min(quantity, child["quantity"] - child["released"])
+        # An entry that was given as a value or a share is sized again at its fill: its exits follow, up as well as down.
+        brought = quantity if child["follows"] else min(quantity, child["quantity"] - child["released"])
         child["released"] += brought
         child["leaves"] += brought
-        if parent["is_done"] and child["leaves"] < child["quantity"]:
+        if parent["is_done"] and (child["leaves"] < child["quantity"] or child["released"] > child["quantity"]):
             report_modified(state, child, step)
 
 

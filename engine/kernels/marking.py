@@ -9,10 +9,9 @@ import math
 from typing import Any
 
 from engine.kernels.accounting import excursion
-from engine.kernels.codes import DAY_NS
 from engine.kernels.compiled import kernel
 from engine.kernels.records import State, Tape
-from engine.kernels.tape import day_at, has_bar, row_at
+from engine.kernels.tape import day_at, end_of_day, has_bar, row_at
 from engine.kernels.valuation import notional, rate_at, value_of
 
 NOTHING_HELD = -1
@@ -114,10 +113,10 @@ def _mark_flat(tape: Tape, state: State, first: int, last: int) -> None:
 
 @kernel
 def _mark_days(tape: Tape, state: State, equity: float, first: int, last: int) -> None:
-    """Keep one equity for every UTC day that has steps in the span."""
+    """Keep one equity for every day of the account that has steps in the span."""
     core = state.core[0]
     if core["periods"] == 0 or day_at(tape, last) != core["period"]:
-        day_end = (core["period"] + 1) * DAY_NS if core["periods"] > 0 else tape.time_ns[first]
+        day_end = end_of_day(tape, core["period"]) if core["periods"] > 0 else tape.time_ns[first]
         for step in range(first, last + 1):
             if tape.time_ns[step] >= day_end:
                 day_end = _begin_day(tape, state, equity, step, step > first)
@@ -132,7 +131,7 @@ def _begin_day(tape: Tape, state: State, before: float, step: int, has_before: b
         state.periods[core["periods"] - 1] = before
     core["period"] = day_at(tape, step)
     core["periods"] += 1
-    return int((core["period"] + 1) * DAY_NS)
+    return end_of_day(tape, core["period"])
 
 
 @kernel
@@ -144,7 +143,7 @@ def _mark_one(tape: Tape, state: State, index: int, first: int, last: int) -> No
     offset, cash, every, final, by_bar = symbol["offset"], core["cash"], core["equity_every"], core["steps"] - 1, core["by_bar"]
     exposed, peak, leverage_sum, max_leverage = core["exposure"], core["peak"], core["leverage_sum"], core["max_leverage"]
     floor = _surely_above(core)
-    day_end = (core["period"] + 1) * DAY_NS if core["periods"] > 0 else tape.time_ns[first]
+    day_end = end_of_day(tape, core["period"]) if core["periods"] > 0 else tape.time_ns[first]
     next_mark = (first // every + 1) * every - 1
     equity = cash
     for step in range(first, last + 1):

@@ -38,7 +38,7 @@ from engine.kernels.execution import end_order, execute
 from engine.kernels.kinds import becomes_limit, becomes_market, is_at_any_price, trigger_side
 from engine.kernels.path import NOWHERE, PATH_END, place_on_path
 from engine.kernels.records import State, Tape
-from engine.kernels.tape import day_at, has_bar, is_first_of_day, is_last_of_day, row_at
+from engine.kernels.tape import begins_day, day_at, has_bar, is_first_of_day, is_last_of_day, row_at
 from engine.kernels.touch import resting_price, stop_price, triggered_price
 from engine.kernels.trailing import follow_bar
 
@@ -48,9 +48,9 @@ def is_live(tape: Tape, state: State, order: Any, step: int) -> bool:
     """Tell whether the order may fill in this step at all."""
     if order["is_done"] or order["is_waiting"] or step < order["active_step"]:
         return False
-    if order["type"] == MARKET_ON_CLOSE and not is_last_of_day(tape, step):
+    if order["type"] == MARKET_ON_CLOSE and not is_last_of_day(tape, order["symbol"], step):
         return False
-    if order["type"] == MARKET_ON_OPEN and (not is_first_of_day(tape, step) or order["from_step"] == step):
+    if order["type"] == MARKET_ON_OPEN and (not is_first_of_day(tape, order["symbol"], step) or order["from_step"] == step):
         return False  # attached to an order that filled in this bar, it has missed this day's open
     return has_bar(tape, state, order["symbol"], step)
 
@@ -64,6 +64,8 @@ def match_step(tape: Tape, state: State, step: int) -> None:
         order = state.book[place]
         if order["time_in_force"] == GTD and tape.time_ns[step] >= order["expires_ns"]:
             expire_order(state, place, step)
+        elif order["time_in_force"] == DAY and order["day"] >= 0 and begins_day(tape, order["symbol"], step):
+            expire_order(state, place, step)  # its session had no bar that reached the close
     if core["trail"] == TRAIL_BEFORE_TEST:
         follow_bar(tape, state, step)
     if core["same_bar"] == PATH or core["same_bar"] == ADAPTIVE_PATH:
@@ -97,7 +99,6 @@ def _end_step(tape: Tape, state: State, step: int) -> None:
     """Orders for the day end at the close of their day's last bar; requests on their way arrive."""
     core = state.core[0]
     day = day_at(tape, step)
-    is_last = is_last_of_day(tape, step)
     for place in range(core["orders"]):
         order = state.book[place]
         if order["is_done"] or order["is_waiting"] or step < order["active_step"]:
@@ -105,7 +106,7 @@ def _end_step(tape: Tape, state: State, step: int) -> None:
         if order["time_in_force"] == DAY:
             if order["day"] < 0:
                 order["day"] = day
-            if is_last and order["day"] <= day:
+            if order["day"] <= day and is_last_of_day(tape, order["symbol"], step):
                 expire_order(state, place, step)
     settle_requests(state, step)
 

@@ -1,8 +1,8 @@
 """This module defines the arrays that kernels work on: the tape they read and the state they change.
 
 Steps are bars of the merged time line (0, 1, 2 …), rows are bars in the columns. With one symbol, or symbols whose bars
-have the same times, row = offset + step ("dense"); otherwise ``latest[symbol, step]`` is the symbol's last row at or
-before the step (-1: none yet), and the symbol has a bar at a step where that number changes.
+have the same times, row = offset + step ("dense"; offset: the row after the warm-up); otherwise ``latest[symbol, step]`` is
+the symbol's last row at or before the step (-1: none yet), and the symbol has a bar at a step where that number changes.
 """
 
 import struct
@@ -30,12 +30,13 @@ ORDER = _record(
     expires_ns=I,
     sent_step=I,  # the step at whose close it was sent
     active_step=I,  # the first step in which it may fill
-    day=I,  # time in force DAY: the UTC day that it lives in, -1 before its first bar
+    day=I,  # time in force DAY: the day that it lives in, -1 before its first bar
     cancel_step=I,  # a cancel on its way (latency): the step at whose close it takes effect, -1: none
     modify_step=I, new_quantity=F, new_limit=F, new_stop=F,  # a modification on its way
     group=I,  # one-cancels-other group, 0: none
     parent=I,  # the order it is attached to, 0: none
     is_waiting=I,  # attached to an order that has no fill yet
+    follows=I,  # attached: as large as its entry turns out to be
     released=F,  # attached: how much its parent has brought to life
     from_price=F, from_step=I,  # attached: where its parent filled; in that bar it sees no price before
     is_triggered=I, reduce_only=I, post_only=I, has_filled=I, is_done=I,
@@ -55,7 +56,7 @@ SYMBOL = _record(
     has_borrow=I, borrow_rate=F,  # the latter now, a year
     is_closed=I,  # traded no more: delisted, or under another symbol
     basis=F,  # paid in full in another currency: what a unit has cost on average, account currency
-    offset=I, tick=F, tick_inverse=F, lot=F, lot_inverse=F, multiplier=F,
+    first_row=I, offset=I, tick=F, tick_inverse=F, lot=F, lot_inverse=F, multiplier=F,
     position_id=I, quantity=F, average=F, commission=F, realized=F, gross=F,
     entry_value=F, entry_quantity=F, exit_value=F, exit_quantity=F, largest=F,
     opened_step=I, opened_row=I, opened_at_open=I, mae=F, mfe=F,
@@ -119,6 +120,11 @@ class Tape(NamedTuple):
     close: FloatArray
     volume: FloatArray
     latest: NDArray[np.int32]  # (instruments, steps), or (0, 0) when dense
+    day: NDArray[np.int32]  # (steps,) the account's day, or (0,) when it is the UTC day
+    flags: NDArray[np.uint8]  # (instruments, steps) where days begin and end, or (0, 0) when they are UTC days
+    ends: TimeArray  # (steps,) when the bars of a step are over, or (0,) where that is before the next step begins
+    bid: FloatArray  # (rows,) quotes at the bars' ends, or (0,) without
+    ask: FloatArray
     rates: FloatArray  # (currencies, steps): account currency for a unit, as known when the step begins
     happenings: Records  # HAPPENING (happenings,)
 

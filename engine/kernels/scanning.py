@@ -8,7 +8,7 @@ from engine.kernels.due import next_due
 from engine.kernels.kinds import trigger_side
 from engine.kernels.matching import is_live, is_market_like, is_resting_limit
 from engine.kernels.records import State, Tape
-from engine.kernels.tape import is_last_of_day, row_at
+from engine.kernels.tape import begins_day, is_last_of_day, row_at
 from engine.kernels.touch import limit_touched, stop_touched
 from engine.kernels.trailing import is_trailing
 from engine.kernels.valuation import notional, rate_at, value_of
@@ -93,7 +93,8 @@ def is_busy(tape: Tape, state: State, order: Any, step: int) -> bool:
             if tape.time_ns[step] >= order["expires_ns"]:
                 return True
         elif order["time_in_force"] == DAY:
-            if order["day"] < 0 or is_last_of_day(tape, step):
+            symbol = order["symbol"]
+            if order["day"] < 0 or begins_day(tape, symbol, step) or is_last_of_day(tape, symbol, step):
                 return True
         else:
             return bool(step >= order["active_step"])

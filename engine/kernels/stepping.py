@@ -52,12 +52,13 @@ def finish(tape: Tape, state: State) -> None:
 @kernel
 def _enter(
     time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
-    latest: NDArray[np.int32], rates: FloatArray, happenings: Records,
+    latest: NDArray[np.int32], day: NDArray[np.int32], flags: NDArray[np.uint8], ends: TimeArray, bid: FloatArray,
+    ask: FloatArray, rates: FloatArray, happenings: Records,
     core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
     tiers: FloatArray,
     what: int, step: int, actions: int, end: int, plays_next: bool,
 ) -> int:  # fmt: skip
-    tape = Tape(time_ns, opened, high, low, close, volume, latest, rates, happenings)
+    tape = Tape(time_ns, opened, high, low, close, volume, latest, day, flags, ends, bid, ask, rates, happenings)
     state = State(core, symbols, book, inbox, effects, marks, periods, tiers)
     if what == RESUME:
         return resume_step(tape, state, step, actions, end, plays_next)

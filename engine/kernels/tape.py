@@ -1,8 +1,12 @@
 """This module answers what a tape holds at a step: a symbol's row, whether it has a bar there, its last price."""
 
-from engine.kernels.codes import DAY_NS
+import numpy as np
+
+from engine.kernels.codes import DAY_BEGINS, DAY_NS, FIRST_OF_DAY, LAST_OF_DAY
 from engine.kernels.compiled import kernel
 from engine.kernels.records import State, Tape
+
+NEVER_NS = 2**62
 
 
 @kernel
@@ -23,7 +27,7 @@ def has_bar(tape: Tape, state: State, symbol: int, step: int) -> bool:
     base = state.symbols[symbol]["base"]
     row = tape.latest[base, step]
     if step == 0:
-        return bool(row >= 0)
+        return bool(row >= state.symbols[symbol]["offset"])  # before it lies the warm-up
     return bool(row != tape.latest[base, step - 1])
 
 
@@ -38,14 +42,33 @@ def price_at(tape: Tape, state: State, symbol: int, step: int) -> float:
 
 @kernel
 def day_at(tape: Tape, step: int) -> int:
-    """Return the step's calendar day in UTC, counted from 1970-01-01."""
+    """Return the account's day at the step: its session, or its calendar day in UTC, counted from 1970-01-01."""
+    if len(tape.day) > 0:
+        return int(tape.day[step])
     return int(tape.time_ns[step] // DAY_NS)
 
 
 @kernel
-def is_first_of_day(tape: Tape, step: int) -> bool:
-    """Tell whether the step before, if there is one, lies on another day."""
+def end_of_day(tape: Tape, day: int) -> int:
+    """Return the time from which on steps lie on a later day of the account than this one."""
+    if len(tape.day) == 0:
+        return int((day + 1) * DAY_NS)
+    step = np.searchsorted(tape.day, day, side="right")
+    return int(tape.time_ns[step]) if step < len(tape.day) else NEVER_NS
+
+
+@kernel
+def is_first_of_day(tape: Tape, symbol: int, step: int) -> bool:
+    """Tell whether the symbol's day opens with this step's bar. Of UTC days: the step before, if any, lies on another one."""
+    if len(tape.flags) > 0:
+        return bool(tape.flags[symbol, step] & FIRST_OF_DAY)
     return step == 0 or day_at(tape, step - 1) != day_at(tape, step)
+
+
+@kernel
+def begins_day(tape: Tape, symbol: int, step: int) -> bool:
+    """Tell whether a session begins with this step that ends what a thinly traded one before it has left open."""
+    return len(tape.flags) > 0 and bool(tape.flags[symbol, step] & DAY_BEGINS)
 
 
 @kernel
@@ -62,8 +85,13 @@ def arrival_step(tape: Tape, step: int, delay_ns: int) -> int:
 
 
 @kernel
-def is_last_of_day(tape: Tape, step: int) -> bool:
-    """Tell whether the next step, if there is one, lies on another day. Session ends are known beforehand."""
+def is_last_of_day(tape: Tape, symbol: int, step: int) -> bool:
+    """Tell whether the symbol's day closes with this step: the bar reaches the session's close, which is known beforehand.
+
+    Of UTC days: the next step, if there is one, lies on another day.
+    """
+    if len(tape.flags) > 0:
+        return bool(tape.flags[symbol, step] & LAST_OF_DAY)
     if step + 1 >= len(tape.time_ns):
         return False  # the end of data ends orders, not the day
     return day_at(tape, step + 1) != day_at(tape, step)

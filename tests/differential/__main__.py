@@ -56,7 +56,10 @@ def compare(engine: str, strategy: str, data: str, python: str, folder: Path) ->
     script, execution, _ = ENGINES[engine]
     path, tick = folder / f"{data}.parquet", TICKS[data]
     answer = subprocess.run(
-        [python, "-W", "ignore", str(FOLDER / script), str(path), data, strategy, str(tick)], capture_output=True, text=True, check=False
+        [python, "-W", "ignore", str(FOLDER / script), str(path), data, strategy, str(tick)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if answer.returncode:
         raise RuntimeError(f"{engine} {strategy} {data}: {answer.stderr[-2_000:]}")
@@ -78,7 +81,9 @@ def differing(theirs: list[Fill], ours: list[Fill], tick: float) -> tuple[list[F
         return fill[0], fill[1], round(fill[2], 9), round(fill[3] / tick * 1e6)
 
     left, right = Counter(map(key, theirs)), Counter(map(key, ours))
-    return [fill for fill in theirs if left[key(fill)] > right[key(fill)]], [fill for fill in ours if right[key(fill)] > left[key(fill)]]
+    return [fill for fill in theirs if left[key(fill)] > right[key(fill)]], [
+        fill for fill in ours if right[key(fill)] > left[key(fill)]
+    ]
 
 
 def main() -> int:

@@ -55,7 +55,8 @@ def test_racing_writers_make_one_snapshot(store: BlobStore, endpoints: Endpoints
         told = list(pool.map(lambda each: write_snapshot(each, log.bodies, Place(LOG_ID, 0, 0, 9)), stores))
     assert len({each.manifest_sha256 for each in told}) == 1
     assert verify_snapshot(store, "bt-1", log.bodies) is None
-    assert len(read_results(store.url, endpoint=endpoints.s3_endpoint).pandas("events")) == len(log.events)
+    results = read_results(store.url, endpoint=endpoints.s3_endpoint)
+    assert len(results.pandas("events")) == results.dataset("events").count_rows() == len(log.events)
 
 
 def test_a_killed_server_is_waited_for(make_stack: Callable[[], LocalStack], use: Callable[[Endpoints], None]) -> None:

@@ -15,9 +15,11 @@ class SnapshotPart(Answer):
     key: str
     url: str | None = Field(description="where it can be read without further authority until expires_at; null for a folder")
     sha256: str
-    bytes: int
-    rows: int
+    bytes: int = Field(description="of the whole file")
+    rows: int = Field(description="of this backtest")
     row_groups: list[int] | None = Field(description="null: the whole file")
+    first_row: int | None = Field(description="of this backtest, counted within these row groups; null: the whole file")
+    file_rows: int | None = Field(description="of all backtests in the file; null: the whole file is this one's")
 
 
 class SnapshotAnswer(Answer):

@@ -11,7 +11,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import rules  # noqa: E402
+import rules
 
 
 @dataclass

@@ -44,7 +44,10 @@ class Rules(backtrader.Strategy):
                 self.entry = self.buy(size=QUANTITY)
             else:
                 self.entry = self.buy_bracket(
-                    size=QUANTITY, exectype=backtrader.Order.Market, stopprice=COLUMNS["stop"][bar], limitprice=COLUMNS["target"][bar]
+                    size=QUANTITY,
+                    exectype=backtrader.Order.Market,
+                    stopprice=COLUMNS["stop"][bar],
+                    limitprice=COLUMNS["target"][bar],
                 )[0]
 
 

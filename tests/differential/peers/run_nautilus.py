@@ -58,7 +58,9 @@ class Rules(Strategy):
         if TASK.strategy == "trailing_stop" and not self.is_flat():
             level = rules.on_grid(np.array([bar.close.as_double() * (1.0 - rules.TRAIL)]), TASK.tick)[0]
             if self.trail is None or self.trail.is_closed:
-                self.trail = self.order_factory.stop_market(INSTRUMENT, OrderSide.SELL, quantity, self.price(level), reduce_only=True)
+                self.trail = self.order_factory.stop_market(
+                    INSTRUMENT, OrderSide.SELL, quantity, self.price(level), reduce_only=True
+                )
                 self.submit_order(self.trail)
             elif level > self.trail.trigger_price.as_double():
                 self.modify_order(self.trail, trigger_price=self.price(level))
@@ -81,18 +83,21 @@ def main() -> None:
     engine = BacktestEngine(BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True)))
     engine.add_venue(VENUE, OmsType.NETTING, AccountType.MARGIN, [Money(rules.CASH, USD)], base_currency=USD)
     increment = Price(TASK.tick, PLACES)
-    engine.add_instrument(Equity(INSTRUMENT, Symbol("X"), USD, PLACES, increment, Quantity.from_int(1), 0, 0, margin_init=Decimal(0)))
+    engine.add_instrument(
+        Equity(INSTRUMENT, Symbol("X"), USD, PLACES, increment, Quantity.from_int(1), 0, 0, margin_init=Decimal(0))
+    )
     volume = Quantity.from_int(1_000_000_000)
     rows = TASK.frame[["open", "high", "low", "close"]].to_numpy()
     engine.add_data(
-        [Bar(KIND, *(Price(value, PLACES) for value in row), volume, int(time), int(time)) for row, time in zip(rows, TIMES)]
+        [
+            Bar(KIND, *(Price(value, PLACES) for value in row), volume, int(time), int(time))
+            for row, time in zip(rows, TIMES, strict=True)
+        ]
     )
     engine.add_strategy(Rules())
     engine.run()
     cash = engine.cache.account_for_venue(VENUE).balance_total(USD).as_double()
-    open_gain = sum(
-        position.unrealized_pnl(Price(rows[-1][3], PLACES)).as_double() for position in engine.cache.positions_open()
-    )
+    open_gain = sum(position.unrealized_pnl(Price(rows[-1][3], PLACES)).as_double() for position in engine.cache.positions_open())
     TASK.report(f"nautilus_trader {nautilus_trader.__version__}", cash + open_gain)
 
 

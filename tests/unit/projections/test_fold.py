@@ -136,6 +136,41 @@ def test_a_position_has_what_it_is_worth_and_what_it_was_paid() -> None:
     assert [row["change"] for row in tables.table("position_history").to_pylist()] == ["opened", "renamed", "closed"]
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    end=st.sampled_from(["completed", "cancelled", "failed", "open"]),
+    settled=st.sets(st.integers(0, 12)),
+    cuts=st.sets(st.integers(0, 12)),
+    holds_back=st.booleans(),
+)
+async def test_rows_that_are_packed_early_or_held_back_are_the_rows_of_one_fold(
+    seed: int, end: str, settled: set[int], cuts: set[int], holds_back: bool
+) -> None:
+    """What is packed before its batch ends; what waits over batches for its last state, and is then written once."""
+    log = finished_log(seed=seed, end=end, steps=15)
+    store = MemoryRowStore()
+    fold, rows = RunFold(log.backtest_id), Rows()
+    kinds: set[str] = set()
+
+    async def write(rows: Rows) -> None:
+        changes = rows.changes()
+        kinds.update(each.kind for each in changes)
+        await store.write([], [table_write(each) for each in changes])
+
+    for number, (body, source) in enumerate(zip(log.bodies, log.sources, strict=True)):
+        fold.apply(decode_commit(body), body, source, rows)
+        if number in settled:
+            rows.settle()
+        if number in cuts:
+            held = rows.hold_back() if holds_back else Rows()
+            await write(rows)
+            rows = held
+    await write(rows)
+    assert await _stored(store, log.backtest_id) == _folded(log)
+    assert not holds_back or kinds == {"insert"}
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_each_event_applied_twice_changes_nothing(seed: int) -> None:
     """Every event of a run folded twice in a row gives the same rows as once."""

@@ -7,12 +7,15 @@ import pyarrow as pa
 import pytest
 
 from adapters.blob_store import open_blob_store
+from adapters.folder import FolderBlobStore
 from adapters.memory_blobs import MemoryBlobStore
 from backtape.stored_results import read_results
 from snapshots.blobs import manifest_key
+from snapshots.bundle import member_of, write_bundle
+from snapshots.deletion import delete_snapshot
 from snapshots.errors import DamagedError, SnapshotError
 from snapshots.reader import read_snapshots
-from snapshots.run_log import Place
+from snapshots.run_log import Place, facts_of
 from snapshots.tables import TABLES
 from snapshots.writer import write_snapshot
 from tests.factories import LOG_ID, finished_log
@@ -76,3 +79,51 @@ def test_no_snapshots_give_empty_tables() -> None:
     assert "price" in results.arrow("fills").schema.names
     assert results.arrow("events").schema.field("time").type == pa.timestamp("ns", tz="UTC")
     assert results.summary().empty
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A hundred small snapshots in one bundle, beside one that has files of its own, and one that was deleted."""
+    store = open_blob_store(f"file://{tmp_path_factory.mktemp('shared')}")
+    logs = [finished_log(f"bt-{number:03d}", seed=number, steps=80) for number in range(100)]
+    members = [member_of(log.bodies, Place(LOG_ID, 0, 0, 9), facts=facts_of(log.bodies)) for log in logs]
+    write_bundle(store, members, together=lambda works: [work() for work in works])
+    write_snapshot(store, finished_log("bt-alone", seed=500, steps=60).bodies, Place(LOG_ID, 0, 0, 9))
+    delete_snapshot(store, "bt-007")
+    return store.url
+
+
+def test_duckdb_reads_the_row_groups_that_the_manifests_name(bundled: str) -> None:
+    """Rows of others in the same file are not among them, and a run that was deleted is not read."""
+    import duckdb
+
+    results = read_results(bundled)
+    assert len(results.manifests) == 100 and "bt-007" not in results.summary()["backtest_id"].tolist()
+    for chosen in (None, ["bt-050", "bt-alone", "bt-003"]):
+        results = read_results(bundled, chosen)
+        fills = results.dataset("fills")
+        found = duckdb.sql("SELECT backtest_id, count(*), sum(quantity) FROM fills GROUP BY 1 ORDER BY 1").fetchall()
+        frame = results.pandas("fills")
+        expected = frame.groupby("backtest_id")["quantity"].agg(["count", "sum"])
+        assert [(name, count) for name, count, _ in found] == list(expected["count"].items())
+        assert [total for _, _, total in found] == pytest.approx(expected["sum"].tolist())
+        assert fills.to_table().num_rows == len(frame)
+
+
+def test_duckdb_prunes_by_statistics(bundled: str) -> None:
+    """A bundle is sorted by run: one run is found in one of its row groups, and the others are not read."""
+    import duckdb
+
+    path = next(each for each in read_results(bundled).urls("events") if "/bundles/" in each).removeprefix("file://")
+    assert duckdb.sql(f"SELECT count(DISTINCT row_group_id) FROM parquet_metadata('{path}')").fetchall() == [(3,)]
+    query = f"EXPLAIN ANALYZE SELECT sum(sequence) FROM read_parquet('{path}') WHERE backtest_id = 'bt-050'"
+    assert "Row Groups Scanned: 1 / 3" in duckdb.sql(query).fetchall()[0][1]
+
+
+def test_a_shared_file_is_read_once(bundled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many runs of it are asked for."""
+    results, read = read_results(bundled), []
+    get = FolderBlobStore.get
+    monkeypatch.setattr(FolderBlobStore, "get", lambda store, key: read.append(key) or get(store, key))
+    assert len(results.arrow("trades")) > 1_000
+    assert len(read) == 2

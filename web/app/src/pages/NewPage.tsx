@@ -48,6 +48,8 @@ function first(datasets: DataSetSummary[], strategies: Strategy[]): Document {
   return { data: { dataset: data.dataset, symbols: data.symbols.slice(0, 1), timeframe: data.timeframes[0] }, strategy: { name: strategy.name } };
 }
 
+const DATA_FIELDS = ["dataset", "symbols", "timeframe", "start", "end"]; // that have a field of their own kind
+
 interface FormProperties {
   start: Document;
   from: string | null;
@@ -99,7 +101,13 @@ function Form({ start, from, strategies, datasets, presets, schema }: FormProper
       >
         <div className="page">
           <Panel title="Data">
-            <DataFields spec={spec} change={change} problems={problems} datasets={datasets} />
+            <div className="stack">
+              <DataFields spec={spec} change={change} problems={problems} datasets={datasets} />
+              <details>
+                <summary>More about the data</summary>
+                <SchemaFields schema={part("data")} root={schema} path={["data"]} editing={editing} except={DATA_FIELDS} />
+              </details>
+            </div>
           </Panel>
           <Panel title="Strategy">
             <div className="stack">
