@@ -2042,6 +2042,10 @@ export interface components {
             dataset: string;
             /** End */
             end?: string | null;
+            /** Frames */
+            frames?: string[];
+            /** Resample */
+            resample?: (components["schemas"]["TimeResample"] | components["schemas"]["VolumeResample"] | components["schemas"]["ValueResample"]) | null;
             /** Start */
             start?: string | null;
             /** Symbols */
@@ -2050,6 +2054,11 @@ export interface components {
             timeframe: string;
             /** Version */
             version?: number | null;
+            /**
+             * Warmup
+             * @default 0
+             */
+            warmup: number;
         };
         /**
          * DeadLetter
@@ -2296,6 +2305,8 @@ export interface components {
             cash_short: "refuse" | "cancel" | "partial" | "allow";
             /** Commission */
             commission?: components["schemas"]["NoCommission"] | components["schemas"]["RateCommission"] | components["schemas"]["MakerTakerCommission"] | components["schemas"]["TieredCommission"];
+            /** Detail Timeframe */
+            detail_timeframe?: string | null;
             /**
              * Entry Bar
              * @default live
@@ -2350,7 +2361,7 @@ export interface components {
              */
             same_bar: "stop_first" | "submission" | "independent" | "path" | "adaptive_path";
             /** Slippage */
-            slippage?: components["schemas"]["NoSlippage"] | components["schemas"]["FixedSlippage"] | components["schemas"]["BasisPointsSlippage"] | components["schemas"]["PercentSlippage"] | components["schemas"]["SpreadSlippage"] | components["schemas"]["TicksSlippage"] | components["schemas"]["VolumeShareSlippage"];
+            slippage?: components["schemas"]["NoSlippage"] | components["schemas"]["FixedSlippage"] | components["schemas"]["BasisPointsSlippage"] | components["schemas"]["PercentSlippage"] | components["schemas"]["QuotesSlippage"] | components["schemas"]["SpreadSlippage"] | components["schemas"]["TicksSlippage"] | components["schemas"]["VolumeShareSlippage"];
             /**
              * Stop Limit
              * @default from_open
@@ -3103,6 +3114,23 @@ export interface components {
             topic: string;
         };
         /**
+         * QuotesSlippage
+         * @description Buy at the ask, sell at the bid: at the data set's own quotes (docs/execution.md says which ones).
+         */
+        QuotesSlippage: {
+            /**
+             * Scope
+             * @default aggressive
+             * @enum {string}
+             */
+            scope: "aggressive" | "market" | "all";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "quotes";
+        };
+        /**
          * RateCommission
          * @description Per fill: ``fixed`` + ``rate`` * traded value + ``per_unit`` * quantity, kept within minimum and maximum.
          */
@@ -3555,8 +3583,21 @@ export interface components {
          * @description One Parquet file of a snapshot, or some row groups of a file that several backtests share.
          */
         SnapshotPart: {
-            /** Bytes */
+            /**
+             * Bytes
+             * @description of the whole file
+             */
             bytes: number;
+            /**
+             * File Rows
+             * @description of all backtests in the file; null: the whole file is this one's
+             */
+            file_rows: number | null;
+            /**
+             * First Row
+             * @description of this backtest, counted within these row groups; null: the whole file
+             */
+            first_row: number | null;
             /** Key */
             key: string;
             /**
@@ -3564,7 +3605,10 @@ export interface components {
              * @description null: the whole file
              */
             row_groups: number[] | null;
-            /** Rows */
+            /**
+             * Rows
+             * @description of this backtest
+             */
             rows: number;
             /** Sha256 */
             sha256: string;
@@ -3882,6 +3926,19 @@ export interface components {
             type: "tiered";
         };
         /**
+         * TimeResample
+         * @description Bars of so much time each, made of the data set's shorter ones.
+         */
+        TimeResample: {
+            /** Timeframe */
+            timeframe: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "time";
+        };
+        /**
          * Trade
          * @description A closed position, flat to flat, as the view backtape.trades has it.
          */
@@ -4041,6 +4098,32 @@ export interface components {
             spec: {
                 [key: string]: unknown;
             } | null;
+        };
+        /**
+         * ValueResample
+         * @description A bar ends with the bar of the data set that brings its traded value (volume * close) to ``size``.
+         */
+        ValueResample: {
+            /** Size */
+            size: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "value";
+        };
+        /**
+         * VolumeResample
+         * @description A bar ends with the bar of the data set that brings its volume to ``size``.
+         */
+        VolumeResample: {
+            /** Size */
+            size: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "volume";
         };
         /**
          * VolumeShareSlippage
