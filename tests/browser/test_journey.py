@@ -81,9 +81,10 @@ def test_from_an_empty_system_to_a_proven_result(visit: Visit) -> None:
     status(page, "cancelled")
     expect(page.get_by_text("seen enough")).to_be_visible()
 
-    page.goto(re.sub("#.*", "#/backtests/first", page.url))
-    page.get_by_role("button", name="Audit", exact=True).click()
-    expect(page.get_by_text(re.compile("Proven at"))).to_be_visible()
+    page.goto(re.sub("#.*", "#/backtests/first?tab=provenance", page.url))
+    expect(page.get_by_text("manifest.json")).to_be_visible()
+    page.get_by_role("button", name="Audit", exact=True).first.click()
+    expect(page.get_by_text(re.compile("Proven at")).first).to_be_visible()
 
 
 def test_progress_goes_on_when_the_worker_was_killed(visit: Visit, world: World) -> None:

@@ -65,6 +65,8 @@ export default function BacktestPage({ id, parameters }: { id: string; parameter
   useReconnected(refresh);
   const auditState = known?.audit?.state;
   useRepeated(state === "submitted" ? status.reload : null, 1_000);
+  // The compactor writes the snapshot a moment after the end; an audit asks for it.
+  useRepeated(known && isOver(known.status) && known.manifest_key === null ? result.reload : null, 3_000);
   useRepeated(auditState === "queued" || auditState === "running" ? result.reload : null, 1_000);
 
   const asked = parameters.get("tab") as Tab | null;
