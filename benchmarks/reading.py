@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaProducer
 from backtape.local import ConsumerProcess
 from backtape.running import commits_of
 from benchmarks import latency, machine
+from benchmarks.engine import generated
 from benchmarks.figures import Part, as_markdown, as_table, percentile
 from benchmarks.long_log import spec, spread_ids
 from benchmarks.memory import MIB
@@ -116,10 +117,11 @@ async def rebuild(scene: Scene, part: Part, written: Written) -> None:
     """The command, as a person would call it, without projectors beside it."""
     began = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "backtape", "rebuild", "--json", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        sys.executable, "-m", "backtape", "rebuild", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    out, _ = await process.communicate()
+    out, said = await process.communicate()
     seconds = time.perf_counter() - began
+    assert process.returncode == 0, said.decode()[-2_000:]
     done = json.loads(out)
     assert done["swapped"] and not done["verified"]["differences"], done
     part.add("fill", done["events"] / done["fill_seconds"], "events/s", f"{done['fill_seconds']:.0f} s, two processes")
@@ -185,7 +187,10 @@ async def _is_shown(connection: asyncpg.Connection, backtest_id: str) -> bool:
 def _probes(count: int) -> list[tuple[str, bytes]]:
     """Return first commits of runs that never start."""
     found = []
-    market = Market(bars=(), instruments=(Instrument(symbol="X", calendar="always"),))
+    market = Market(
+        bars=(generated(100, seed=1),), instruments=(Instrument(symbol="X", calendar="always"),), dataset="minutes", version=1,
+        digest="d" * 64,
+    )  # fmt: skip
     for backtest_id in spread_ids("probe", count):
         command = {
             "type": "SubmitBacktest", "command_id": f"submit-{backtest_id}", "backtest_id": backtest_id, "issued_at": ISSUED_AT,

@@ -137,9 +137,7 @@ class Auditor:
             self._rows = PostgresRowStore(self._settings.database_url, live.schema)
         return self._rows
 
-    async def _check_parquet(
-        self, backtest_id: str, commits: Sequence[StoredCommit], row: dict[str, Any] | None
-    ) -> Finding:
+    async def _check_parquet(self, backtest_id: str, commits: Sequence[StoredCommit], row: dict[str, Any] | None) -> Finding:
         is_announced = row is not None and row["manifest_key"] is not None
         bodies = [each.body for each in commits]
         return await asyncio.to_thread(check_snapshot, self._store, backtest_id, bodies, is_announced=is_announced)
