@@ -195,7 +195,7 @@ class Generations:
             except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
                 raise _LockedError(str(error)) from error
             except asyncpg.DependentObjectsStillExistError as error:
-                raise ConfigurationError(f"somebody's views depend on ours: {error}: {error.detail}") from error
+                raise ConfigurationError(f"somebody's views depend on ours, drop them first: {error.detail}") from error
             except asyncpg.PostgresError as error:
                 raise ConfigurationError(f"postgres {error.sqlstate}: {error}") from error
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from adapters.errors import ConfigurationError, RetryableError
+from adapters.kafka_deletion import group_members
 from adapters.ports import LogReader, TopicPartition
 from adapters.postgres import PostgresRowStore
 from adapters.postgres_generations import Generations, GenerationState
@@ -30,7 +31,7 @@ from schemas.topics import ARCHIVE, EVENTS
 SWAP_BUDGET_SECONDS = 60.0
 CATCH_UP_SECONDS = 600.0
 LOOK_SECONDS = 0.05
-LEAVING_SECONDS = 3 * WATCH_SECONDS  # until every projector has seen that a generation is to be dropped
+LEAVING_SECONDS = 60.0  # for projectors to leave what is to be dropped; a dead one is in its group until its session ends
 
 Report = Callable[[str], None]
 
@@ -253,16 +254,32 @@ class Rebuild:
 
     async def _drop(self, states: Sequence[GenerationState], which: set[str]) -> list[Generation]:
         leaving = [each.generation for each in states if each.state in which]
-        fed = [each.generation for each in states if each.state in which & {"kept", "standby"}]
+        fed = [each.generation for each in states if each.state in which - {"building"}]
         for generation in leaving:
             await self._generations.put(generation, "dropping")
         if fed:
             self._report(f"wait until no projector feeds {', '.join(map(str, fed))}")
-            await asyncio.sleep(LEAVING_SECONDS)
+            await self._wait_for_leaving(fed)
         for generation in leaving:
             self._report(f"drop generation {generation}")
             await self._generations.drop(generation)
         return leaving
+
+    async def _wait_for_leaving(self, generations: Sequence[Generation]) -> None:
+        """Return when no projector is in their groups, and none can be about to join: all have looked what is to be fed since."""
+        groups = [self._settings.projector_group(generation) for generation in generations]
+        now = asyncio.get_running_loop().time
+        ends, empty_since = now() + LEAVING_SECONDS, None
+        while empty_since is None or now() - empty_since < WATCH_SECONDS:
+            members = {group: await group_members(self._settings.kafka, group) for group in groups}
+            if not any(members.values()):
+                empty_since = empty_since or now()
+            elif now() > ends:
+                told = ", ".join(f"{group} has {count} members" for group, count in members.items() if count)
+                raise RetryableError(f"projectors still feed what is to be dropped after {LEAVING_SECONDS:.0f} s: {told}")
+            else:
+                empty_since = None
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 def _next(states: Sequence[GenerationState]) -> Generation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import itertools
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from adapters.errors import ConfigurationError, NotFoundError, RetryableError
 from adapters.kafka import KafkaAppender, KafkaLogReader, create_topics
@@ -22,6 +24,7 @@ from adapters.ports import TopicPartition
 from adapters.postgres import PostgresRowStore
 from adapters.postgres_generations import MIGRATOR_ROLE, Generations
 from backtape.stack import Endpoints, LocalStack
+from consumers.rebuild import job
 from consumers.rebuild.filling import fill
 from consumers.rebuild.job import DifferentError, Rebuild
 from consumers.rebuild.one import remake_backtest
@@ -388,9 +391,9 @@ async def test_views_of_others_stop_the_swap_by_name(settings: Settings) -> None
     done = await rebuild(settings).run(swaps=False)
     async with connected(settings) as connection:
         await connection.execute("CREATE SCHEMA desk; CREATE VIEW desk.best AS SELECT backtest_id FROM backtape.backtests")
-        for attempt in (rebuild(settings).run(), table_rebuild(settings).run_for("trades")):
-            with pytest.raises(ConfigurationError, match=r"somebody's views depend on ours.*desk\.best"):
-                await attempt
+        for attempt in (rebuild(settings).run, functools.partial(table_rebuild(settings).run_for, "trades")):
+            with pytest.raises(ConfigurationError, match=r"depend on ours, drop them first: view desk\.best"):
+                await attempt()
         assert await connection.fetchval("SELECT count(*) FROM desk.best") == RUNS
         assert (await shown_schemas(connection), await states(settings)) == ({"backtape_v1"}, {"v1": "live", "v1_2": "standby"})
         await connection.execute("DROP VIEW desk.best")
@@ -448,6 +451,24 @@ async def test_readers_see_one_generation_or_the_other_and_never_an_error(settin
         over.set()
         await asyncio.gather(*readers)
     assert seen == {"v1", "v1_2"}
+
+
+async def test_dropping_waits_for_a_projector_that_still_feeds(own_log: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a consumer is in the old generation's group, its tables stay; the words say who is there."""
+    await rebuild(own_log).run()
+    group = own_log.projector_group(Generation(1))
+    consumer = AIOKafkaConsumer(own_log.kafka.topic(EVENTS), bootstrap_servers=own_log.kafka_bootstrap, group_id=group)
+    await consumer.start()
+    monkeypatch.setattr(job, "LEAVING_SECONDS", 0.0)
+    async with connected(own_log) as connection:
+        try:
+            with pytest.raises(RetryableError, match=f"{group} has 1 members"):
+                await rebuild(own_log).drop_old()
+            assert await connection.fetchval("SELECT count(*) FROM backtape_v1.backtests") == FEW
+        finally:
+            await consumer.stop()
+        assert [str(each) for each in await rebuild(own_log).drop_old()] == ["v1"]
+        assert await shown_schemas(connection) == {"backtape_v1_2"}
 
 
 async def test_rollback_and_dropping(own_log: Settings) -> None:
