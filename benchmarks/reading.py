@@ -26,7 +26,7 @@ from benchmarks.figures import Part, as_markdown, as_table, percentile
 from benchmarks.long_log import spec, spread_ids
 from benchmarks.memory import MIB
 from benchmarks.read_log import ISSUED_AT, LOG_ID, Written, round_of, steps_of, write_log
-from benchmarks.scene import PARTITIONS, Scene, Sizes, run, until
+from benchmarks.scene import PARTITIONS, Scene, Sizes, ends_of_events, run, until
 from engine.registry import BUILTINS
 from projections.tables import RUN_TABLES, SCHEMA
 from schemas.market_data import Instrument, Market
@@ -140,10 +140,13 @@ async def flow(scene: Scene, part: Part, written: Written) -> None:
     )  # fmt: skip
     await producer.start()
     topic = scene.settings.kafka.topic(EVENTS)
-    # Simulated before: the flow is not to share the processor with simulations.
-    steps = [step for number in range(2) for step in steps_of(round_of(1_000 + number, RUN_BARS, Written()))]
+    # Made before: the flow is not to share the processor with simulations. They are the simulated runs under ids of their own.
+    flowing, steps = Written(simulated=written.simulated), []
+    while sum(map(_events_in, steps)) < FLOW_EVENTS * FLOW_SECONDS:
+        steps += steps_of(round_of(1_000 + len(flowing.ids), RUN_BARS, flowing))
     probes = _probes(int(FLOW_SECONDS / PROBE_SECONDS) + 50)
     connection = await asyncpg.connect(scene.settings.database_url)
+    await _caught_up(scene, connection)
     delays: list[float] = []
     sent = 0
     began = time.perf_counter()
@@ -158,7 +161,7 @@ async def flow(scene: Scene, part: Part, written: Written) -> None:
             for backtest_id, body in step:
                 partition = home_partition(backtest_id.encode(), PARTITIONS)
                 await producer.send(topic, body, backtest_id.encode(), partition=partition, headers=[("log_id", LOG_ID)])
-        sent += sum(body.count(b'"sequence"') for _, body in step)
+        sent += _events_in(step)
         if time.perf_counter() - began > PROBE_SECONDS * (len(watching) + 1) and all(task.done() for task in watching):
             backtest_id, body = probes.pop()
             async with producer.transaction():
@@ -178,6 +181,23 @@ async def flow(scene: Scene, part: Part, written: Written) -> None:
     for share in (0.5, 0.99):
         part.add(f"commit in Kafka to row visible, p{100 * share:.0f}", 1000 * percentile(delays, share), "ms")
     part.add("longest", 1000 * max(delays), "ms")
+
+
+def _events_in(step: list[tuple[str, bytes]]) -> int:
+    return sum(body.count(b'"sequence"') for _, body in step)
+
+
+async def _caught_up(scene: Scene, connection: asyncpg.Connection) -> None:
+    """Wait until the projector is past what lies on the log already."""
+    ends = await ends_of_events(scene.settings)
+    sql = "SELECT partition, next_offset FROM backtape.projection_state WHERE topic = $1"
+
+    async def is_there() -> bool:
+        rows = await connection.fetch(sql, scene.settings.kafka.topic(EVENTS))
+        # The last offset is a transaction's marker.
+        return all(row["next_offset"] >= ends[row["partition"]] - 1 for row in rows) and len(rows) == len(ends)
+
+    await until(is_there, seconds=1_800)
 
 
 async def _is_shown(connection: asyncpg.Connection, backtest_id: str) -> bool:
@@ -201,6 +221,11 @@ def _probes(count: int) -> list[tuple[str, bytes]]:
 
 
 async def idle(scene: Scene, part: Part, written: Written) -> None:
+    """Commands one by one, after everything before has been projected."""
+    scene.start("projector")
+    connection = await asyncpg.connect(scene.settings.database_url)
+    await _caught_up(scene, connection)
+    await connection.close()
     await latency.measure(scene, part)
     scene.stop("worker", "projector")
 
@@ -239,7 +264,8 @@ def main() -> int:
         began = time.perf_counter()
         run(write_log(scene.settings, events=options.events, bars=RUN_BARS, written=written))
         about.append(
-            f"- the log: {len(written.ids)} real runs of {RUN_BARS:,} one-minute bars on {PARTITIONS} partitions:"
+            f"- the log: {len(written.ids)} runs of {RUN_BARS:,} one-minute bars ({len(written.simulated)} simulated ones, written again"
+            f" under other ids with chains of their own) on {PARTITIONS} partitions:"
             f" {written.events:,} events in {written.commits:,} commits, {written.bytes / written.events:.0f} bytes an event."
             f" Mix: {written.mix()}. Simulated and written in {time.perf_counter() - began:.0f} s"
         )
