@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer
 
+from adapters.kafka import KafkaAppender
 from backtape.running import commits_of
 from benchmarks.engine import generated
 from benchmarks.long_log import STRATEGIES, spec, spread_ids
@@ -23,7 +24,8 @@ from schemas.commit import Head, decode_commit, encode_commit
 from schemas.ids import BacktestId, Digest
 from schemas.market_data import Instrument, Market
 from schemas.partitioning import home_partition
-from schemas.topics import EVENTS
+from schemas.run_state import TOPOLOGY_KEY, Topology, encode_state
+from schemas.topics import EVENTS, RUNS
 
 LOG_ID = b"6d0f7a0e-2f3b-4d53-9b8e-3f6f1f0f9c11"
 ISSUED_AT = "2026-01-01T00:00:00Z"
@@ -67,6 +69,7 @@ async def write_log(settings: Settings, *, events: int, bars: int, written: Writ
     )  # fmt: skip
     await producer.start()
     try:
+        await _found_log(settings)
         while written.events < events:
             runs = round_of(len(written.ids) // len(STRATEGIES), bars, written)
             for step in steps_of(runs):
@@ -74,6 +77,15 @@ async def write_log(settings: Settings, *, events: int, bars: int, written: Writ
                 await asyncio.sleep(pause)
     finally:
         await producer.stop()
+
+
+async def _found_log(settings: Settings) -> None:
+    """Say what the log is called, as its first worker would: those that come later go on with it."""
+    appender = KafkaAppender(settings.kafka)
+    body = encode_state(Topology(partitions=PARTITIONS, log_id=LOG_ID.decode()))
+    for partition in range(PARTITIONS):
+        await appender.append(settings.kafka.topic(RUNS), TOPOLOGY_KEY.encode(), body, partition=partition, headers=())
+    await appender.close()
 
 
 def round_of(number: int, bars: int, written: Written) -> list[tuple[str, Iterator[bytes]]]:

@@ -142,7 +142,7 @@ async def flow(scene: Scene, part: Part, written: Written) -> None:
     topic = scene.settings.kafka.topic(EVENTS)
     # Made before: the flow is not to share the processor with simulations. They are the simulated runs under ids of their own.
     flowing, steps = Written(simulated=written.simulated), []
-    while sum(map(_events_in, steps)) < FLOW_EVENTS * FLOW_SECONDS:
+    while sum(_events_in(step) for step in steps) < FLOW_EVENTS * FLOW_SECONDS:
         steps += steps_of(round_of(1_000 + len(flowing.ids), RUN_BARS, flowing))
     probes = _probes(int(FLOW_SECONDS / PROBE_SECONDS) + 50)
     connection = await asyncpg.connect(scene.settings.database_url)
@@ -263,11 +263,11 @@ def main() -> int:
         written = Written()
         began = time.perf_counter()
         run(write_log(scene.settings, events=options.events, bars=RUN_BARS, written=written))
+        kinds = f"{len(written.simulated)} of them simulated, the others the same under other ids"
         about.append(
-            f"- the log: {len(written.ids)} runs of {RUN_BARS:,} one-minute bars ({len(written.simulated)} simulated ones, written again"
-            f" under other ids with chains of their own) on {PARTITIONS} partitions:"
+            f"- the log: {len(written.ids)} runs of {RUN_BARS:,} one-minute bars on {PARTITIONS} partitions, {kinds}:"
             f" {written.events:,} events in {written.commits:,} commits, {written.bytes / written.events:.0f} bytes an event."
-            f" Mix: {written.mix()}. Simulated and written in {time.perf_counter() - began:.0f} s"
+            f" Mix: {written.mix()}. Written in {time.perf_counter() - began:.0f} s"
         )
         print("\n".join(about), flush=True)
         parts = []
