@@ -2,8 +2,8 @@
 
     python -m benchmarks.policies        # writes docs/policies.md and docs/images/policies.png
 
-The data are MSFT's daily bars as traded, 2004 to 2013, from the package that the demo reads. The strategy is made to need every kind
-of order; nobody should trade it. A test runs this again and compares the page.
+The data are MSFT's daily bars as traded, 2004 to 2013, from the package that the demo reads. The strategy is made to
+need every kind of order; nobody should trade it. A test runs this again and compares the page.
 """
 
 from collections.abc import Iterator
@@ -146,15 +146,15 @@ def page(found: list[Variant]) -> str:
 
 TEXT = """# What each policy changes
 
-One strategy on one data set (MSFT, daily bars as traded, 2004 to 2013; 20,000 at the start), each policy of `execution` moved alone
-from its default, then the presets. The strategy enters in turn by a market order, a limit order and a stop-limit order, and leaves
-by brackets and a trailing stop, so that every policy has something to decide; it is made for this page and for nothing else.
-`python -m benchmarks.policies` writes this page and the picture; a test holds it to what the engine does now. What the policies
-mean is in [execution.md](execution.md).
+One strategy on one data set (MSFT, daily bars as traded, 2004 to 2013; 20,000 at the start), each policy of
+`execution` moved alone from its default, then the presets. The strategy enters in turn by a market order, a limit
+order and a stop-limit order, and leaves by brackets and a trailing stop, so that every policy has something to
+decide; it is made for this page and for nothing else. `python -m benchmarks.policies` writes this page and the
+picture; a test holds it to what the engine does now. What the policies mean is in [execution.md](execution.md).
 
-`cash_short: cancel` gives the fills of `refuse`: an order that is too large ends at its fill, not when it is sent. A bracket sends
-its stop first, so `same_bar: submission` has nothing to decide here. *Fills that differ* counts the fills of either run that the
-other has not (time, side, quantity, price, commission).
+`cash_short: cancel` gives the fills of `refuse`: an order that is too large ends at its fill, not when it is sent. A
+bracket sends its stop first, so `same_bar: submission` has nothing to decide here. *Fills that differ* counts the
+fills of either run that the other has not (time, side, quantity, price, commission).
 
 | policy | value | fills | fills that differ | trades | final equity | against the default |
 |---|---|---:|---:|---:|---:|---:|
@@ -162,9 +162,9 @@ other has not (time, side, quantity, price, commission).
 
 ![Equity of each variant less that of the default](images/policies.png)
 
-Each panel shows, for one policy, equity less that of the run with all defaults ({default} at the end), over time. A first fill
-that differs changes what the strategy can buy afterwards, so curves do not come back: the picture says how much hangs on an
-assumption about what happened inside a bar, not which assumption is right.
+Each panel shows, for one policy, equity less that of the run with all defaults ({default} at the end), over time. A
+first fill that differs changes what the strategy can buy afterwards, so curves do not come back: the picture says how
+much hangs on an assumption about what happened inside a bar, not which assumption is right.
 """
 
 
