@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.conftest import Visit
 from tests.browser.test_journey import status, submit
-from tests.browser.world import World
+from tests.web_service import Service
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the tests of the dashboard need Playwright")
 axe_module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the tests of the dashboard need axe")
@@ -43,14 +43,14 @@ def page(visit: Visit) -> Iterator[Page]:
     yield page
 
 
-def test_no_page_breaks_the_rules_of_access(page: Page, world: World) -> None:
+def test_no_page_breaks_the_rules_of_access(page: Page, service: Service) -> None:
     """axe finds nothing on any page, light and dark."""
     axe = axe_module.Axe()
     found = []
     for colours in ("light", "dark"):
         page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
         for name, (place, ready) in PAGES.items():
-            page.goto(f"{world.address}/{place}")
+            page.goto(f"{service.address}/{place}")
             page.locator(f"main {ready}").first.wait_for()
             for violation in axe.run(page, options=RULES).response["violations"]:
                 nodes = [node["html"][:160] for node in violation["nodes"][:3]]
@@ -58,9 +58,9 @@ def test_no_page_breaks_the_rules_of_access(page: Page, world: World) -> None:
     assert found == []
 
 
-def test_keys_do_what_the_mouse_does(page: Page, world: World) -> None:
+def test_keys_do_what_the_mouse_does(page: Page, service: Service) -> None:
     """Skip to the content, sort, open a row, move among tabs."""
-    page.goto(f"{world.address}/#/")
+    page.goto(f"{service.address}/#/")
     page.reload()  # so that nothing has the focus
     page.locator("main table").wait_for()
     page.keyboard.press("Tab")
@@ -76,10 +76,10 @@ def test_keys_do_what_the_mouse_does(page: Page, world: World) -> None:
     expect(page.get_by_role("img", name="bars of AAPL")).to_be_visible()
 
 
-def test_nothing_is_wider_than_a_phone(page: Page, world: World) -> None:
+def test_nothing_is_wider_than_a_phone(page: Page, service: Service) -> None:
     """Wide tables scroll inside their frames; the page itself does not."""
     page.set_viewport_size({"width": 390, "height": 844})
     for place, ready in PAGES.values():
-        page.goto(f"{world.address}/{place}")
+        page.goto(f"{service.address}/{place}")
         page.locator(f"main {ready}").first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, place

@@ -11,7 +11,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
 from backtape.openapi_document import openapi_document
-from tests.integration.web.conftest import Service
+from tests.web_service import Service
 
 pytestmark = pytest.mark.real
 

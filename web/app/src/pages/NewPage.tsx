@@ -67,7 +67,9 @@ function Form({ start, from, strategies, datasets, presets, schema }: FormProper
   const preset = presets.find(({ name }) => name === at(spec, ["execution", "preset"]));
   const strategy = strategies.find(({ name }) => name === at(spec, ["strategy", "name"]));
   const change = useCallback((path: readonly string[], value: unknown) => setSpec((before) => put(before, path, value)), []);
-  const editing: Editing = { document: spec, problems, change, standard: ([group, name]) => (group === "execution" && name !== undefined ? preset?.policies[name] : undefined) };
+  const symbols = datasets.find(({ dataset }) => dataset === at(spec, ["data", "dataset"]))?.symbols;
+  const choices: Editing["choices"] = (path) => (path.join(".") === "statistics.benchmark" ? symbols : undefined);
+  const editing: Editing = { document: spec, problems, change, choices, standard: ([group, name]) => (group === "execution" && name !== undefined ? preset?.policies[name] : undefined) };
   const part = (name: string): Schema => {
     const reference = schema.properties?.[name]?.$ref?.replace("#/$defs/", "") ?? "";
     return schema.$defs?.[reference] ?? {};
@@ -83,7 +85,7 @@ function Form({ start, from, strategies, datasets, presets, schema }: FormProper
       setSending(false);
     }
   };
-  const others = Object.keys(schema.properties ?? {}).filter((name) => !["data", "strategy", "account", "execution"].includes(name));
+  const others = Object.keys(schema.properties ?? {}).filter((name) => !["data", "strategy", "account", "execution", "statistics"].includes(name));
   return (
     <div className="page">
       <div className="page-head">
@@ -103,6 +105,7 @@ function Form({ start, from, strategies, datasets, presets, schema }: FormProper
           <Panel title="Data">
             <div className="stack">
               <DataFields spec={spec} change={change} problems={problems} datasets={datasets} />
+              <SchemaFields schema={part("statistics")} root={schema} path={["statistics"]} editing={editing} only={["benchmark"]} />
               <details>
                 <summary>More about the data</summary>
                 <SchemaFields schema={part("data")} root={schema} path={["data"]} editing={editing} except={DATA_FIELDS} />
@@ -133,6 +136,10 @@ function Form({ start, from, strategies, datasets, presets, schema }: FormProper
           <Panel title="More">
             <details>
               <summary>Statistics, recording, limits, seed, tags</summary>
+              <fieldset>
+                <legend>Statistics</legend>
+                <SchemaFields schema={part("statistics")} root={schema} path={["statistics"]} editing={editing} except={["benchmark"]} />
+              </fieldset>
               <SchemaFields schema={schema} path={[]} editing={editing} only={others.filter((name) => name !== "tags")} />
             </details>
             <TagField spec={spec} change={change} />

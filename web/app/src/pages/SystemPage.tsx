@@ -54,6 +54,14 @@ function State({ system }: { system: System }) {
   return system.is_stale ? <Badge tone="warn">The read model is behind the log</Badge> : <Badge tone="good">✓ Up to date</Badge>;
 }
 
+const GENERATIONS: Record<System["generations"][number]["state"], string> = {
+  building: "a rebuild makes its tables",
+  standby: "a rebuild fills it from the log",
+  live: "what is shown here",
+  kept: "fed on, to go back to",
+  dropping: "being removed",
+};
+
 function Now({ system }: { system: System }) {
   const figures: [string, React.ReactNode, string?][] = [
     ["Behind the log", <Figure key="l" kind="count" value={system.lag_records} unit="records" />],
@@ -96,15 +104,24 @@ function Now({ system }: { system: System }) {
             ))}
           </dl>
         </Panel>
-        <Panel title="Versions">
+        <Panel title="Kept and rebuilt">
           <dl className="facts">
             <dt>Backtape</dt>
             <dd>{system.version}</dd>
-            <dt>read model</dt>
-            <dd>written by the projector alone; a rebuild fills a new version beside it</dd>
             <dt>snapshots</dt>
-            <dd className="number">
-              {count(system.snapshots)} written, {count(system.without_snapshot)} to come
+            <dd>
+              <span className="number">
+                {count(system.snapshots)} written, {count(system.without_snapshot)} to come
+              </span>
+              {system.oldest_without_snapshot ? <>; the first of them ended <When at={system.oldest_without_snapshot} relative /></> : null}
+            </dd>
+            <dt>read model</dt>
+            <dd>
+              {system.generations.map((each) => (
+                <div key={each.name}>
+                  <code>{each.name}</code> <Badge {...(each.state === "live" ? { tone: "good" as const } : {})}>{each.state}</Badge> {GENERATIONS[each.state]}, since <When at={each.changed_at} relative />
+                </div>
+              ))}
             </dd>
             <dt>audits waiting</dt>
             <dd className="number">{count(system.audits_queued)}</dd>
