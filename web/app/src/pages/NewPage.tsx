@@ -36,7 +36,7 @@ export default function NewPage({ parameters }: { parameters: URLSearchParams })
       </Empty>
     );
   }
-  const start = origin.value?.spec ? without(origin.value.spec, defaultsOf(schema.value)) : first(datasets.value.items, strategies.value.items);
+  const start = origin.value?.spec ? without(origin.value.spec, standardOf(origin.value.spec, schema.value, strategies.value.items, presets.value.items)) : first(datasets.value.items, strategies.value.items);
   return <Form key={from ?? ""} start={start} from={origin.value ? from : null} strategies={strategies.value.items} datasets={datasets.value.items} presets={presets.value.items} schema={schema.value} />;
 }
 
@@ -46,6 +46,18 @@ function first(datasets: DataSetSummary[], strategies: Strategy[]): Document {
   const strategy = strategies.find(({ name }) => name === "sma_cross") ?? strategies[0];
   if (!data || !strategy) return EMPTY;
   return { data: { dataset: data.dataset, symbols: data.symbols.slice(0, 1), timeframe: data.timeframes[0] }, strategy: { name: strategy.name } };
+}
+
+/** What a spec needs not say: the schema's defaults, its strategy's, and what its preset decides. */
+function standardOf(spec: Document, schema: Schema, strategies: Strategy[], presets: Preset[]): Document {
+  const whole = defaultsOf(schema);
+  const parameters = strategies.find(({ name }) => name === at(spec, ["strategy", "name"]))?.parameters as Schema | undefined;
+  const preset = presets.find(({ name }) => name === at(spec, ["execution", "preset"]));
+  return {
+    ...whole,
+    strategy: { parameters: parameters ? defaultsOf(parameters) : {} },
+    execution: { ...(whole["execution"] as Document), ...preset?.policies },
+  };
 }
 
 const DATA_FIELDS = ["dataset", "symbols", "timeframe", "start", "end"]; // that have a field of their own kind
