@@ -2,39 +2,36 @@
 
 from typing import Any
 
+import numpy as np
+
 from projections import queries
 from reports.monthly import monthly_returns
-from reports.view import Curve
+from reports.view import Curve, Months, month_ends
 from web.curves import marks_of
 from web.services import Services
 
 
 async def monthly_table(services: Services, backtest_id: str) -> dict[str, Any]:
-    """Return the answer ``MonthlyTable``: of a completed run as the engine recorded it, else from the marks there are."""
+    """Return the answer ``MonthlyTable``."""
     (row,) = await services.ask(queries.backtest(backtest_id))
     recorded = await services.ask(queries.monthly_returns(backtest_id))
-    if recorded:
-        return {**calendar_of(recorded, row["initial_cash"]), "is_exact": True}
+    ends = recorded_ends(recorded) if recorded else await _ends_of_marks(services, backtest_id)
+    table = monthly_returns(ends, row["initial_cash"])
+    return {
+        "years": list(table.years),
+        "months": table.months.tolist(),
+        "totals": table.totals.tolist(),
+        "is_exact": bool(recorded),
+    }
+
+
+def recorded_ends(rows: list[dict[str, Any]]) -> Months:
+    """Return the ends of months from rows of the view monthly_returns, ascending."""
+    months = np.array([row["month"] for row in rows], dtype="datetime64[M]")
+    return Months(months.astype(np.int64), np.array([row["equity"] for row in rows], dtype=np.float64))
+
+
+async def _ends_of_marks(services: Services, backtest_id: str) -> Months:
     marks = await marks_of(services, backtest_id)
     columns = marks.columns
-    curve = Curve(marks.time_ns, columns["equity"], columns["exposure"], columns["drawdown"])
-    table = monthly_returns(curve, row["initial_cash"])
-    return {"years": list(table.years), "months": table.months.tolist(), "totals": table.totals.tolist(), "is_exact": False}
-
-
-def calendar_of(rows: list[dict[str, Any]], initial_cash: float) -> dict[str, Any]:
-    """Return months by years, from rows with ``month`` ("2012-03"), ``equity`` and ``return_fraction``, ascending."""
-    first, last = (int(rows[place]["month"][:4]) for place in (0, -1))
-    years = list(range(first, last + 1))
-    months: list[list[float | None]] = [[None] * 12 for _ in years]
-    ends: dict[int, float] = {}
-    for row in rows:
-        year, month = int(row["month"][:4]), int(row["month"][5:])
-        months[year - first][month - 1] = row["return_fraction"]
-        ends[year] = row["equity"]
-    totals: list[float | None] = []
-    before = initial_cash
-    for year in years:
-        totals.append(ends[year] / before - 1.0 if year in ends and before > 0 else None)
-        before = ends.get(year, before)
-    return {"years": years, "months": months, "totals": totals}
+    return month_ends(Curve(marks.time_ns, columns["equity"], columns["exposure"], columns["drawdown"]))

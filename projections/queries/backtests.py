@@ -15,8 +15,7 @@ STATUS_COLUMNS = """
     spec_digest, log_id, partition, first_offset, manifest_key, quarantine_reason
 """
 
-# What a list may be sorted by. The first eight have an index; the others sort what the filter leaves, which of a million rows takes
-# seconds.
+# What a list may be sorted by. The first eight have an index; the others sort what the filter leaves: seconds, of a million rows.
 INDEXED_SORTS = (
     "accepted_at", "finished_at", "sharpe", "total_return", "max_drawdown", "cagr", "final_equity", "backtest_id",
 )  # fmt: skip
