@@ -31,14 +31,15 @@ export function OverviewTab({ run, version }: TabProperties) {
   const days = spansDays(run.timeframe);
   const currency = run.currency ?? "";
   const isOnlyRunning = run.status === "running" || run.status === "queued";
+  const soFar = isOnlyRunning ? numbersSoFar(run, chart.value) : {};
   return (
     <>
       <dl className="headlines">
         {HEADLINES.map(([name, label, kind, signed]) => (
           <div key={name}>
-            <dt>{label}</dt>
+            <dt>{name in soFar ? `${label} so far` : label}</dt>
             <dd>
-              <Figure kind={kind} value={run[name] as number | null} signed={signed} />
+              <Figure kind={kind} value={(soFar[name] ?? run[name]) as number | null} signed={signed} />
             </dd>
           </div>
         ))}
@@ -71,7 +72,7 @@ export function OverviewTab({ run, version }: TabProperties) {
         {chart.value && chart.value.time_ms.length > 0 ? (
           <EquityChart data={chart.value} currency={currency} days={days} logarithmic={scale === "log"} withBenchmark={withBenchmark} />
         ) : chart.value ? (
-          <Empty title="No equity yet">{isOnlyRunning ? "The curve appears with the first marks." : "The run ended before its first mark."}</Empty>
+          <Empty title={isOnlyRunning ? "No equity yet" : "No equity"}>{isOnlyRunning ? "The curve appears with the first marks." : "The run ended before its first mark."}</Empty>
         ) : null}
       </Panel>
       {monthly.value && monthly.value.years.length > 0 ? (
@@ -83,6 +84,12 @@ export function OverviewTab({ run, version }: TabProperties) {
       {Object.keys(run.statistics).length > 0 ? <Statistics run={run} /> : <Parameters run={run} />}
     </>
   );
+}
+
+/** What can be told before the end, when the engine has its statistics. */
+function numbersSoFar(run: TabProperties["run"], chart: Columns | undefined): Partial<Record<keyof TabProperties["run"], number>> {
+  if (run.equity === null || run.initial_cash === null || !chart?.drawdown.length) return {};
+  return { total_return: run.equity / run.initial_cash - 1, max_drawdown: Math.min(...chart.drawdown) };
 }
 
 /** Closed positions by symbol; what sorts by a click stands at its best first. */
