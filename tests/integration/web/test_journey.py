@@ -271,6 +271,16 @@ def test_the_list_is_filtered_searched_sorted_and_paged(service: Service, finish
         check(counts, "BacktestCounts")
 
 
+def test_what_postgres_can_not_hold_is_asked_for_as_it_is_stored(service: Service) -> None:
+    """A NUL in a text is U+FFFD in the tables; whoever asks with a NUL finds it."""
+    service.wait(service.submit({**SPEC, "tags": ["odd\0tag"]}, backtest_id="odd"), "completed")
+    with service.client() as client:
+        (row,) = client.get("/api/backtests", params={"tag": "odd\0tag"}).json()["items"]
+        assert row["backtest_id"] == "odd" and row["tags"] == ["odd\ufffdtag"]
+        assert client.get("/api/compare", params={"ids": "\0"}).status_code == 404
+        assert client.get("/api/backtests", params={"q": "\0"}).status_code == 200
+
+
 def test_a_snapshot_opens_without_a_key(service: Service, finished: str) -> None:
     """Its addresses are signed: the Parquet files are read with nothing but them."""
     with service.client() as client:
