@@ -11,7 +11,8 @@ from tests.web_service import Service, until
 def finished(service: Service) -> str:
     """A completed backtest of the submitter ann, with its snapshot."""
     backtest_id = service.submit(key="ann", backtest_id="finished")
-    assert service.wait(backtest_id)["status"] == "completed"
+    told = service.wait(backtest_id)
+    assert told["status"] == "completed", (told["receipt"], told["failure_detail"])
     with service.client() as client:
         until(lambda: client.get(f"/api/backtests/{backtest_id}/snapshot").status_code, lambda code: code == 200)
     return backtest_id

@@ -391,4 +391,5 @@ def test_a_deleted_backtest_is_gone(service: Service) -> None:
     with service.client() as client:
         assert client.delete(f"/api/backtests/{backtest_id}").status_code == 202
         until(lambda: client.get(f"/api/backtests/{backtest_id}").status_code, lambda code: code == 404)
+        assert client.get(f"/api/backtests/status/{backtest_id}").status_code == 404
         assert client.delete("/api/backtests/never-was").status_code == 404
