@@ -12,7 +12,6 @@ from web.access import Principal
 from web.problems import ProblemError, not_found
 from web.services import Services
 
-
 # Receipts and events lie on two topics: that a command was accepted may be known before the backtest is.
 REFUSALS = ("rejected", "expired", "queue_full", "dead")
 
