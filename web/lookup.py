@@ -78,7 +78,7 @@ def _is_newer(submission: dict[str, Any], receipt: dict[str, Any]) -> bool:
 
 
 def _is_deletion(receipt: dict[str, Any]) -> bool:
-    return receipt["command_type"] == "DeleteBacktest" and receipt["outcome"] == "accepted"
+    return bool(receipt["command_type"] == "DeleteBacktest" and receipt["outcome"] == "accepted")
 
 
 def _check_seen(principal: Principal, submitter: str | None, backtest_id: str) -> None:
