@@ -24,7 +24,7 @@ REQUEST_TIMEOUT_MS = 20_000
 VISIBLE_SECONDS = 20.0
 VISIBLE_POLL_SECONDS = 0.05
 POLL_MS = 200  # longest wait of one poll; a record that arrives ends it at once
-FETCH_BYTES = 8 * 1024 * 1024  # at most this much of one partition is prefetched
+FETCH_BYTES = 1024 * 1024  # of one partition at a time; a seek throws away what was fetched ahead
 MAX_SOURCES = 16  # partitions a reader keeps positioned at once
 
 # Wherever this module is imported, consumers run, FastStream's too: none of them may stop at a header's name.
@@ -136,7 +136,11 @@ async def admin_of(address: KafkaAddress) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 class KafkaLogReader:
-    """LogReader on Kafka. One consumer per source that is read, so that two readers of one never move each other."""
+    """LogReader on Kafka. One consumer per source that is read, so that two readers of one never move each other.
+
+    A consumer fetches ahead only while it is known that there is something: one that stands at the end is paused. Its fetch would
+    wait there for the next record, for half a second, and hold up the first read elsewhere for as long.
+    """
 
     def __init__(self, address: KafkaAddress) -> None:
         self._address = address
@@ -162,13 +166,14 @@ class KafkaLogReader:
                 return []
             if await consumer.position(key) != start:
                 consumer.seek(key, start)
+            consumer.resume(key)
             while True:
                 batches = await consumer.getmany(key, timeout_ms=POLL_MS, max_records=max_records)
-                messages = batches.get(key, [])
-                if messages:
-                    return [to_record(message) for message in messages]
-                if await consumer.position(key) >= end:
-                    return []  # only transaction markers were left
+                messages, is_at_end = batches.get(key, []), await consumer.position(key) >= end
+                if is_at_end:
+                    consumer.pause(key)
+                if messages or is_at_end:
+                    return [to_record(message) for message in messages]  # none: only transaction markers were left
 
     async def partitions(self, topic: str) -> int:
         async with translated(f"describe {topic}"), admin_of(self._address) as admin:
@@ -217,7 +222,8 @@ class KafkaLogReader:
             await consumer.start()
             key = _key(source)
             consumer.assign([key])
-            consumer.seek(key, (await consumer.beginning_offsets([key]))[key])
+            consumer.pause(key)
+            consumer.seek(key, 0)
         except BaseException:
             await consumer.stop()
             raise
