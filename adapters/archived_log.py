@@ -2,7 +2,7 @@
 
 Nobody who reads notices the border. What Kafka still holds is read from Kafka; offsets, times, keys and headers are the same in
 both. Which log a partition is, is told by the header ``log_id`` of the oldest event that Kafka holds: all topics of one partition
-number have the same one, and a truncation of the events always leaves the newest. Where there never was an event, receipts say so.
+number have the same one, and a truncation of the events always leaves the newest. Without any event, receipts say it.
 """
 
 import asyncio

@@ -34,14 +34,14 @@ SECONDS = 120
 KEYS = ("chain_head", "fill_id", "digest", "command_id")  # a column by which each answer of the walk-through is known
 BARS = 400
 OWN = ".backtape/own.py"  # a strategy file of the folder's
-ENVIRONMENT = {  # nothing here is large
-    "NUMBA_DISABLE_JIT": "1", "BACKTAPE_PARTITIONS": "2", "BACKTAPE_STRATEGY_FILES": OWN,
-}  # fmt: skip
+ENVIRONMENT = {"NUMBA_DISABLE_JIT": "1", "BACKTAPE_PARTITIONS": "2"}  # nothing here is large
 OWN_STRATEGY = """
 from backtape import Strategy
 
 
-class {name}(Strategy):
+class Own(Strategy):
+    name = "{name}"
+
     def on_bar(self):
         self.bar = getattr(self, "bar", 0) + 1
         if self.bar % {every} == 0:
@@ -55,7 +55,7 @@ def folder() -> Iterator[Path]:
     made = new_folder()
     (made / ".backtape").mkdir(mode=0o755)
     (made / ".backtape" / "jars").symlink_to(JARS)
-    (made / OWN).write_text(OWN_STRATEGY.format(name="Own", every=50))
+    (made / OWN).write_text(OWN_STRATEGY.format(name="own", every=50))
     try:
         yield made
     finally:
@@ -69,7 +69,7 @@ def cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     for name in list(os.environ):
         if name.startswith(("BACKTAPE_", "AWS_")):
             monkeypatch.delenv(name)
-    for name, value in ENVIRONMENT.items():
+    for name, value in environment_of(folder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(folder)
 
@@ -81,12 +81,23 @@ def cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     return run
 
 
+def environment_of(folder: Path) -> dict[str, str]:
+    return {**ENVIRONMENT, "BACKTAPE_STRATEGY_FILES": str(folder / OWN)}
+
+
 def call(folder: Path, *arguments: str) -> Said:
     """Run a command in a process of its own, as users do: what it leaves running must outlive it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("BACKTAPE_", "AWS_"))}
+    environment |= environment_of(folder)
     command = [sys.executable, "-m", "backtape", *arguments]
     done = subprocess.run(
-        command, cwd=folder, env=environment | ENVIRONMENT, capture_output=True, text=True, timeout=SECONDS, check=False
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Said(done.returncode, done.stdout, done.stderr)
@@ -270,12 +281,12 @@ def test_an_audit_that_can_not_be_tried_says_why_and_is_a_2(cli: Cli, folder: Pa
         assert done.code == 0, done.err
     assert cli("snapshot", "--once", "--json").code == 0
     assert cli("audit", "mine", "--json").code == 0
-    (folder / OWN).write_text(OWN_STRATEGY.format(name="Own", every=49))
+    (folder / OWN).write_text(OWN_STRATEGY.format(name="own", every=49))
     text = detail("mine", "re-run")
     assert "recorded by a strategy of code" in text and "the bytes differ" in text
-    (folder / OWN).write_text(OWN_STRATEGY.format(name="Other", every=50))
+    (folder / OWN).write_text(OWN_STRATEGY.format(name="other", every=50))
     assert "the code it was recorded with is not at hand" in detail("mine", "re-run")
-    (folder / OWN).write_text(OWN_STRATEGY.format(name="Own", every=50))
+    (folder / OWN).write_text(OWN_STRATEGY.format(name="own", every=50))
     assert cli("audit", "mine", "--json").code == 0
     store = blob_store(settings())
     store.delete("datasets/short-lived/versions/00000001.json")
