@@ -7,6 +7,7 @@ records come from memory, so that the figures are the compactor's and the S3 ser
 """
 
 import asyncio
+import logging
 import os
 import shutil
 import sys
@@ -14,6 +15,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import structlog
 
 from adapters.blob_store import open_blob_store
 from adapters.clock import SystemClock
@@ -36,6 +39,7 @@ from schemas.ids import BacktestId, Digest
 from snapshots.reader import read_snapshots
 
 RUNS = 10_000
+BETWEEN = {"start": "2010-01-01", "end": "2012-01-01"}  # about 500 daily bars
 FED_TOGETHER = 100  # runs between two looks at whether more may be read
 JARS = Path(__file__).resolve().parent.parent / ".backtape" / "jars"
 EVENTS = TopicPartition("backtape.events", 0)
@@ -63,7 +67,9 @@ def templates(folder: Path) -> list[list[Commit]]:
     import_stocks(store)
     for symbol in STOCK_SYMBOLS:
         for strategy, parameters in STRATEGIES:
-            bodies = run(spec(STOCKS, symbol, "1d", strategy, parameters), data=store.url, backtest_id="template").commits
+            asked = spec(STOCKS, symbol, "1d", strategy, parameters)
+            asked["data"] |= BETWEEN
+            bodies = run(asked, data=store.url, backtest_id="template").commits
             found.append([decode_commit(body) for body in bodies])
     return found
 
@@ -129,6 +135,7 @@ def _peak_mib() -> float:
 
 
 def main() -> int:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
     folder = Path(tempfile.mkdtemp(prefix="backtape-bundles-"))
     folder.chmod(0o755)
