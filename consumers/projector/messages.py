@@ -22,7 +22,7 @@ from consumers.projector.batch import (
     run_id_of,
     table_write,
 )
-from projections.arrow import Row
+from projections.forms import Row
 from projections.messages import archived_range_row, command_row, dead_letter_row, deletion_row, snapshot_row
 from projections.rows import Kind, RowChange
 from projections.tables import (

@@ -13,10 +13,12 @@ import pytest
 
 from adapters.folder import FolderBlobStore
 from adapters.market_data import StoredMarketData
+from adapters.memory_blobs import MemoryBlobStore
 from adapters.ports import Headers, Record
 from adapters.run_log import StoredCommit
 from backtape import run
 from backtape.data import generate_dataset
+from backtape.proof.audit import check_snapshot
 from backtape.proof.inputs import check_books, check_data
 from backtape.proof.rerun import Verdict, check_chain, check_owner, check_rerun
 from consumers.simulation.frames import AnyFrame, DataReady, Failed, Job, Resolved, committed
@@ -214,3 +216,11 @@ async def test_a_strategy_that_is_gone_or_fails_now_could_not_be_tried(bodies: l
     for strategy, verdict in ((b"t", Verdict.NOT_TRIED), (b"s", Verdict.DIFFERENT)):
         finding = await check_rerun(Replay([*honest, failed]), stored(bodies, (("strategy", strategy),)))
         assert finding.verdict is verdict and "no such strategy" in finding.detail
+
+
+def test_a_snapshot_that_is_not_written_yet_is_not_tried_and_a_missing_one_is_a_difference(bodies: list[bytes]) -> None:
+    """A run that has just ended has none; one whose snapshot was announced has lost it."""
+    on_its_way = check_snapshot(MemoryBlobStore(), ID, bodies, is_announced=False)
+    assert (on_its_way.verdict, "no snapshot yet" in on_its_way.detail) == (Verdict.NOT_TRIED, True)
+    lost = check_snapshot(MemoryBlobStore(), ID, bodies, is_announced=True)
+    assert (lost.verdict, "the run has no snapshot" in lost.detail) == (Verdict.DIFFERENT, True)
