@@ -107,7 +107,7 @@ def log_id_of(record: Record) -> str | None:
 
 
 def announcement_key(made: ArchivedRange) -> bytes:
-    return RANGE_KEYS + f"{made.topic}/{made.partition}/{made.first_offset}".encode()
+    return RANGE_KEYS + f"{made.topic}/{made.partition}/{made.log_id}/{made.first_offset}".encode()
 
 
 def _check(where: str, what: str, found: object, said: object) -> None:

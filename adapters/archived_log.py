@@ -2,7 +2,7 @@
 
 Nobody who reads notices the border. What Kafka still holds is read from Kafka; offsets, times, keys and headers are the same in
 both. Which log a partition is, is told by the header ``log_id`` of the oldest event that Kafka holds: all topics of one partition
-number have the same one, and a truncation of the events always leaves the newest.
+number have the same one, and a truncation of the events always leaves the newest. Without any event, receipts say it.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ class ArchivedLogReader:
         topic = self._archived.get(source.topic)
         if topic is None:
             return None
-        log_id = await current_log(self._log, TopicPartition(self._events, source.partition))
+        log_id = await log_of(self._log, TopicPartition(self._events, source.partition), source)
         if log_id is None:
             return None
         archive = self._archives.get(source)
@@ -107,8 +107,13 @@ class ArchivedLogReader:
         return archive
 
 
+async def log_of(log: LogReader, events: TopicPartition, source: TopicPartition) -> str | None:
+    """Return the log that a partition of any topic is; None where neither events nor its own records say so."""
+    return await current_log(log, events) or (None if source == events else await current_log(log, source))
+
+
 async def current_log(log: LogReader, source: TopicPartition) -> str | None:
-    """Return the log that a partition is, by the oldest events that it holds; None where it holds none that says so."""
+    """Return the log that a partition is, by the oldest records that it holds; None where it holds none that says so."""
     position, end = await log.beginning(source), await log.end(source)
     while position < end:
         records = await log.read(source, position, max_records=100)

@@ -24,7 +24,7 @@ REQUEST_TIMEOUT_MS = 20_000
 VISIBLE_SECONDS = 20.0
 VISIBLE_POLL_SECONDS = 0.05
 POLL_MS = 200  # longest wait of one poll; a record that arrives ends it at once
-FETCH_BYTES = 8 * 1024 * 1024  # at most this much of one partition is prefetched
+FETCH_BYTES = 1024 * 1024  # of one partition at a time; a seek throws away what was fetched ahead
 # A broker answers the requests of a connection one after another: who asks for the log's end waits for the fetch before it.
 FETCH_WAIT_MS = 20
 MAX_SOURCES = 16  # partitions a reader keeps positioned at once
@@ -138,7 +138,11 @@ async def admin_of(address: KafkaAddress) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 class KafkaLogReader:
-    """LogReader on Kafka. One consumer per source that is read, so that two readers of one never move each other."""
+    """LogReader on Kafka. One consumer per source that is read, so that two readers of one never move each other.
+
+    A consumer fetches ahead only while it is known that there is something: one that stands at the end is paused. Its fetch would
+    wait there for the next record, for half a second, and hold up the first read elsewhere for as long.
+    """
 
     def __init__(self, address: KafkaAddress) -> None:
         self._address = address

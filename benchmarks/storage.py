@@ -13,15 +13,18 @@ from consumers.archive_job import archive_job
 from consumers.wiring import blob_store
 from schemas.topics import EVENTS
 
-TABLES = "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {where}"
+TABLES = (
+    "SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class c"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {where}"
+)
 OF_RUNS = "n.nspname = 'backtape_v1' AND c.relkind IN ('r', 'p')"
 
 
 async def measure(scene: Scene, part: Part) -> None:
     connection = await asyncpg.connect(scene.settings.database_url)
     try:
-        runs, events = await connection.fetchrow("SELECT count(*), sum(last_sequence) FROM backtape_v1.backtests")
-        json_bytes = await connection.fetchval("SELECT sum(bytes) FROM backtape_v1.commits")
+        runs, events = await connection.fetchrow("SELECT count(*), sum(last_sequence)::bigint FROM backtape_v1.backtests")
+        json_bytes = await connection.fetchval("SELECT sum(bytes)::bigint FROM backtape_v1.commits")
         postgres = await connection.fetchval(TABLES.format(where=OF_RUNS))
     finally:
         await connection.close()

@@ -22,7 +22,7 @@ from adapters.archive_files import (
     range_file_key,
     read_range,
 )
-from adapters.archived_log import current_log
+from adapters.archived_log import log_of
 from adapters.errors import IntegrityError
 from adapters.ports import BlobStore, Clock, LogReader, Record, TopicPartition
 from schemas.ids import Digest, sha256
@@ -100,7 +100,7 @@ class Archiver:
     async def archive(self, topic: str, partition: int) -> Reach | None:
         """Archive one partition of a topic; None where no worker has written to it yet."""
         source = TopicPartition(f"{self._prefix}.{topic}", partition)
-        log_id = await current_log(self._reader, TopicPartition(topic_name(self._prefix, EVENTS), partition))
+        log_id = await log_of(self._reader, TopicPartition(topic_name(self._prefix, EVENTS), partition), source)
         if log_id is None:
             return None
         archive = Archive(self._store, source, topic=topic, log_id=log_id)

@@ -164,9 +164,15 @@ class Compactor:
         """Those of them that do not just wait for others to be bundled with."""
         return self.waiting - self._bundler.waiting
 
-    async def drained(self, below: int = 1) -> None:
-        """Wait until fewer finished runs than that are waiting, or the loop has failed. Open bundles do not wait for others."""
-        while self.waiting >= below and not self.fatal.done():
+    async def ready(self) -> None:
+        """Wait until more may be read, or the loop has failed. Runs in an open bundle go on waiting for others."""
+        while self._unbundled >= self._rules.max_waiting and not self.fatal.done():
+            self._drained.clear()
+            await self._drained.wait()
+
+    async def drained(self) -> None:
+        """Wait until no finished run is waiting, or the loop has failed. Open bundles do not wait for others."""
+        while self.waiting and not self.fatal.done():
             if self._unbundled == 0:
                 self._bundler.flush()
             self._drained.clear()

@@ -27,7 +27,7 @@ from schemas.ids import sha256
 from schemas.partitioning import home_partition
 from schemas.receipts import Outcome, decode_receipt
 from schemas.run_state import TOPOLOGY_KEY, RunState, RunStatus, Topology, encode_state
-from schemas.topics import ARCHIVE, DEAD_LETTERS, EVENTS, RECEIPTS, RUNS, topic_name
+from schemas.topics import ARCHIVE, ARCHIVED, DEAD_LETTERS, EVENTS, RECEIPTS, RUNS, topic_name
 from snapshots.blobs import PREFIX
 from snapshots.writer import announcement, read_manifest
 
@@ -97,9 +97,13 @@ class _Runs:
         if not isinstance(last, BacktestAccepted):
             state = evolve(state, EncodedCommit(body, head, commit.is_terminal), last)
         if isinstance(last, BacktestStarted):
-            code = next((value.decode() for name, value in record.headers if name == "code"), None)
+            headers = {name: value.decode() for name, value in record.headers}
             state = msgspec.structs.replace(
-                state, data_version=last.dataset_version, data_digest=last.data_digest, code_digest=code
+                state,
+                data_version=last.dataset_version,
+                data_digest=last.data_digest,
+                code_digest=headers.get("code"),
+                strategy_digest=headers.get("strategy"),
             )
         if state.status.is_finished:
             state = msgspec.structs.replace(state, finished_at_ms=record.timestamp_ms)
@@ -171,10 +175,10 @@ class _Partition:
     async def restore(self, *, dedup_ms: int, now_ms: int, new_log_id: Callable[[], str]) -> RestoredPartition | None:
         """Restore the partition's topics; None where nothing of it was archived."""
         source = self._source(EVENTS.name)
-        lost = await asyncio.to_thread(longest_log, self._store, source)
+        lost = await asyncio.to_thread(lost_log, self._store, source)
         if lost is None:
             return None
-        log_id = await self._begun(source) or new_log_id()
+        log_id = await self._begun() or new_log_id()
         runs = _Runs()
         archive, count, newest = self._archive(EVENTS.name, lost), 0, 0
         async for record, offset in self._copied(archive, log_id):
@@ -233,10 +237,14 @@ class _Partition:
                 )
         return [record.offset for record in found[: len(records)]]
 
-    async def _begun(self, source: TopicPartition) -> str | None:
+    async def _begun(self) -> str | None:
         """Return the log that an earlier attempt has begun."""
-        records = await self._reader.read(source, await self._reader.beginning(source), max_records=1)
-        return log_id_of(records[0]) if records else None
+        for topic in ARCHIVED:
+            source = self._source(topic.name)
+            records = await self._reader.read(source, await self._reader.beginning(source), max_records=1)
+            if records:
+                return log_id_of(records[0])
+        return None
 
     async def _write_states(self, runs: _Runs, log_id: str) -> None:
         topic = topic_name(self._prefix, RUNS)
@@ -264,15 +272,20 @@ class _Partition:
         return TopicPartition(f"{self._prefix}.{topic}", self._number)
 
 
-def longest_log(store: BlobStore, source: TopicPartition) -> str | None:
-    """Return the archived log of a partition that holds the most events; None where none was archived.
+def lost_log(store: BlobStore, source: TopicPartition) -> str | None:
+    """Return the log that a partition is restored from: of events, or of receipts where there never was an event."""
+    return next((found for topic in ARCHIVED if (found := longest_log(store, source, topic.name)) is not None), None)
+
+
+def longest_log(store: BlobStore, source: TopicPartition, topic: str) -> str | None:
+    """Return the archived log of a partition that holds the most records of a topic; None where none was archived.
 
     A log that was restored once has a new id, holds everything of the one before, and has grown since: once it is archived as
     far, it is the longest.
     """
     found: dict[str, int] = {}
-    for log_id, starts in archived_logs(store, EVENTS.name, source.partition).items():
-        archive = Archive(store, source, topic=EVENTS.name, log_id=log_id)
+    for log_id, starts in archived_logs(store, topic, source.partition).items():
+        archive = Archive(store, source, topic=topic, log_id=log_id)
         archive.refresh()
         found[log_id] = sum(archive.at(start)[0].records for start in starts)
     return max(sorted(found), key=lambda log_id: found[log_id], default=None)

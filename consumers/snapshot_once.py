@@ -52,11 +52,13 @@ async def snapshot_once(
                 if not records:  # transaction markers only
                     break
                 await compactor.on_records(source, records)
-                await _settle(compactor, below=rules.max_waiting)
+                await compactor.ready()
+                _check(compactor)
                 position = records[-1].offset + 1
                 on_progress(done + position - start, total)
             done += end - start
-        await _settle(compactor, below=1)
+        await compactor.drained()
+        _check(compactor)
         counts = compactor.counts
         open_runs = int(compactor.measures()["compactor_open_runs"])
         return SnapshotReport(counts.snapshots, counts.bytes, tuple(counts.refusals), counts.refused, open_runs)
@@ -64,8 +66,7 @@ async def snapshot_once(
         await compactor.close()
 
 
-async def _settle(compactor: Compactor, *, below: int) -> None:
-    await compactor.drained(below=below)
+def _check(compactor: Compactor) -> None:
     if compactor.fatal.done():
         raise compactor.fatal.result()
 

@@ -1,11 +1,11 @@
-"""This module turns what is not a commit into rows: receipts, dead letters and announced snapshots."""
+"""This module turns what is not a commit into rows: receipts, dead letters, announced snapshots and archived ranges."""
 
 from collections.abc import Sequence
 
 from projections.forms import Row
 from projections.tables import COMMANDS
 from schemas.commands import DeleteBacktest
-from schemas.manifest import SnapshotAnnouncement
+from schemas.manifest import ArchivedRange, SnapshotAnnouncement
 from schemas.receipts import DeadLetterHeaders, Outcome, decode_receipt
 from schemas.times import parse_time
 
@@ -51,6 +51,16 @@ def snapshot_row(body: bytes, *, partition: int, offset: int, recorded_ns: int) 
     return (
         found.backtest_id, found.manifest_key, found.manifest_sha256, found.chain_head, found.bytes, found.rows, recorded_ns,
         partition, offset,
+    )  # fmt: skip
+
+
+def archived_range_row(body: bytes, *, recorded_ns: int) -> Row:
+    """Return the row of ``archived_ranges``. Raises pydantic.ValidationError for what is not a range's manifest."""
+    found = ArchivedRange.model_validate_json(body)
+    return (
+        found.topic, found.partition, found.log_id, found.first_offset, found.next_offset, found.records,
+        found.first_timestamp_ms * 1_000_000, found.last_timestamp_ms * 1_000_000, found.key, found.sha256, found.bytes,
+        found.raw_bytes, recorded_ns,
     )  # fmt: skip
 
 

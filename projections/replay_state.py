@@ -121,18 +121,22 @@ def working_order(state: OrderState) -> WorkingOrder:
 
 
 def document(state: Replayed) -> dict[str, Any]:
-    """Return the state as JSON has it: times as RFC 3339 text, under names without their unit."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {
-                name.removesuffix("_ns"): (format_time(each) if each else None) if name.endswith("_ns") else plain(each)
-                for name, each in value.items()
-            }
-        return [plain(each) for each in value] if isinstance(value, list | tuple) else value
-
-    found: dict[str, Any] = plain(msgspec.to_builtins(state))
+    """Return the state as JSON has it, times as RFC 3339 text: ``time_ns`` is ``time``, ``opened_ns`` is ``opened_at``."""
+    found: dict[str, Any] = _plain(msgspec.to_builtins(state))
     return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return dict(_field(name, each) for name, each in value.items())
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _field(name: str, value: Any) -> tuple[str, Any]:
+    if not name.endswith("_ns"):
+        return name, _plain(value)
+    plain = name.removesuffix("_ns")
+    return (plain if plain == "time" else f"{plain}_at"), format_time(value) if value else None
 
 
 def point_of(to: Point) -> tuple[int | None, int | None]:

@@ -452,6 +452,25 @@ SNAPSHOTS = Table(
     comment="One row per snapshot in the blob store.",
 )
 
+ARCHIVED_RANGES = Table(
+    "archived_ranges",
+    METADATA,
+    _text("topic", "topic without the prefix: events, receipts or dead-letters", key=True),
+    _column("partition", Integer(), "its partition", key=True),
+    _text("log_id", "the log that it is of; a restored log is archived anew under its new id", key=True),
+    _integer("first_offset", "the range holds the records from this offset on", key=True),
+    _integer("next_offset", "up to before this one, where the next range begins", changes=True),
+    _integer("records", "records in it; markers of transactions are in no range", changes=True),
+    _moment("first_recorded_at", "time of its oldest record, wall clock", changes=True),
+    _moment("last_recorded_at", "time of its newest record, wall clock", changes=True),
+    _text("key", "key of its file in the blob store", changes=True),
+    _text("sha256", "SHA-256 of the file", changes=True),
+    _integer("bytes", "size of the file", changes=True),
+    _integer("raw_bytes", "size of its records before compression", changes=True),
+    _moment("announced_at", "when it was announced, wall clock", changes=True),
+    comment="One row per archived range of the log.",
+)
+
 QUARANTINE = Table(
     "quarantine",
     METADATA,

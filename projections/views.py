@@ -16,6 +16,7 @@ from projections.functions import functions_sql
 from projections.roles import VIEW_SCHEMA, view_grants_sql
 from projections.tables import (
     ACCOUNT_EVENTS,
+    ARCHIVED_RANGES,
     BACKTESTS,
     COMMANDS,
     COMMITS,
@@ -117,6 +118,7 @@ VIEWS: tuple[View | Computed, ...] = (
     View(COMMANDS),
     View(DEAD_LETTERS),
     View(SNAPSHOTS),
+    View(ARCHIVED_RANGES),
     View(QUARANTINE),
     View(PROJECTION_STATE),
     View(DELETED_BACKTESTS),

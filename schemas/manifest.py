@@ -1,4 +1,4 @@
-"""This module defines the manifests of what lies in the blob store: a run's snapshot, and an archived range of the log.
+"""This module defines the manifests of what lies in the blob store: a run's snapshot, a moved bundle, an archived range.
 
 The manifest is the one object whose existence makes the rest complete. It is written once by a conditional PUT and never changed.
 Readers go by manifests, never by globs.
@@ -29,6 +29,7 @@ class SnapshotFile(Model):
     row_groups: list[Count] | None = None  # null: the whole file
     first_row: Count | None = None  # of this run, counted within these row groups; null: the whole file
     file_rows: Count | None = None  # of all runs in the file; null: the whole file is this run's
+    file_runs: Count | None = None  # runs in the file; null: the whole file is this run's
 
     @property
     def share(self) -> int:
@@ -56,6 +57,21 @@ class SnapshotManifest(Model):
     files: list[SnapshotFile]
 
 
+class BundleMove(Model):
+    """Where the rows of a shared file went when it was written anew without those of deleted runs. Written once.
+
+    Manifests go on naming the file that was replaced: who finds it gone looks here.
+    """
+
+    format: Literal[1] = 1
+    source: Annotated[str, Field(min_length=1, max_length=1_024)]  # key of the file that was replaced
+    key: Annotated[str, Field(min_length=1, max_length=1_024)]
+    sha256: Sha256
+    bytes: Count
+    file_rows: Count
+    places: dict[IdField, tuple[Count, Count, Count]]  # of each run that is left: row group, first row in it, rows
+
+
 class SnapshotAnnouncement(Model):
     """The record on the archive topic: where a finished run's snapshot is. Key = backtest id."""
 
@@ -71,7 +87,7 @@ class SnapshotAnnouncement(Model):
 class ArchivedRange(Model):
     """One closed range of a partition, as one compressed file. The next range begins where it ends: ranges are a chain.
 
-    The record on the archive topic is the same document, under the key ``log/{topic}/{partition}/{first_offset}``.
+    The record on the archive topic is the same document, under the key ``log/{topic}/{partition}/{log_id}/{first_offset}``.
     """
 
     format: Literal[1] = 1

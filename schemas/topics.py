@@ -55,7 +55,7 @@ DEAD_LETTERS = Topic(
 ARCHIVE = Topic(
     "archive",
     {"cleanup.policy": "compact"},
-    "announced snapshots, key = backtest id; archived ranges of the log, key = log/{topic}/{partition}/{first offset}",
+    "announced snapshots, key = backtest id; archived ranges of the log, key = log/{topic}/{partition}/{log_id}/{first offset}",
 )
 
 ARCHIVED = (EVENTS, RECEIPTS, DEAD_LETTERS)  # what the read model follows from; the first one alone is ever truncated by us

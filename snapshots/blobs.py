@@ -10,6 +10,7 @@ from schemas.manifest import Table
 
 PREFIX = "backtests/"
 BUNDLES = "bundles/"  # files that several runs share
+MOVED = "moved/"  # where the rows of a shared file are that was written anew
 DELETED = "deleted/"  # marks of runs that were deleted: no snapshot of theirs is made again
 
 
@@ -54,5 +55,26 @@ def bundle_key(table: Table, digest: str) -> str:
     return f"{BUNDLES}{table}-{digest}.parquet"
 
 
+def moves_of(source: str) -> str:
+    """Return the prefix of what says where the rows of a shared file went."""
+    return f"{MOVED}{source.removeprefix(BUNDLES)}/"
+
+
+def move_key(source: str, digest: str) -> str:
+    return f"{moves_of(source)}{digest}.json"
+
+
 def deleted_key(backtest_id: str) -> str:
     return f"{DELETED}{backtest_id}.json"
+
+
+def fetch(store: Blobs, key: str) -> bytes | None:
+    """Return an object's bytes; None when there is none.
+
+    It is asked for first and looked at afterwards: between a look and the reading it may be deleted, and how a store says so is
+    its own. What fails for another reason fails again.
+    """
+    try:
+        return store.get(key)
+    except Exception:
+        return None if store.head(key) is None else store.get(key)

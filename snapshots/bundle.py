@@ -28,6 +28,7 @@ from snapshots.writer import announcement, manifest_of, put_checked, winner_of
 GROUP_ROWS = 16_384  # of a row group: large enough to compress, small enough to read one run's rows out of it
 
 RUNS = "backtape.runs"
+INDEX = "backtape.index"
 
 Work = Callable[[], Any]
 Answer = SnapshotAnnouncement | SnapshotError
@@ -74,31 +75,34 @@ def write_bundle(store: Blobs, members: Sequence[Member], *, together: Callable[
 
 def _write_table(store: Blobs, name: Table, members: Sequence[Member]) -> list[SnapshotFile]:
     """Write one table of all members; return what each one's manifest says of it."""
+    groups, parts = lay_out([member.tables[name] for member in members])
+    body = encode_parts(groups, name=name, sorted_by=SORTED_BY[name], metadata=_told(members, parts, has_index=name == "events"))
+    digest = sha256(body)
+    key = bundle_key(name, digest)
+    put_checked(store, key, body, digest)
+    rows = sum(part.rows for part in parts)
+    whole = SnapshotFile(
+        table=name, key=key, sha256=digest, bytes=len(body), rows=0, file_rows=rows, file_runs=len(members)
+    )  # fmt: skip
+    return [
+        whole.model_copy(update={"rows": part.rows, "row_groups": [part.row_group], "first_row": part.first_row})
+        for part in parts
+    ]  # fmt: skip
+
+
+def lay_out(tables: Sequence[pa.Table]) -> tuple[list[pa.Table], list[Part]]:
+    """Return row groups that hold the runs' rows in this order, and where each run's are."""
     groups: list[list[pa.Table]] = [[]]
     parts: list[Part] = []
     rows = 0
-    for member in members:
-        table = member.tables[name]
+    for table in tables:
         if rows and rows + table.num_rows > GROUP_ROWS:
             groups.append([])
             rows = 0
         parts.append(Part(row_group=len(groups) - 1, first_row=rows, rows=table.num_rows))
         groups[-1].append(table)
         rows += table.num_rows
-    body = encode_parts(
-        [pa.concat_tables(group).unify_dictionaries().combine_chunks() for group in groups],
-        name=name,
-        sorted_by=SORTED_BY[name],
-        metadata=_told(members, parts, has_index=name == "events"),
-    )
-    digest = sha256(body)
-    key = bundle_key(name, digest)
-    put_checked(store, key, body, digest)
-    whole = SnapshotFile(table=name, key=key, sha256=digest, bytes=len(body), rows=0, file_rows=sum(part.rows for part in parts))
-    return [
-        whole.model_copy(update={"rows": part.rows, "row_groups": [part.row_group], "first_row": part.first_row})
-        for part in parts
-    ]  # fmt: skip
+    return [pa.concat_tables(group).unify_dictionaries().combine_chunks() for group in groups], parts
 
 
 def _told(members: Sequence[Member], parts: Sequence[Part], *, has_index: bool) -> dict[str, str]:
@@ -115,7 +119,7 @@ def _told(members: Sequence[Member], parts: Sequence[Part], *, has_index: bool) 
             ]
             for member, part in zip(members, parts, strict=True)
         ]  # fmt: skip
-        told["backtape.index"] = json.dumps(rows, separators=(",", ":"))
+        told[INDEX] = json.dumps(rows, separators=(",", ":"))
     return told
 
 

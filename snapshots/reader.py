@@ -15,6 +15,7 @@ from pyarrow import fs
 from schemas.manifest import SnapshotFile, SnapshotManifest, Table
 from snapshots.blobs import PREFIX, Blobs, manifest_key
 from snapshots.errors import SnapshotError
+from snapshots.moves import Moves
 from snapshots.tables import schema_of, words_of
 from snapshots.verify import read_parts
 from snapshots.writer import read_manifest
@@ -32,14 +33,7 @@ class StoredResults:
 
         A file that several backtests share is read once, however many of them are asked for.
         """
-        files = self.files(table)
-        parts: list[pa.Table] = [schema_of(table).empty_table()] * len(files)
-        places: dict[str, list[int]] = {}
-        for place, file in enumerate(files):
-            places.setdefault(file.key, []).append(place)
-        for shared in places.values():
-            for place, part in zip(shared, read_parts(self.store, [files[place] for place in shared]), strict=True):
-                parts[place] = part.replace_schema_metadata(None)
+        parts = [part.replace_schema_metadata(None) for part in read_parts(self.store, self._named(table))]
         return pa.concat_tables(parts).unify_dictionaries() if parts else schema_of(table).empty_table()
 
     def pandas(self, table: Table) -> pd.DataFrame:
@@ -76,8 +70,15 @@ class StoredResults:
         return found.filter(ds.field("backtest_id").isin([manifest.backtest_id for manifest in self.manifests]))
 
     def files(self, table: Table) -> list[SnapshotFile]:
-        """Return the files of one table, in the order of the manifests; some rows of some row groups where they are shared."""
-        return [file for manifest in self.manifests for file in manifest.files if file.table == table]
+        """Return the files of one table, in the order of the manifests; some rows of some row groups where they are shared.
+
+        Shared files that were written anew are named where their rows are now. The old ones stay readable for the grace time.
+        """
+        moves = Moves(self.store)
+        return [moves.located(backtest_id, file) for backtest_id, file in self._named(table)]
+
+    def _named(self, table: Table) -> list[tuple[str, SnapshotFile]]:
+        return [(each.backtest_id, file) for each in self.manifests for file in each.files if file.table == table]
 
     def urls(self, table: Table) -> list[str]:
         """Return the addresses of one table's files, each once, for tools that read Parquet themselves (DuckDB, Polars, Spark).

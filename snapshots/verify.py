@@ -9,10 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.ids import sha256
+from schemas.ids import Digest, sha256
 from schemas.manifest import SnapshotFile, SnapshotManifest
-from snapshots.blobs import Blobs, manifest_key
+from snapshots.blobs import Blobs, fetch, manifest_key
 from snapshots.errors import DamagedError, SnapshotError
+from snapshots.moves import Moves
 from snapshots.parquet import FORMAT, decode_table, metadata_of
 from snapshots.run_log import RunFacts, facts_of
 from snapshots.tables import TABLES, snapshot_tables
@@ -33,27 +34,42 @@ def verify_snapshot(store: Blobs, backtest_id: str, commits: Sequence[bytes]) ->
         return str(error)
 
 
-def read_file(store: Blobs, file: SnapshotFile) -> pa.Table:
-    """Return the rows of one file of a manifest. Raises DamagedError when its bytes are not those that the manifest says."""
-    return read_parts(store, [file])[0]
+def read_parts(store: Blobs, wanted: Sequence[tuple[str, SnapshotFile]]) -> list[pa.Table]:
+    """Return the rows of each run and file of its manifest. A file that several name is read and checked once.
+
+    A shared file that was written anew meanwhile is followed to where its rows are now. Raises DamagedError when they are
+    nowhere, or a file's bytes are not those that the manifest says.
+    """
+    parts: list[pa.Table] = [None] * len(wanted)
+    waiting = dict(enumerate(wanted))
+    while waiting:
+        by_key: dict[str, list[int]] = {}
+        for place, (_, file) in waiting.items():
+            by_key.setdefault(file.key, []).append(place)
+        moves = Moves(store)
+        for key, places in by_key.items():
+            body = fetch(store, key)
+            if body is None:
+                for place in places:
+                    waiting[place] = _moved(store, moves, *waiting[place])
+                continue
+            digest = sha256(body)
+            for place in places:
+                parts[place] = rows_of(body, waiting.pop(place)[1], digest=digest, where=store.url)
+    return parts
 
 
-def read_parts(store: Blobs, files: Sequence[SnapshotFile]) -> list[pa.Table]:
-    """Return the rows of manifests that name one and the same file: it is read and checked once. Raises DamagedError."""
-    key = files[0].key
-    if store.head(key) is None:
-        raise DamagedError(f"{store.url}/{key} is missing, but a manifest names it")
-    body = store.get(key)
-    found = sha256(body)
-    for file in files:
-        assert file.key == key, "one file"
-        if found != file.sha256:
-            raise DamagedError(f"{store.url}/{key} has SHA-256 {found}, the manifest says {file.sha256}")
-    return [rows_of(body, file, where=store.url) for file in files]
+def _moved(store: Blobs, moves: Moves, backtest_id: str, file: SnapshotFile) -> tuple[str, SnapshotFile]:
+    found = moves.located(backtest_id, file)
+    if found.key == file.key:
+        raise DamagedError(f"{store.url}/{file.key} is missing, but a manifest names it")
+    return backtest_id, found
 
 
-def rows_of(body: bytes, file: SnapshotFile, *, where: str) -> pa.Table:
-    """Return a manifest's rows of a file whose digest was checked. Raises DamagedError."""
+def rows_of(body: bytes, file: SnapshotFile, *, digest: Digest, where: str) -> pa.Table:
+    """Return a manifest's rows of a file with this digest. Raises DamagedError."""
+    if digest != file.sha256:
+        raise DamagedError(f"{where}/{file.key} has SHA-256 {digest}, the manifest says {file.sha256}")
     table = decode_table(body, key=file.key, row_groups=file.row_groups, first_row=file.first_row or 0, rows=file.rows)
     if table.num_rows != file.rows:
         raise DamagedError(f"{where}/{file.key} has {table.num_rows} rows, the manifest says {file.rows}")
@@ -66,7 +82,7 @@ def _compare_files(store: Blobs, manifest: SnapshotManifest, facts: RunFacts, co
         return f"the manifest names the tables {', '.join(named)}; a snapshot has {', '.join(TABLES)}"
     expected_tables = snapshot_tables(facts.backtest_id, commits)
     for file, (name, expected) in zip(manifest.files, expected_tables.items(), strict=True):
-        found = read_file(store, file)
+        (found,) = read_parts(store, [(facts.backtest_id, file)])
         difference = _compare_metadata(found, file, facts) or compare_tables(found, expected, name=name)
         if difference is not None:
             return f"{store.url}/{file.key}: {difference}"

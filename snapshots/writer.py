@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from schemas.canonical import canonical_json
 from schemas.ids import sha256
 from schemas.manifest import SnapshotAnnouncement, SnapshotFile, SnapshotManifest
-from snapshots.blobs import Blobs, file_key, manifest_key
+from snapshots.blobs import Blobs, fetch, file_key, manifest_key
 from snapshots.errors import DamagedError, LogError, ReadBackError
+from snapshots.moves import Moves
 from snapshots.parquet import encode_table
 from snapshots.run_log import Place, RunFacts, facts_of
 from snapshots.tables import SORTED_BY, snapshot_tables
@@ -105,7 +106,8 @@ def _write_files(store: Blobs, bodies: Iterable[bytes], facts: RunFacts) -> list
 def put_checked(store: Blobs, key: str, body: bytes, digest: str) -> None:
     """Put a file and read it back. Raises ReadBackError when it reads back otherwise."""
     store.put(key, body)
-    found = sha256(store.get(key))
+    back = fetch(store, key)
+    found = "nothing" if back is None else sha256(back)
     if found != digest:
         raise ReadBackError(f"{store.url}/{key} was written with SHA-256 {digest} and reads back with {found}")
 
@@ -136,8 +138,12 @@ def winner_of(store: Blobs, facts: RunFacts) -> SnapshotAnnouncement:
     body = store.get(key)
     manifest = read_manifest(body, where=f"{store.url}/{key}")
     check_facts(manifest, facts, where=f"{store.url}/{key}")
+    moves = Moves(store)
     for file in manifest.files:
         found = store.head(file.key)
+        if found is None:
+            file = moves.located(facts.backtest_id, file)
+            found = store.head(file.key)
         if found is None or found.bytes != file.bytes:
             holds = "nothing" if found is None else f"{found.bytes} bytes"
             raise DamagedError(f"{store.url}/{file.key}: the manifest says {file.bytes} bytes, the store holds {holds}")

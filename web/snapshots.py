@@ -4,8 +4,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from adapters.ports import BlobStore
 from projections import queries
-from schemas.manifest import SnapshotManifest
+from schemas.manifest import SnapshotFile, SnapshotManifest
+from snapshots.moves import Moves
 from web.problems import not_found
 from web.services import Services
 
@@ -24,7 +26,7 @@ async def snapshot_of(services: Services, backtest_id: str) -> dict[str, Any]:
     def url(each: str) -> str | None:
         return store.presigned(each, URL_SECONDS)
 
-    manifest_url = url(key)
+    manifest_url, files = url(key), await asyncio.to_thread(_files, store, manifest)
     return {
         "backtest_id": backtest_id,
         "store": store.url,
@@ -32,5 +34,11 @@ async def snapshot_of(services: Services, backtest_id: str) -> dict[str, Any]:
         "manifest_key": key,
         "manifest_url": manifest_url,
         "expires_at": None if manifest_url is None else datetime.now(UTC) + timedelta(seconds=URL_SECONDS),
-        "files": [{**file.model_dump(), "url": url(file.key)} for file in manifest.files],
+        "files": [{**file.model_dump(exclude={"file_runs"}), "url": url(file.key)} for file in files],
     }
+
+
+def _files(store: BlobStore, manifest: SnapshotManifest) -> list[SnapshotFile]:
+    """Return a manifest's files, shared ones where they are now."""
+    moves = Moves(store)
+    return [moves.located(manifest.backtest_id, file) for file in manifest.files]

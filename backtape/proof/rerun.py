@@ -92,24 +92,50 @@ async def check_rerun(runner: Runner, commits: Sequence[StoredCommit]) -> Findin
         data_version=started.dataset_version if isinstance(started, BacktestStarted) else None,
         data_digest=started.data_digest if isinstance(started, BacktestStarted) else None,
     )
-    recorded_code = next((code for stored in commits[:2] if (code := stored.header("code"))), None)
-    return await _compare(runner, job, rest, recorded_code)
+    return await _compare(runner, job, rest, Code.recorded(commits))
 
 
-async def _compare(runner: Runner, job: Job, rest: list[StoredCommit], recorded_code: str | None) -> Finding:
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a log was made by, as the headers of its first commits say; None: they do not say."""
+
+    engine: str | None
+    strategy: str | None
+
+    @classmethod
+    def recorded(cls, commits: Sequence[StoredCommit]) -> "Code":
+        def header(name: str) -> str | None:
+            return next((found for stored in commits[:2] if (found := stored.header(name))), None)
+
+        return cls(header("code"), header("strategy"))
+
+    def difference(self, at_hand: Resolved | None) -> str | None:
+        """Say how the code at hand is another one; None: it is not, as far as is known."""
+        if at_hand is None:
+            return None
+        for what, was, this in (
+            ("code", self.engine, at_hand.code_digest),
+            ("a strategy of code", self.strategy, at_hand.strategy_digest),
+        ):
+            if was is not None and was != this:
+                return f"recorded by {what} {was}, this is {this}"
+        return None
+
+
+async def _compare(runner: Runner, job: Job, rest: list[StoredCommit], recorded: Code) -> Finding:
     simulation = await runner.start(job)
-    code: str | None = None
+    at_hand: Resolved | None = None
     compared = 0
     try:
         expected = [stored for stored in rest if not isinstance(stored.commit.events[-1], BacktestCancelled | BacktestFailed)]
         end = rest[-1].commit.events[-1]
         while compared < len(expected) or _must_see_failure(end):
             frame = await simulation.next()
-            finding = _judge(frame, expected, compared, end, recorded_code, code)
+            finding = _judge(frame, expected, compared, end, recorded, at_hand)
             if finding is not None:
                 return finding
             if isinstance(frame, Resolved):
-                code = frame.code_digest
+                at_hand = frame
             if isinstance(frame, Committed):
                 compared += 1
         return _proven(compared, end)
@@ -122,7 +148,7 @@ def _must_see_failure(end: object) -> bool:
 
 
 def _judge(
-    frame: AnyFrame | None, expected: list[StoredCommit], compared: int, end: object, recorded_code: str | None, code: str | None
+    frame: AnyFrame | None, expected: list[StoredCommit], compared: int, end: object, recorded: Code, at_hand: Resolved | None
 ) -> Finding | None:
     """Return a finding that ends the comparison, or None to go on."""
     match frame:
@@ -141,15 +167,20 @@ def _judge(
                 return _proven(compared, end)
             if frame.reason in (FailureReason.DATA_CHANGED, FailureReason.UNKNOWN_DATASET, FailureReason.DATA_DIGEST_MISMATCH):
                 return Finding("re-run", Verdict.NOT_TRIED, f"the data it was recorded with is not at hand: {frame.detail}")
-            return _different("re-run", f"the re-run fails after {compared} commits: {frame.reason}: {frame.detail}")
+            fails = f"the re-run fails after {compared} commits: {frame.reason}: {frame.detail}"
+            if at_hand is None:  # the strategy could not even be made
+                return Finding("re-run", Verdict.NOT_TRIED, f"the code it was recorded with is not at hand: {frame.detail}")
+            if other := recorded.difference(at_hand):
+                return Finding("re-run", Verdict.NOT_TRIED, f"{other}; {fails}")
+            return _different("re-run", fails)
         case Committed():
             if compared >= len(expected):
                 return _different("re-run", f"the re-run goes on with commit {frame.number} where the log has failed")
             stored = expected[compared]
             if frame.body == stored.body:
                 return None
-            if recorded_code is not None and code is not None and recorded_code != code:
-                return Finding("re-run", Verdict.NOT_TRIED, f"recorded by code {recorded_code}, this is {code}; the bytes differ")
+            if other := recorded.difference(at_hand):
+                return Finding("re-run", Verdict.NOT_TRIED, f"{other}; the bytes differ")
             return _different("re-run", first_difference(stored.commit, decode_commit(frame.body)))
     raise AssertionError(f"a frame of unknown kind: {frame!r}")
 

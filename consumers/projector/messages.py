@@ -23,13 +23,23 @@ from consumers.projector.batch import (
     table_write,
 )
 from projections.forms import Row
-from projections.messages import command_row, dead_letter_row, deletion_row, snapshot_row
+from projections.messages import archived_range_row, command_row, dead_letter_row, deletion_row, snapshot_row
 from projections.rows import Kind, RowChange
-from projections.tables import COMMANDS, DEAD_LETTERS, DELETED_BACKTESTS, QUARANTINE, RUN_TABLES, SNAPSHOTS
+from projections.tables import (
+    ARCHIVED_RANGES,
+    COMMANDS,
+    DEAD_LETTERS,
+    DELETED_BACKTESTS,
+    QUARANTINE,
+    RUN_TABLES,
+    SNAPSHOTS,
+    key_of,
+)
 from schemas.manifest import RANGE_KEYS
 from schemas.topics import EVENTS
 
 _ID = "backtest_id"
+_RANGE_KEY = len(key_of(ARCHIVED_RANGES))  # its columns come first
 ABOUT_RUNS = (*RUN_TABLES, SNAPSHOTS, QUARANTINE)  # what is removed with a backtest; its commands stay
 
 
@@ -82,19 +92,23 @@ class MessageProjection:
             record.value, record.headers, partition=record.partition, offset=record.offset, recorded_ns=recorded_ns(record)
         )
 
-    def _changes(self, records: Sequence[Record], rows: list[Row]) -> tuple[list[RowChange], Effects]:
+    def _table_of(self, record: Record) -> Table:
+        """Return the table that the record's row belongs to."""
+        return self._table
+
+    def _changes(self, records: Sequence[Record], rows: Sequence[tuple[Record, Row]]) -> tuple[list[RowChange], Effects]:
         """Return what is written for the rows of these records."""
-        return [RowChange(self._table, self._kind, rows)], Effects()
+        return [RowChange(self._table, self._kind, [row for _, row in rows])], Effects()
 
     def _batch(self, records: Sequence[Record], rows: list[tuple[Record, Row]], poison: list[Row]) -> Batch:
-        changes, effects = self._changes(records, [row for _, row in rows])
+        changes, effects = self._changes(records, rows)
         counts = Counters(records=len(records), quarantined=len(poison))
         return make_batch([*changes, RowChange(QUARANTINE, "insert", poison)], counts, effects)
 
     def _fitting(self, rows: list[tuple[Record, Row]], poison: list[Row]) -> Iterator[tuple[Record, Row]]:
         for record, row in rows:
             try:
-                table_write(RowChange(self._table, self._kind, [row]))
+                table_write(RowChange(self._table_of(record), self._kind, [row]))
                 yield record, row
             except UNFIT as error:
                 poison.append(quarantine_row(record, None, error))
@@ -111,13 +125,14 @@ class ReceiptProjection(MessageProjection):
     def _row(self, record: Record) -> Row:
         return command_row(record.value or b"", partition=record.partition, offset=record.offset, recorded_ns=recorded_ns(record))
 
-    def _changes(self, records: Sequence[Record], rows: list[Row]) -> tuple[list[RowChange], Effects]:
-        deleted = {row[0]: row for each in rows if (row := deletion_row(each)) is not None}
+    def _changes(self, records: Sequence[Record], rows: Sequence[tuple[Record, Row]]) -> tuple[list[RowChange], Effects]:
+        commands = [row for _, row in rows]
+        deleted = {row[0]: row for each in commands if (row := deletion_row(each)) is not None}
         changed = _ids(records)
         if not deleted:
-            return [RowChange(COMMANDS, "insert", rows)], Effects(changed=changed)
+            return [RowChange(COMMANDS, "insert", commands)], Effects(changed=changed)
         changes = [
-            RowChange(COMMANDS, "insert", rows),
+            RowChange(COMMANDS, "insert", commands),
             *(RowChange(table, "delete", [(each,) for each in deleted], (_ID,)) for table in ABOUT_RUNS),
             RowChange(DELETED_BACKTESTS, "upsert", list(deleted.values())),
         ]
@@ -125,24 +140,31 @@ class ReceiptProjection(MessageProjection):
 
 
 class AnnouncementProjection(MessageProjection):
-    """Announced snapshots, and tombstones of removed ones: the last word about each backtest counts."""
+    """Announced snapshots, tombstones of removed ones, and archived ranges: the last word about each counts."""
 
     def __init__(self) -> None:
         super().__init__(SNAPSHOTS, "upsert")
 
     def _row(self, record: Record) -> Row | None:
-        if record.value is None or (record.key or b"").startswith(RANGE_KEYS):
-            return None  # a tombstone, or an archived range of the log
+        if record.value is None:
+            return None  # a tombstone
+        if self._table_of(record) is ARCHIVED_RANGES:
+            return archived_range_row(record.value, recorded_ns=recorded_ns(record))
         return snapshot_row(record.value, partition=record.partition, offset=record.offset, recorded_ns=recorded_ns(record))
 
-    def _changes(self, records: Sequence[Record], rows: list[Row]) -> tuple[list[RowChange], Effects]:
-        last = {row[0]: row for row in rows}  # one statement can't change a row twice
+    def _table_of(self, record: Record) -> Table:
+        return ARCHIVED_RANGES if (record.key or b"").startswith(RANGE_KEYS) else SNAPSHOTS
+
+    def _changes(self, records: Sequence[Record], rows: Sequence[tuple[Record, Row]]) -> tuple[list[RowChange], Effects]:
+        # One statement can't change a row twice: the last one is written.
+        ranges = {row[:_RANGE_KEY]: row for record, row in rows if self._table_of(record) is ARCHIVED_RANGES}
+        last = {row[0]: (record.offset, row) for record, row in rows if self._table_of(record) is SNAPSHOTS}
         removed = {each: record.offset for record in records if record.value is None and (each := run_id_of(record)) is not None}
-        offset = SNAPSHOTS.columns.keys().index("offset")
-        gone = [each for each, at in removed.items() if each not in last or last[each][offset] < at]
+        gone = [each for each, at in removed.items() if each not in last or last[each][0] < at]
         changes = [
-            RowChange(SNAPSHOTS, "upsert", [row for each, row in last.items() if each not in gone]),
+            RowChange(SNAPSHOTS, "upsert", [row for each, (_, row) in last.items() if each not in gone]),
             RowChange(SNAPSHOTS, "delete", [(each,) for each in gone], (_ID,)),
+            RowChange(ARCHIVED_RANGES, "upsert", list(ranges.values())),
         ]
         return changes, Effects(changed=_ids(records))
 

@@ -41,6 +41,7 @@ class Plan:
     commits: list[tuple[BacktestId, EncodedCommit]] = field(default_factory=list)
     others: list[Write] = field(default_factory=list)
     states: dict[BacktestId, RunState] = field(default_factory=dict)
+    strategies: dict[BacktestId, str] = field(default_factory=dict)  # digests of the code of those that start
     accepted: dict[BacktestId, int] = field(default_factory=dict)  # index of the Accepted commit in commits
     forwarded: list[tuple[int, Record]] = field(default_factory=list)
     intake: int | None = None
@@ -90,6 +91,8 @@ class Plan:
 
     def add(self, backtest_id: BacktestId, commit: EncodedCommit, state: RunState) -> None:
         """Plan a commit and the state after it."""
+        if state.strategy_digest is not None:
+            self.strategies[backtest_id] = state.strategy_digest
         if state.status.is_finished:
             state = msgspec.structs.replace(state, finished_at_ms=self.now_ms)
         self.commits.append((backtest_id, commit))
@@ -109,15 +112,18 @@ class Plan:
         """Return the commits first, in their order, then the rest."""
         return [
             *(
-                Write(self.names.events, backtest_id.encode(), commit.body, self._commit_headers(commit))
+                Write(self.names.events, backtest_id.encode(), commit.body, self._commit_headers(backtest_id, commit))
                 for backtest_id, commit in self.commits
             ),
             *self.others,
         ]
 
-    def _commit_headers(self, commit: EncodedCommit) -> Headers:
+    def _commit_headers(self, backtest_id: BacktestId, commit: EncodedCommit) -> Headers:
         # Accepted is number 1, Started number 2: what a run ran on stands beside its start, outside the hashed bytes.
-        return (*self.headers, *self.machine) if commit.head.number <= 2 else self.headers
+        if commit.head.number > 2:
+            return self.headers
+        strategy = self.strategies.get(backtest_id)
+        return (*self.headers, *self.machine, *((("strategy", strategy.encode()),) if strategy is not None else ()))
 
     def state_writes(self, offsets: Sequence[int]) -> list[Write]:
         """Return the state records; ``offsets`` are those of ``writes()``."""

@@ -38,6 +38,8 @@ from projections.queries.runs import (
     trades,
 )
 from projections.queries.system import (
+    archived,
+    archived_ranges,
     commands,
     dead_letter,
     dead_letters,
@@ -53,7 +55,8 @@ from projections.queries.system import (
 __all__ = [
     "FILL_SORTS", "INDEXED_SORTS", "MAX_COUNTED", "MAX_PAGE", "ORDER_SORTS", "POSITION_SORTS", "SORTS", "TRADE_SORTS",
     "After", "BacktestFilter", "Query",
-    "account_events", "backtest", "backtest_count", "backtest_page", "commands", "commits", "dead_letter", "dead_letters",
+    "account_events", "archived", "archived_ranges",
+    "backtest", "backtest_count", "backtest_page", "commands", "commits", "dead_letter", "dead_letters",
     "deletable", "drawdowns", "equity", "equity_curve", "fills", "finished_ids", "health", "is_projected", "monthly_returns",
     "named_backtests", "orders", "position_history", "positions", "positions_of_sources", "quarantine", "receipt",
     "receipt_counts", "snapshots", "statistics", "status_counts", "symbol_statistics", "totals", "trades",

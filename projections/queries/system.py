@@ -81,6 +81,25 @@ def quarantine() -> Query:
     return Query('SELECT topic, partition, "offset", backtest_id, recorded_at, reason FROM backtape.quarantine ORDER BY 1, 2, 3')
 
 
+def archived() -> Query:
+    """How far the archive reaches and what it takes up: one row per topic, partition and log; of these the newest log last."""
+    return Query(
+        "SELECT topic, partition, log_id, count(*) AS ranges, sum(records)::bigint AS records, sum(bytes)::bigint AS bytes,"
+        " sum(raw_bytes)::bigint AS raw_bytes, min(first_offset) AS first_offset, max(next_offset) AS next_offset,"
+        " max(last_recorded_at) AS archived_until, max(announced_at) AS announced_at"
+        " FROM backtape.archived_ranges GROUP BY topic, partition, log_id ORDER BY topic, partition, max(announced_at), log_id"
+    )
+
+
+def archived_ranges(*, topic: str, partition: int, log_id: str, after: After | None = None, limit: int = 100) -> Query:
+    """The archived ranges of one log's partition in order; key ``first_offset``."""
+    conditions = Conditions()
+    conditions.add("topic = {}", topic)
+    conditions.add("partition = {}", partition)
+    conditions.add("log_id = {}", log_id)
+    return page_of("archived_ranges", conditions, Order(None, ("first_offset",)), after, limit)
+
+
 def snapshots(*, after: After | None = None, limit: int = 100) -> Query:
     """Snapshots in the blob store; key ``backtest_id``."""
     return page_of("snapshots", Conditions(), Order(None, ("backtest_id",)), after, limit)

@@ -173,6 +173,19 @@ async def test_forwarding_appends_unchanged_to_the_other_partition(log: Log) -> 
     assert (moved.key, moved.value, moved.headers) == (b"k", b"v", (("h", b"\xff"),))
 
 
+async def test_a_reader_at_the_end_fetches_nothing_until_it_is_asked(log: Log) -> None:
+    """Its fetch would wait there for the next record and hold up a read elsewhere."""
+    commands = TopicPartition(log.names["commands"], 0)
+    await log.appender.append(commands.topic, b"k", b"1", partition=0)
+    await log.appender.append(commands.topic, b"k", b"2", partition=0)
+    for start in (0, 1, 0):
+        records = await log.reader.read(commands, start)
+        assert [record.value for record in records] == [b"1", b"2"][start:]
+        if isinstance(log.reader, KafkaLogReader):
+            (consumer,) = log.reader._consumers.values()
+            assert len(consumer.paused()) == 1
+
+
 async def test_a_missing_topic_is_named(log: Log) -> None:
     """Asking for a topic that is not there says which."""
     assert await log.reader.partitions(log.names["events"]) == PARTITIONS

@@ -5,8 +5,10 @@ The tests tell one story, in order, in one folder.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,15 +19,34 @@ from typing import Any
 
 import pytest
 
+from adapters.postgres_reader import PostgresReader
+from backtape.cli.app import settings
 from backtape.stack.processes import start_time
+from consumers.wiring import blob_store
+from schemas.times import format_time
 from tests.shared_stack import JARS, new_folder
 from tests.unit.cli.conftest import Cli, Said, run_in_process
+from tests.unit.test_audit_page import COMMANDS, QUERIES
 
 pytestmark = pytest.mark.real
 
 SECONDS = 120
+KEYS = ("chain_head", "fill_id", "digest", "command_id")  # a column by which each answer of the walk-through is known
 BARS = 400
+OWN = ".backtape/own.py"  # a strategy file of the folder's
 ENVIRONMENT = {"NUMBA_DISABLE_JIT": "1", "BACKTAPE_PARTITIONS": "2"}  # nothing here is large
+OWN_STRATEGY = """
+from backtape import Strategy
+
+
+class Own(Strategy):
+    name = "{name}"
+
+    def on_bar(self):
+        self.bar = getattr(self, "bar", 0) + 1
+        if self.bar % {every} == 0:
+            self.buy(quantity=1)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +55,7 @@ def folder() -> Iterator[Path]:
     made = new_folder()
     (made / ".backtape").mkdir(mode=0o755)
     (made / ".backtape" / "jars").symlink_to(JARS)
+    (made / OWN).write_text(OWN_STRATEGY.format(name="own", every=50))
     try:
         yield made
     finally:
@@ -47,7 +69,7 @@ def cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     for name in list(os.environ):
         if name.startswith(("BACKTAPE_", "AWS_")):
             monkeypatch.delenv(name)
-    for name, value in ENVIRONMENT.items():
+    for name, value in environment_of(folder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(folder)
 
@@ -59,12 +81,23 @@ def cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     return run
 
 
+def environment_of(folder: Path) -> dict[str, str]:
+    return {**ENVIRONMENT, "BACKTAPE_STRATEGY_FILES": str(folder / OWN)}
+
+
 def call(folder: Path, *arguments: str) -> Said:
     """Run a command in a process of its own, as users do: what it leaves running must outlive it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("BACKTAPE_", "AWS_"))}
+    environment |= environment_of(folder)
     command = [sys.executable, "-m", "backtape", *arguments]
     done = subprocess.run(
-        command, cwd=folder, env=environment | ENVIRONMENT, capture_output=True, text=True, timeout=SECONDS, check=False
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Said(done.returncode, done.stdout, done.stderr)
@@ -202,6 +235,66 @@ def test_audit_proves_all(cli: Cli) -> None:
     audits = cli("audit", "--all", "--json")
     assert audits.code == 0
     assert {each["backtest_id"]: each["verdict"] for each in audits.document} == {"first": "proven", "failing": "proven"}
+
+
+def test_the_auditors_walk_through_runs_as_it_is_written(cli: Cli) -> None:
+    """Every command and every query of docs/audit.md, on the backtest that it names; only data set and date are this folder's."""
+    events = cli("events", "first", "--json").document
+    replaced = {"show daily": "show bars", "2012-06-01": format_time(events[-2]["time_ns"])}
+    for line in COMMANDS:
+        for written, here in replaced.items():
+            line = line.replace(written, here)
+        said = cli(*shlex.split(line)[1:])
+        assert said.code == 0, (line, said.err)
+        assert said.out, line
+    answers = [asyncio.run(rows_of(query)) for query in QUERIES]
+    backtest, fills, commits, commands = (next(rows for rows in answers if name in rows[0]) for name in KEYS)
+    assert len(fills) == sum(event["type"] == "OrderFilled" for event in events)
+    assert commits[-1]["digest"] == backtest[0]["chain_head"]
+    accepted = events[0]
+    assert (accepted["command_id"], accepted["submitter"]) == (commands[0]["command_id"], commands[0]["submitter"])
+    assert accepted["submitter"] == "me"
+
+
+async def rows_of(query: str) -> list[dict[str, Any]]:
+    reader = PostgresReader(settings().database_url)
+    try:
+        return await reader.fetch(query)
+    finally:
+        await reader.close()
+
+
+def test_an_audit_that_can_not_be_tried_says_why_and_is_a_2(cli: Cli, folder: Path) -> None:
+    """The strategy's code is another one by now, or gone, or the data set's version is: no verdict on the run."""
+
+    def detail(name: str, check: str) -> str:
+        said = cli("audit", name, "--json")
+        assert said.code == 2, said.out
+        (document,) = said.document
+        assert document["verdict"] == "not_tried"
+        return str(next(each["detail"] for each in document["findings"] if each["check"] == check))
+
+    assert cli("data", "generate", "--dataset", "short-lived", "--bars", str(BARS)).code == 0
+    of = {"dataset": "short-lived", "symbols": ["SIM"], "timeframe": "1m"}
+    for name, changes in (("mine", {"strategy": {"name": "own"}}), ("dataless", {"data": of})):
+        done = cli("submit", spec_file(folder, name, **changes), "--id", name, "--wait", "--timeout", "60", "--json")
+        assert done.code == 0, done.err
+    assert cli("snapshot", "--once", "--json").code == 0
+    assert cli("audit", "mine", "--json").code == 0
+    (folder / OWN).write_text(OWN_STRATEGY.format(name="own", every=49))
+    text = detail("mine", "re-run")
+    assert "recorded by a strategy of code" in text and "the bytes differ" in text
+    (folder / OWN).write_text(OWN_STRATEGY.format(name="other", every=50))
+    assert "the code it was recorded with is not at hand" in detail("mine", "re-run")
+    (folder / OWN).write_text(OWN_STRATEGY.format(name="own", every=50))
+    assert cli("audit", "mine", "--json").code == 0
+    store = blob_store(settings())
+    store.delete("datasets/short-lived/versions/00000001.json")
+    assert "it is not at hand" in detail("dataless", "data")
+    verdicts = {each["backtest_id"]: each["verdict"] for each in cli("audit", "--all", "--json").document}
+    assert verdicts == {"first": "proven", "failing": "proven", "mine": "proven", "dataless": "not_tried"}
+    for name in ("mine", "dataless"):
+        assert cli("delete", name, "--wait", "--timeout", "60").code == 0
 
 
 def test_there_is_no_dead_letter(cli: Cli) -> None:

@@ -15,7 +15,7 @@ from migrations import upgrade_async
 from projections import queries
 from projections.queries import After, BacktestFilter, Query
 from projections.tables import SCHEMA
-from schemas.manifest import SnapshotAnnouncement
+from schemas.manifest import ArchivedRange, SnapshotAnnouncement
 from schemas.receipts import DeadLetterHeaders, Outcome, Reason, Receipt, encode_receipt
 from tests.factories import LOG_ID, finished_log
 from tests.projector_parts import EVENTS, Bench, FakeLog, new_database
@@ -51,6 +51,13 @@ async def _fill(database: str) -> None:
         backtest_id="bt-0", manifest_key="key", manifest_sha256="a" * 64, chain_head="b" * 64, bytes=1, rows=3
     )
     log.append(ARCHIVE, b"bt-0", announced.model_dump_json().encode(), log_id=None)
+    for start in (0, 5):
+        made = ArchivedRange(
+            topic="events", partition=0, log_id="l", first_offset=start, next_offset=start + 5, records=4,
+            first_timestamp_ms=start, last_timestamp_ms=start + 1, key=f"archive/{start}", sha256="a" * 64, bytes=10,
+            raw_sha256="b" * 64, raw_bytes=100, parent=None,
+        )  # fmt: skip
+        log.append(ARCHIVE, f"log/events/0/l/{start}".encode(), made.model_dump_json().encode(), log_id=None)
     store = PostgresRowStore(database, SCHEMA)
     await Bench(store, log).run(EVENTS, RECEIPTS, LETTERS, ARCHIVE)
     await store.close()
@@ -210,6 +217,12 @@ async def test_commands_letters_and_totals(reader: PostgresReader) -> None:
     assert {row["topic"] for row in health} == {each.topic for each in (EVENTS, RECEIPTS, LETTERS, ARCHIVE)}
     [snapshot] = await _ask(reader, queries.snapshots())
     assert snapshot["backtest_id"] == "bt-0"
+    [reach] = await _ask(reader, queries.archived())
+    assert (reach["ranges"], reach["records"], reach["bytes"], reach["raw_bytes"], reach["next_offset"]) == (2, 8, 20, 200, 10)
+    of_log = {"topic": "events", "partition": 0, "log_id": "l"}
+    ranges = await _ask(reader, queries.archived_ranges(**of_log))
+    assert [row["first_offset"] for row in ranges] == [0, 5]
+    assert await _ask(reader, queries.archived_ranges(**of_log, after=After(None, (0,)))) == ranges[1:]
     [total] = await _ask(reader, queries.totals())
     assert (total["backtests"], total["running"], total["failed"], total["dead_letters"], total["quarantined"]) == (4, 1, 1, 1, 0)
     assert {row["topic"] for row in await _ask(reader, queries.positions_of_sources())} == {

@@ -78,7 +78,7 @@ async def test_a_lost_kafka_and_a_lost_database_come_back_from_s3_alone(
     settings = load_settings()
     await prepare_async(settings, report=lambda line: None)
     import_samples(blob_store(settings))
-    generate_dataset(blob_store(settings), dataset="minutes", bars=500_000, seed=3)
+    generate_dataset(blob_store(settings), dataset="minutes", bars=200_000, seed=3)
 
     with processes(stack.state, environment, ROLES) as running:
         await submit(settings, SMALL, "stocks-daily", "AAPL", "1d")

@@ -115,7 +115,7 @@ async def test_ranges_are_a_chain_and_name_their_bytes() -> None:
         assert (made.first_offset, made.parent) == (expected, parent)
         parent, expected = digest, made.next_offset
     told = scene.log.of("backtape.archive")
-    assert [each.key for each in told] == [f"log/events/0/{start}".encode() for start in starts]
+    assert [each.key for each in told] == [f"log/events/0/{LOG_ID}/{start}".encode() for start in starts]
     assert sha256(told[-1].value or b"") == parent
 
 

@@ -14,17 +14,17 @@ import pytest
 from adapters.folder import FolderBlobStore
 from adapters.market_data import StoredMarketData
 from adapters.memory_blobs import MemoryBlobStore
-from adapters.ports import Record
+from adapters.ports import Headers, Record
 from adapters.run_log import StoredCommit
 from backtape import run
 from backtape.data import generate_dataset
 from backtape.proof.audit import check_snapshot
 from backtape.proof.inputs import check_books, check_data
 from backtape.proof.rerun import Verdict, check_chain, check_owner, check_rerun
-from consumers.simulation.frames import AnyFrame, DataReady, Job, Resolved, committed
+from consumers.simulation.frames import AnyFrame, DataReady, Failed, Job, Resolved, committed
 from consumers.simulation.runner import Ending
 from schemas.commit import Author, EncodedCommit, Head, decode_commit, encode_commit
-from schemas.events import AnyEvent, BacktestProgressed, OrderFilled
+from schemas.events import AnyEvent, BacktestProgressed, FailureReason, OrderFilled
 from schemas.ids import BacktestId, Digest, sha256
 from schemas.strategies import Catalogue
 
@@ -71,9 +71,10 @@ def bodies() -> list[bytes]:
     return list(run(spec, {"X": bars}, backtest_id=ID).commits)
 
 
-def stored(bodies: Sequence[bytes]) -> list[StoredCommit]:
+def stored(bodies: Sequence[bytes], headers: Headers = ()) -> list[StoredCommit]:
     return [
-        StoredCommit(decode_commit(body), body, Record("events", 0, at, 0, ID.encode(), body)) for at, body in enumerate(bodies)
+        StoredCommit(decode_commit(body), body, Record("events", 0, at, 0, ID.encode(), body, headers))
+        for at, body in enumerate(bodies)
     ]
 
 
@@ -187,6 +188,34 @@ def test_data_that_is_not_what_was_recorded_could_not_be_tried(tmp_path: Path) -
     assert finding.verdict is Verdict.NOT_TRIED and "the one at hand has digest" in finding.detail
     store.delete("datasets/bars/versions/00000001.json")
     assert "it is not at hand" in check_data(market, store, log).detail
+
+
+@pytest.mark.parametrize(
+    ("headers", "verdict", "text"),
+    [
+        ((("code", b"c"), ("strategy", b"s")), Verdict.DIFFERENT, "price is recorded as"),
+        ((("code", b"b"), ("strategy", b"s")), Verdict.NOT_TRIED, "recorded by code b, this is c; the bytes differ"),
+        ((("code", b"c"), ("strategy", b"t")), Verdict.NOT_TRIED, "recorded by a strategy of code t, this is s; the bytes"),
+    ],
+)
+async def test_another_code_with_other_bytes_could_not_be_tried(
+    bodies: list[bytes], headers: Headers, verdict: Verdict, text: str
+) -> None:
+    """The same bytes under another code are proof enough; other bytes are no verdict on the run."""
+    assert (await check_rerun(rerun_of(bodies), stored(bodies, headers))).verdict is Verdict.PROVEN
+    finding = await check_rerun(rerun_of(bodies), stored(forged(bodies), headers))
+    assert finding.verdict is verdict and text in finding.detail
+
+
+async def test_a_strategy_that_is_gone_or_fails_now_could_not_be_tried(bodies: list[bytes]) -> None:
+    """Before the code is known it is not at hand; with the recorded code, a failure is a difference."""
+    failed = Failed(reason=FailureReason.STRATEGY_RAISED, detail="no such strategy")
+    gone = await check_rerun(Replay([DataReady(), failed]), stored(bodies))
+    assert gone.verdict is Verdict.NOT_TRIED and "not at hand: no such strategy" in gone.detail
+    honest = rerun_of(bodies).frames[:3]
+    for strategy, verdict in ((b"t", Verdict.NOT_TRIED), (b"s", Verdict.DIFFERENT)):
+        finding = await check_rerun(Replay([*honest, failed]), stored(bodies, (("strategy", strategy),)))
+        assert finding.verdict is verdict and "no such strategy" in finding.detail
 
 
 def test_a_snapshot_that_is_not_written_yet_is_not_tried_and_a_missing_one_is_a_difference(bodies: list[bytes]) -> None:

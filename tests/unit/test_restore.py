@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from adapters.archive_files import log_id_of
+from adapters.archived_log import ArchivedLogReader
 from adapters.errors import ConfigurationError, IntegrityError
 from adapters.memory_blobs import MemoryBlobStore
 from adapters.memory_log import MemoryAppender, MemoryLogReader, MemoryRestorer
@@ -94,10 +95,10 @@ async def test_everything_is_as_it_was_but_the_logs_name() -> None:
 
 
 def essence(state: RunState) -> RunState:
-    """Leave out what no event says: offsets of the lost log, attempts, which strategy's code it was, the moment of its end."""
+    """Leave out what no event says: offsets of the lost log, attempts, the moment of its end."""
     is_finished = state.status.is_finished
     return msgspec.structs.replace(
-        state, accepted_offset=None, attempts=0, strategy_digest=None, finished_at_ms=0 if is_finished else None,
+        state, accepted_offset=None, attempts=0, finished_at_ms=0 if is_finished else None,
         code_digest=None, submitted_digest="" if state.status is RunStatus.DELETED else state.submitted_digest,
     )  # fmt: skip
 
@@ -203,3 +204,30 @@ async def test_a_broken_range_is_said() -> None:
     store.put(key, store.get(key) + b"!")
     with pytest.raises(IntegrityError, match="SHA-256"):
         await restored(store, new)
+
+
+async def test_a_partition_that_never_had_an_event_keeps_its_receipts() -> None:
+    """Commands that were refused, and nothing else: they are archived by the log that the receipts name, and come back."""
+    lost, store, new = System(), MemoryBlobStore(), System()
+    worker = lost.worker()
+    await worker.assign(0, 1)
+    lost.send({**submit("bt-1"), "spec": {}})
+    lost.send_raw(b"x", b"{not json")
+    await worker.until(lambda: len(lost.receipts) == 2)
+    await worker.close()
+    assert lost.log.of(EVENTS) == []
+    await archiver(lost, store).archive_all(range(2))
+    joined = ArchivedLogReader(MemoryLogReader(lost.log), lambda: store, "t")
+    for number in range(2):
+        receipts = TopicPartition(RECEIPTS, number)
+        records = lost.log.records.get(receipts, [])
+        for record in records[:-1]:
+            lost.log.truncate(receipts, record.offset + 1)
+        if records:
+            assert await joined.read(receipts, await joined.beginning(receipts)) == records
+    report = await restored(store, new)
+    assert sum(each.receipts for each in report.partitions) == 2
+    assert sum(each.dead_letters for each in report.partitions) == 1
+    again = await restored(store, new)  # compares what is there
+    assert [each.log_id for each in again.partitions] == [each.log_id for each in report.partitions]
+    assert len(new.log.of(RECEIPTS)) == 2

@@ -18,7 +18,7 @@ from projections.tables import RUN_TABLES, key_of
 from schemas.commit import decode_commit
 from schemas.events import OrderFilled, OrderSubmitted, OrderType, Side
 from schemas.ids import sha256
-from schemas.manifest import SnapshotAnnouncement
+from schemas.manifest import ArchivedRange, SnapshotAnnouncement
 from schemas.receipts import DeadLetterHeaders, Outcome, Reason, Receipt, encode_receipt
 from tests.factories import LOG_ID, Log, finished_log, source_of
 from tests.projector_parts import EVENTS, Bench, FakeLog
@@ -272,6 +272,14 @@ async def test_receipts_dead_letters_and_announcements_become_rows() -> None:
             backtest_id="bt-1", manifest_key="k", manifest_sha256="a" * 64, chain_head="b" * 64, bytes=size, rows=3
         )
         log.append(archive, b"bt-1", announcement.model_dump_json().encode(), log_id=None)
+    for start, records in ((0, 5), (7, 6), (7, 6)):  # announced again, as after a crash
+        made = ArchivedRange(
+            topic="events", partition=3, log_id="l", first_offset=start, next_offset=start + 7, records=records,
+            first_timestamp_ms=1, last_timestamp_ms=2, key=f"archive/{start}", sha256="a" * 64, bytes=9, raw_sha256="b" * 64,
+            raw_bytes=90, parent=None,
+        )  # fmt: skip
+        log.append(archive, f"log/events/3/l/{start}".encode(), made.model_dump_json().encode(), log_id=None)
+    log.append(archive, b"log/events/3/l/14", b"{}", log_id=None)
     await Bench(store, log).run(receipts, letters, archive)
     command = store.tables["commands"][(0, 0)]
     assert (command["outcome"], command["command_offset"], command["reason"], command["detail"]) == (
@@ -283,7 +291,10 @@ async def test_receipts_dead_letters_and_announcements_become_rows() -> None:
     letter = store.tables["dead_letters"][(0, 0)]
     assert (letter["reason"], letter["beginning"], letter["command_offset"]) == ("not_json", b"\x00xx", 8)
     assert store.tables["snapshots"][("bt-1",)]["bytes"] == 2
-    assert list(store.tables["quarantine"]) == [("backtape.receipts", 0, 2)]
+    ranges = store.tables["archived_ranges"]
+    assert sorted(ranges) == [("events", 3, "l", 0), ("events", 3, "l", 7)]
+    assert ranges["events", 3, "l", 7]["records"] == 6
+    assert sorted(store.tables["quarantine"]) == [("backtape.archive", 0, 10), ("backtape.receipts", 0, 2)]
 
 
 async def test_inboxes_are_bounded() -> None:

@@ -12,6 +12,7 @@ from projections.replay_state import document, point_of
 from schemas.commit import ChainError, decode_commit
 from schemas.errors import FieldError
 from schemas.events import BorrowPaid, DividendPaid, EquityMarked, FundingPaid, OrderFilled, Side, SplitApplied
+from schemas.times import format_time
 from tests.factories import DAY_NS, FIRST_BAR_NS, Log, finished_log
 
 
@@ -106,3 +107,14 @@ def test_as_json_times_are_text_and_names_have_no_unit() -> None:
     assert {"time", "equity", "working_orders", "positions", "mark"} <= made.keys()
     assert not any(name.endswith("_ns") for name in made)
     assert made["time"].endswith("Z")
+
+
+def test_no_name_in_the_json_hides_another() -> None:
+    """A price and its time have names of their own."""
+    state = next(state for seed in range(40) if (state := replay(finished_log(seed=seed, end="open").bodies)).positions)
+    made = document(state)
+    assert len(made) == len(state.__struct_fields__)
+    (position, *_), shown = state.positions, made["positions"][0]
+    assert len(shown) == len(position.__struct_fields__)
+    assert shown["last_price"] == position.last_price
+    assert shown["opened_at"] == format_time(position.opened_ns)

@@ -169,7 +169,8 @@ class Process:
             for source, records in batches:
                 for start in range(0, len(records), 7):
                     await self.loop.on_records(source, records[start : start + 7])
-            await self.loop.drained(below=1 if not any(batch for _, batch in batches) else 10**9)
+            if not any(batch for _, batch in batches):
+                await self.loop.drained()
             await asyncio.sleep(0)
             if not any(batch for _, batch in batches) and not self.loop.waiting and not was_paused:
                 return

@@ -37,6 +37,7 @@ async def test_every_record_names_the_log_and_the_first_commits_the_machine(syst
     for topic in (EVENTS, RECEIPTS):
         assert all(dict(record.headers)["log_id"] == LOG_ID.encode() for record in system.log.of(topic))
     assert ["code" in dict(record.headers) for record in system.log.of(EVENTS)] == [True, True, False, False, False]
+    assert [dict(record.headers).get("strategy") for record in system.log.of(EVENTS)] == [None, b"5" * 64, None, None, None]
 
 
 NOT_JSON = b'{"type": "SubmitBacktest", '
