@@ -182,7 +182,7 @@ def _column(symbol: str, name: str, values: float | Array | None, bars: int) -> 
     column = np.full(bars, float(values)) if np.ndim(values) == 0 else np.asarray(values)
     if column.shape != (bars,):
         raise StrategyError(f"signals: {name} of {symbol} has shape {column.shape}, not ({bars},)")
-    return column if column.dtype == bool else column.astype(np.float64)
+    return column if column.dtype == bool else column.astype(np.float64, copy=False)
 
 
 def _flags(column: Array | None, bars: int) -> Array:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engine.happenings import most_at_once
 from engine.kernels import codes
 from engine.kernels.accounting import equity_now
+from engine.kernels.placed import Placed
 from engine.kernels.records import EFFECT, ORDER, SYMBOL, State, Tape, blank_orders, effects_capacity, packing
 from engine.kernels.valuation import notional, rate_now
 from engine.orders import Order, Position
@@ -417,7 +418,10 @@ class Broker:
         self._take_bytes()
 
     def _take_bytes(self) -> None:
-        """Take the bytes of the arrays that are read and written record by record; numpy needs 10 us for each such look."""
+        """Place the state for the kernels. Take the bytes of the arrays that are read and written record by record; numpy needs
+        10 us for each such look.
+        """
+        self.placed = Placed(self.state)
         self._inbox = self.state.inbox.view(np.uint8).data
         self.effects = self.state.effects.view(np.uint8).data
 

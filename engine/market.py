@@ -125,9 +125,14 @@ def session_flags(market: Market, times: TimeArray) -> tuple[NDArray[np.int32], 
     return account.astype(np.int32), flags
 
 
-def account_days(tape: Tape) -> NDArray[Any]:
-    """Return the account's day at each step: a session's number, or days in UTC since 1970."""
-    return tape.day if len(tape.day) else tape.time_ns // DAY_NS
+def day_ends(tape: Tape) -> NDArray[np.int64]:
+    """Return the last step of each of the account's days that has bars, ascending: of sessions, or of days in UTC."""
+    last = len(tape.time_ns) - 1
+    if len(tape.day):
+        return np.append(np.flatnonzero(tape.day[1:] != tape.day[:-1]), last).astype(np.int64)
+    days = np.arange(int(tape.time_ns[0]) // DAY_NS + 1, int(tape.time_ns[-1]) // DAY_NS + 1, dtype=np.int64)
+    begins = np.unique(np.searchsorted(tape.time_ns, days * DAY_NS))  # a tenth of the price of dividing every time
+    return np.append(begins - 1, last).astype(np.int64)
 
 
 def _column(arrays: list[FloatArray]) -> FloatArray:

@@ -16,11 +16,12 @@ from engine.kernels.codes import BY_FRACTION, BY_UNITS, GTC, LIMIT, MARKET, STOP
 from engine.kernels.compiled import kernel
 from engine.kernels.marking import mark_until
 from engine.kernels.matching import match_close
-from engine.kernels.records import EFFECTS_PER_ORDER, SPARE_EFFECTS, Records, State, Tape
+from engine.kernels.placed import Placed, reader
+from engine.kernels.records import EFFECTS_PER_ORDER, SPARE_EFFECTS, State, Tape, state_at, tape_at
 from engine.kernels.scanning import next_busy
 from engine.kernels.stepping import end_run, play_step
 from engine.kernels.tape import has_bar, price_at, row_at
-from schemas.market_data import FloatArray, TimeArray
+from schemas.market_data import FloatArray
 
 Flags = NDArray[np.bool_]
 
@@ -41,30 +42,26 @@ class Plan(NamedTuple):
     take_profit: FloatArray
 
 
-def drive(tape: Tape, state: State, plan: Plan, step: int, end: int) -> int:
+_NO_FLAGS, _NO_VALUES = np.zeros(0, dtype=np.bool_), np.zeros(0)
+_BLANK = Plan(*(_NO_FLAGS,) * 3, *(_NO_VALUES,) * 6)
+for _array in _BLANK:
+    _array.flags.writeable = False
+plan_at = reader(_BLANK)
+
+
+def drive(tape: Placed[Tape], state: Placed[State], plan: Placed[Plan], step: int, end: int) -> int:
     """Run the steps after ``step``, which was played, up to ``end``, exclusive; that last one is played and not yet settled.
 
     Returns the last step that was played: less than ``end - 1`` when there is no room for what may come next. Nothing is
     half done then; call again with more room. With the run's last step: settle it, and end the run.
     """
-    return int(_enter(*tape, *state, *plan, step, end))  # type: ignore[arg-type]  # mypy unpacks no third tuple
+    return int(_enter(tape.address, state.address, plan.address, step, end))
 
 
 @kernel
-def _enter(
-    time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
-    latest: NDArray[np.int32], day: NDArray[np.int32], flags: NDArray[np.uint8], ends: TimeArray, bid: FloatArray,
-    ask: FloatArray, rates: FloatArray, happenings: Records,
-    core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
-    tiers: FloatArray,
-    exits: Flags, entries: Flags, short_entries: Flags, target: FloatArray, size: FloatArray, limit: FloatArray,
-    stop: FloatArray, stop_loss: FloatArray, take_profit: FloatArray,
-    step: int, end: int,
-) -> int:  # fmt: skip
-    tape = Tape(time_ns, opened, high, low, close, volume, latest, day, flags, ends, bid, ask, rates, happenings)
-    state = State(core, symbols, book, inbox, effects, marks, periods, tiers)
-    plan = Plan(exits, entries, short_entries, target, size, limit, stop, stop_loss, take_profit)
-    if step == core[0]["steps"] - 1:
+def _enter(tape_address: Any, state_address: Any, plan_address: Any, step: int, end: int) -> int:
+    tape, state, plan = tape_at(tape_address), state_at(state_address), plan_at(plan_address)
+    if step == state.core[0]["steps"] - 1:
         settle(tape, state, plan, step)
         end_run(tape, state)
         return step
@@ -157,9 +154,10 @@ def _first_said(plan: Plan, held: float, first: int, end: int) -> int:
         end = _first_flag(plan.entries, first, end)
     if len(plan.short_entries) > 0 and held >= 0.0:
         end = _first_flag(plan.short_entries, first, end)
-    if len(plan.target) > 0:
+    target = plan.target
+    if len(target) > 0:
         for row in range(first, end):
-            if not math.isnan(plan.target[row]):
+            if not math.isnan(target[row]):
                 return row
     return end
 

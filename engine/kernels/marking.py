@@ -11,7 +11,7 @@ from typing import Any
 from engine.kernels.accounting import excursion
 from engine.kernels.compiled import kernel
 from engine.kernels.records import State, Tape
-from engine.kernels.tape import day_at, end_of_day, has_bar, row_at
+from engine.kernels.tape import day_at, end_of_day, first_from, has_bar, row_at
 from engine.kernels.valuation import notional, rate_at, value_of
 
 NOTHING_HELD = -1
@@ -117,9 +117,11 @@ def _mark_days(tape: Tape, state: State, equity: float, first: int, last: int) -
     core = state.core[0]
     if core["periods"] == 0 or day_at(tape, last) != core["period"]:
         day_end = end_of_day(tape, core["period"]) if core["periods"] > 0 else tape.time_ns[first]
-        for step in range(first, last + 1):
+        step = first
+        while step <= last:
             if tape.time_ns[step] >= day_end:
                 day_end = _begin_day(tape, state, equity, step, step > first)
+            step = first_from(tape, day_end, step + 1, last + 1)
     state.periods[core["periods"] - 1] = equity
 
 
@@ -136,34 +138,46 @@ def _begin_day(tape: Tape, state: State, before: float, step: int, has_before: b
 
 @kernel
 def _mark_one(tape: Tape, state: State, index: int, first: int, last: int) -> None:
-    """Mark a span in which one symbol is held that has a bar at each step."""
+    """Mark a span in which one symbol is held that has a bar at each step: piece by piece, so that no day and no mark begins
+    inside a piece.
+    """
     core = state.core[0]
     symbol = state.symbols[index]
     units = symbol["quantity"] * symbol["multiplier"]
-    offset, cash, every, final, by_bar = symbol["offset"], core["cash"], core["equity_every"], core["steps"] - 1, core["by_bar"]
+    close, times, offset = tape.close, tape.time_ns, symbol["offset"]
+    cash, every, final, by_bar = core["cash"], core["equity_every"], core["steps"] - 1, core["by_bar"]
     exposed, peak, leverage_sum, max_leverage = core["exposure"], core["peak"], core["leverage_sum"], core["max_leverage"]
     floor = _surely_above(core)
-    day_end = end_of_day(tape, core["period"]) if core["periods"] > 0 else tape.time_ns[first]
-    next_mark = (first // every + 1) * every - 1
+    day_end = end_of_day(tape, core["period"]) if core["periods"] > 0 else times[first]
     equity = cash
-    for step in range(first, last + 1):
-        if not by_bar and tape.time_ns[step] >= day_end:
-            day_end = _begin_day(tape, state, equity, step, step > first)
-        equity = cash + units * tape.close[offset + step]
-        exposure = abs(units * tape.close[offset + step])
-        exposed += exposure
-        if equity > 0.0:
-            leverage_sum += exposure / equity
-            max_leverage = max(max_leverage, exposure / equity)
-        if equity >= peak or equity < floor or step == final:
-            _mark_drawdown(core, equity, step)
-            peak = core["peak"]
-            floor = _surely_above(core)
+    start = first
+    while start <= last:
         if by_bar:
-            _mark_period(tape, state, equity, step)
-        if step == next_mark or step == final:  # noqa: SIM109
-            _keep_mark(state, step, equity, exposure)
-            next_mark = (step // every + 1) * every + every - 1
+            end = start
+        else:
+            if times[start] >= day_end:
+                day_end = _begin_day(tape, state, equity, start, start > first)
+            end = min((start // every + 1) * every - 1, last)
+            if times[end] >= day_end:
+                end = first_from(tape, day_end, start + 1, end) - 1
+        for step in range(start, end + 1):
+            value = units * close[offset + step]
+            equity = cash + value
+            exposure = abs(value)
+            exposed += exposure
+            if equity > 0.0:
+                leverage = exposure / equity
+                leverage_sum += leverage
+                max_leverage = max(max_leverage, leverage)
+            if equity >= peak or equity < floor or step == final:
+                _mark_drawdown(core, equity, step)
+                peak = core["peak"]
+                floor = _surely_above(core)
+        if by_bar:
+            _mark_period(tape, state, equity, end)
+        if (end + 1) % every == 0 or end == final:
+            _keep_mark(state, end, equity, abs(units * close[offset + end]))
+        start = end + 1
     if not by_bar:
         state.periods[core["periods"] - 1] = equity
     core["equity"] = equity
@@ -249,10 +263,10 @@ def _mark_excursions(tape: Tape, state: State, index: int, first: int, last: int
             high = tape.high[row] if symbol["opened_at_open"] else tape.close[row]
         first += 1
     if state.core[0]["is_dense"]:
-        offset = symbol["offset"]
+        offset, lows, highs = symbol["offset"], tape.low, tape.high
         for row in range(offset + first, offset + last + 1):
-            low = min(low, tape.low[row])
-            high = max(high, tape.high[row])
+            low = min(low, lows[row])
+            high = max(high, highs[row])
     else:
         for step in range(first, last + 1):
             if has_bar(tape, state, index, step):

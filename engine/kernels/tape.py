@@ -58,6 +58,19 @@ def end_of_day(tape: Tape, day: int) -> int:
 
 
 @kernel
+def first_from(tape: Tape, time_ns: int, first: int, end: int) -> int:
+    """Return the first step in [first, end) whose time is not before this one; else end."""
+    times = tape.time_ns
+    while first < end:
+        middle = (first + end) // 2
+        if times[middle] < time_ns:
+            first = middle + 1
+        else:
+            end = middle
+    return first
+
+
+@kernel
 def is_first_of_day(tape: Tape, symbol: int, step: int) -> bool:
     """Tell whether the symbol's day opens with this step's bar. Of UTC days: the step before, if any, lies on another one."""
     if len(tape.flags) > 0:

@@ -1,0 +1,87 @@
+"""This module hands the kernels their arrays by reference: one address for all arrays of a tape, a state or a plan.
+
+A compiled function takes an array as seven values or more: those of a tape and a state are 170, and were pushed on the stack
+again at every call of one kernel by another, which took more time than what the kernels do. Behind an address lie the same values
+as words in memory; a kernel loads those that it uses. Calls from Python become cheaper as well: 0.3 us instead of 1.6.
+"""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import numba
+import numpy as np
+from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import infer_getattr, intrinsic, lower_getattr_generic, models, register_model, types
+
+Arrays = TypeVar("Arrays", bound=tuple[Any, ...])
+
+
+class Placed(Generic[Arrays]):
+    """A named tuple of arrays, laid where kernels find it. It must live as long as its address is used."""
+
+    __slots__ = ("_words", "address", "arrays")
+
+    def __init__(self, arrays: Arrays) -> None:
+        self.arrays = arrays
+        words = [word for array in arrays for word in _words_of(array)]
+        self._words = np.array(words, dtype=np.int64)
+        # Not compiled, a kernel is given the arrays themselves in the place of an address.
+        self.address: Any = arrays if numba.config.DISABLE_JIT else int(self._words.ctypes.data)
+
+
+def _words_of(array: Any) -> list[int]:
+    """Return an array as numba lays it out: nobody to count its references, no object, size, bytes an item, data, shape, strides."""
+    assert array.flags.c_contiguous, "kernels are compiled for arrays without gaps"
+    return [0, 0, array.size, array.itemsize, array.__array_interface__["data"][0], *array.shape, *array.strides]
+
+
+class Reference(types.Type):  # type: ignore[misc]  # numba has no types
+    """The type of an address behind which a named tuple's arrays lie; its attributes are the tuple's fields."""
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
+        super().__init__(name=f"Reference({target})")
+
+
+@register_model(Reference)
+class _ReferenceModel(models.OpaqueModel):  # type: ignore[misc]
+    pass
+
+
+@infer_getattr
+class _ReferenceFields(AttributeTemplate):  # type: ignore[misc]
+    key = Reference
+
+    def generic_resolve(self, reference: Reference, name: str) -> Any:
+        fields = reference.target.fields
+        return reference.target.types[fields.index(name)] if name in fields else None
+
+
+@lower_getattr_generic(Reference)
+def _load_field(context: Any, builder: Any, reference: Reference, value: Any, name: str) -> Any:
+    place = reference.target.fields.index(name)
+    words = builder.bitcast(value, context.get_value_type(reference.target).as_pointer())
+    loaded = builder.load(cgutils.gep_inbounds(builder, words, 0, place))
+    return impl_ret_borrowed(context, builder, reference.target.types[place], loaded)
+
+
+def reader(arrays: tuple[Any, ...]) -> Callable[[Any], Any]:
+    """Return what makes, in a kernel, a reference of an address.
+
+    arrays : a named tuple of arrays with the types of those that will lie there
+    """
+    if numba.config.DISABLE_JIT:
+        return lambda address: address
+    kind = Reference(numba.typeof(arrays))
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def at(typing_context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+        return kind(types.int64), generate
+
+    result: Callable[[Any], Any] = at
+    return result
