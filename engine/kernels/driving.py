@@ -23,13 +23,17 @@ from engine.kernels.stepping import end_run, play_step
 from engine.kernels.tape import has_bar, price_at, row_at
 from schemas.market_data import FloatArray
 
-Flags = NDArray[np.bool_]
+Flags = NDArray[np.uint64]  # eight rows a word, one byte each: what is not said is passed over eight rows at a time
+FLAGS_PER_WORD = 8
 
 ACTIONS = 5  # of one symbol at one step: close, target, entry and its two exits
 
 
 class Plan(NamedTuple):
-    """What the strategy says: a value for each row of the tape, or an empty array where it never says such a thing."""
+    """What the strategy says: a value for each row of the tape, or an empty array where it never says such a thing.
+
+    Flags are ``packed``.
+    """
 
     exits: Flags
     entries: Flags
@@ -42,7 +46,7 @@ class Plan(NamedTuple):
     take_profit: FloatArray
 
 
-_NO_FLAGS, _NO_VALUES = np.zeros(0, dtype=np.bool_), np.zeros(0)
+_NO_FLAGS, _NO_VALUES = np.zeros(0, dtype=np.uint64), np.zeros(0)
 _BLANK = Plan(*(_NO_FLAGS,) * 3, *(_NO_VALUES,) * 6)
 for _array in _BLANK:
     _array.flags.writeable = False
@@ -163,27 +167,47 @@ def _first_said(plan: Plan, held: float, first: int, end: int) -> int:
 
 
 @kernel
+def _is_set(flags: Flags, row: int) -> bool:
+    return bool((flags[row // FLAGS_PER_WORD] >> np.uint64(8 * (row % FLAGS_PER_WORD))) & np.uint64(0xFF))
+
+
+@kernel
 def _first_flag(flags: Flags, first: int, end: int) -> int:
-    for row in range(first, end):
-        if flags[row]:
+    row = first
+    while row < end and row % FLAGS_PER_WORD != 0:
+        if _is_set(flags, row):
+            return row
+        row += 1
+    word, last = (row + FLAGS_PER_WORD - 1) // FLAGS_PER_WORD, (end + FLAGS_PER_WORD - 1) // FLAGS_PER_WORD
+    while word < last and flags[word] == 0:
+        word += 1
+    for row in range(FLAGS_PER_WORD * word, min(FLAGS_PER_WORD * (word + 1), end)):
+        if _is_set(flags, row):
             return row
     return end
+
+
+def packed(flags: NDArray[np.bool_]) -> Flags:
+    """Return the flags as words, the first row in the lowest byte."""
+    padded = np.zeros(-(-len(flags) // FLAGS_PER_WORD) * FLAGS_PER_WORD, dtype=np.uint8)
+    padded[: len(flags)] = flags
+    return padded.view("<u8").astype(np.uint64, copy=False)
 
 
 @kernel
 def _follow(tape: Tape, state: State, plan: Plan, index: int, row: int, step: int, actions: int) -> int:
     """Put into the inbox what one symbol's signals ask for. Return how many actions are in it then."""
     held = state.symbols[index]["quantity"]
-    if len(plan.exits) > 0 and plan.exits[row] and held != 0.0:
+    if len(plan.exits) > 0 and _is_set(plan.exits, row) and held != 0.0:
         action = _ask(state, actions, index, -1 if held > 0.0 else 1, BY_UNITS, abs(held))
         state.inbox[action]["reduce_only"] = 1
         actions += 1
     if len(plan.target) > 0 and not math.isnan(plan.target[row]):
         actions = _follow_target(tape, state, plan, index, row, step, actions)
     side = 0
-    if len(plan.entries) > 0 and plan.entries[row]:
+    if len(plan.entries) > 0 and _is_set(plan.entries, row):
         side = 1
-    elif len(plan.short_entries) > 0 and plan.short_entries[row]:
+    elif len(plan.short_entries) > 0 and _is_set(plan.short_entries, row):
         side = -1
     if side != 0 and held * side <= 0.0:
         actions = _follow_entry(state, plan, index, row, side, actions)

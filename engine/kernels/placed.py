@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.core.typing.templates import AttributeTemplate
@@ -65,6 +66,28 @@ def _load_field(context: Any, builder: Any, reference: Reference, value: Any, na
     words = builder.bitcast(value, context.get_value_type(reference.target).as_pointer())
     loaded = builder.load(cgutils.gep_inbounds(builder, words, 0, place))
     return impl_ret_borrowed(context, builder, reference.target.types[place], loaded)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _prefetch(typing_context: Any, array: Any, place: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        word, pointer = ir.IntType(32), builder.bitcast(builder.gep(data, [arguments[1]]), cgutils.voidptr_t)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [pointer, word(0), word(3), word(1)])  # to read, to be kept, data
+        return context.get_dummy_value()
+
+    return types.none(array, types.int64), generate
+
+
+if numba.config.DISABLE_JIT:
+
+    def prefetch(array: Any, place: int) -> None:
+        """Nothing to do."""
+
+else:
+    prefetch = _prefetch  # have a value fetched from memory, which takes longer than an order does; any place may be named
 
 
 def reader(arrays: tuple[Any, ...]) -> Callable[[Any], Any]:
