@@ -187,7 +187,9 @@ def measure(bars: list[Bars], sizes: "Sizes", folder: Path) -> list[Part]:
     seconds, fills = timed(sizes, lambda: with_log(many, many_spec, Portfolio))
     part.ours.append(Row("backtape, every event encoded", total, seconds, fills))
     files_of_many = {total: written(many, folder, "many"), small: written(few, folder, "few")}
-    part.theirs = peer_rows("portfolio", NAMES, files_of_many, {**dict.fromkeys(NAMES, total), "backtrader": small}, sizes)
+    part.theirs = peer_rows(
+        "portfolio", NAMES, files_of_many, {"ml4t": total, "backtesting": total, "nautilus": small, "backtrader": small}, sizes
+    )
     check(part, lambda count: with_log({total: many, small: few}[count], many_spec, Portfolio))
     for row in part.theirs:
         if row.name.startswith("backtesting"):
@@ -262,7 +264,7 @@ class Sizes:
     long: int  # bars of the run whose memory is measured
     symbols: int
     portfolio_bars: int
-    portfolio_slow: int  # for backtrader
+    portfolio_slow: int  # for peers that need many minutes
     runs: int
     by_wall: bool = False
 

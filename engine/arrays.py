@@ -120,7 +120,8 @@ def plan_of(by_symbol: Mapping[str, Signals], lengths: Mapping[str, int]) -> Pla
             columns.append(_flags(column, bars) if name in _FLAGS and column is not None else column)
     counts = list(lengths.values())
     joined = {name: _joined(columns, counts, _BLANKS.get(name, np.nan)) for name, columns in parts.items()}
-    return Plan(**{name: read_only(packed(column) if name in _FLAGS else column) for name, column in joined.items()})
+    laid_out: dict[str, Any] = {name: packed(column) if name in _FLAGS else column for name, column in joined.items()}
+    return Plan(**{name: read_only(column) for name, column in laid_out.items()})
 
 
 def _joined(columns: list[Array | None], counts: list[int], blank: Any) -> Array:

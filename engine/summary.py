@@ -11,7 +11,7 @@ from engine import benchmarking, risk
 from engine import statistics as stats
 from engine.drive import Tally
 from engine.kernels.records import State, Tape
-from engine.market import day_ends, periods_per_year
+from engine.market import periods_per_year
 from engine.reporting import Reporter
 from schemas.market_data import Bars, Market
 from schemas.spec import BacktestSpec
@@ -108,7 +108,7 @@ def _period_ends(spec: BacktestSpec, tape: Tape) -> NDArray[np.int64]:
     steps = len(tape.time_ns)
     if spec.statistics.period == "bar":
         return np.arange(steps, dtype=np.int64)
-    return day_ends(tape)
+    return tape.day_ends
 
 
 def _periods(spec: BacktestSpec, market: Market, tape: Tape, count: int) -> float:
@@ -121,7 +121,7 @@ def _periods(spec: BacktestSpec, market: Market, tape: Tape, count: int) -> floa
     length = timeframe_ns(spec.line_timeframe)
     if length >= DAY_NS and (spec.data.resample is None or spec.data.resample.type == "time"):
         return days * (DAY_NS / length) if days == 365.0 else days / max(1.0, 5.0 * length / (7.0 * DAY_NS))
-    return days * count / len(day_ends(tape))
+    return days * count / len(tape.day_ends)
 
 
 def _months(tape: Tape, ends: NDArray[np.int64], equity: Sequence[float]) -> tuple[tuple[str, ...], tuple[float, ...]]:

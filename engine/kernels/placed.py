@@ -10,13 +10,18 @@ from typing import Any, Generic, TypeVar
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils
-from numba.core.imputils import impl_ret_borrowed
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import extending
+from numba.core import cgutils as numba_cgutils
 from numba.core.typing.templates import AttributeTemplate
-from numba.extending import infer_getattr, intrinsic, lower_getattr_generic, models, register_model, types
 
 Arrays = TypeVar("Arrays", bound=tuple[Any, ...])
+
+
+extend: Any = extending  # numba's own annotations are few, and wrong in places
+cgutils: Any = numba_cgutils
+types: Any = extend.types
+IS_COMPILED = not getattr(numba.config, "DISABLE_JIT")  # noqa: B009
 
 
 class Placed(Generic[Arrays]):
@@ -29,12 +34,12 @@ class Placed(Generic[Arrays]):
         words = [word for array in arrays for word in _words_of(array)]
         self._words = np.array(words, dtype=np.int64)
         # Not compiled, a kernel is given the arrays themselves in the place of an address.
-        self.address: Any = arrays if numba.config.DISABLE_JIT else int(self._words.ctypes.data)
+        self.address: Any = int(self._words.ctypes.data) if IS_COMPILED else arrays
 
 
 def _words_of(array: Any) -> list[int]:
-    """Return an array as numba lays it out: nobody to count its references, no object, size, bytes an item, data, shape, strides."""
-    assert array.flags.c_contiguous, "kernels are compiled for arrays without gaps"
+    """Return an array as numba lays it out: nobody counts references, no object, size, bytes an item, data, shape, strides."""
+    assert array.flags.c_contiguous and array.flags.aligned, "kernels are compiled for arrays without gaps"
     return [0, 0, array.size, array.itemsize, array.__array_interface__["data"][0], *array.shape, *array.strides]
 
 
@@ -46,29 +51,28 @@ class Reference(types.Type):  # type: ignore[misc]  # numba has no types
         super().__init__(name=f"Reference({target})")
 
 
-@register_model(Reference)
-class _ReferenceModel(models.OpaqueModel):  # type: ignore[misc]
+@extend.register_model(Reference)
+class _ReferenceModel(extend.models.OpaqueModel):  # type: ignore[misc]
     pass
 
 
-@infer_getattr
-class _ReferenceFields(AttributeTemplate):  # type: ignore[misc]
+@extend.infer_getattr
+class _ReferenceFields(AttributeTemplate):
     key = Reference
 
-    def generic_resolve(self, reference: Reference, name: str) -> Any:
+    def generic_resolve(self, reference: Reference, name: str) -> Any:  # type: ignore[override]
         fields = reference.target.fields
         return reference.target.types[fields.index(name)] if name in fields else None
 
 
-@lower_getattr_generic(Reference)
+@extend.lower_getattr_generic(Reference)  # type: ignore[untyped-decorator]
 def _load_field(context: Any, builder: Any, reference: Reference, value: Any, name: str) -> Any:
     place = reference.target.fields.index(name)
     words = builder.bitcast(value, context.get_value_type(reference.target).as_pointer())
-    loaded = builder.load(cgutils.gep_inbounds(builder, words, 0, place))
-    return impl_ret_borrowed(context, builder, reference.target.types[place], loaded)
+    return builder.load(cgutils.gep_inbounds(builder, words, 0, place))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@extend.intrinsic  # type: ignore[untyped-decorator]
 def _prefetch(typing_context: Any, array: Any, place: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -81,13 +85,12 @@ def _prefetch(typing_context: Any, array: Any, place: Any) -> Any:
     return types.none(array, types.int64), generate
 
 
-if numba.config.DISABLE_JIT:
+def _prefetch_nothing(array: Any, place: int) -> None:
+    """Nothing to do where nothing is compiled."""
 
-    def prefetch(array: Any, place: int) -> None:
-        """Nothing to do."""
 
-else:
-    prefetch = _prefetch  # have a value fetched from memory, which takes longer than an order does; any place may be named
+# Have a value fetched from memory, which takes longer than an order does. The place may lie outside of the array.
+prefetch: Callable[[Any, int], None] = _prefetch if IS_COMPILED else _prefetch_nothing
 
 
 def reader(arrays: tuple[Any, ...]) -> Callable[[Any], Any]:
@@ -95,11 +98,12 @@ def reader(arrays: tuple[Any, ...]) -> Callable[[Any], Any]:
 
     arrays : a named tuple of arrays with the types of those that will lie there
     """
-    if numba.config.DISABLE_JIT:
+    if not IS_COMPILED:
         return lambda address: address
-    kind = Reference(numba.typeof(arrays))
+    typeof: Any = numba.typeof
+    kind = Reference(typeof(arrays))
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @extend.intrinsic  # type: ignore[untyped-decorator]
     def at(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], cgutils.voidptr_t)

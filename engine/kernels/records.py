@@ -85,7 +85,7 @@ CORE = _record(
     volume_limit=F, slippage=I, slippage_value=F, slippage_scope=I, whole_units=I,
     fee_fixed=F, fee_rate=F, fee_maker_rate=F, fee_per_unit=F, fee_minimum=F, fee_maximum=F,
     # recording and statistics
-    equity_every=I, by_bar=I, period=I,
+    equity_every=I, by_bar=I,
     equity=F, peak=F, peak_step=I,
     drawdown=F, drawdown_start=I, drawdown_trough=I, drawdown_recovery=I,
     longest=I, longest_start=I, longest_end=I,  # the longest time below a peak, in steps
@@ -122,6 +122,7 @@ class Tape(NamedTuple):
     volume: FloatArray
     latest: NDArray[np.int32]  # (instruments, steps), or (0, 0) when dense
     day: NDArray[np.int32]  # (steps,) the account's day, or (0,) when it is the UTC day
+    day_ends: TimeArray  # (days,) the last step of each of the account's days that has bars
     flags: NDArray[np.uint8]  # (instruments, steps) where days begin and end, or (0, 0) when they are UTC days
     ends: TimeArray  # (steps,) when the bars of a step are over, or (0,) where that is before the next step begins
     bid: FloatArray  # (rows,) quotes at the bars' ends, or (0,) without
@@ -148,7 +149,7 @@ def _blank_tape() -> Tape:
     column, table = np.zeros(0), np.zeros((0, 0))
     times, rows = np.zeros(0, dtype=I), np.zeros((0, 0), dtype=np.int32)
     tape = Tape(
-        times, column, column, column, column, column, rows, np.zeros(0, dtype=np.int32), np.zeros((0, 0), dtype=np.uint8),
+        times, column, column, column, column, column, rows, np.zeros(0, dtype=np.int32), times, np.zeros((0, 0), dtype=np.uint8),
         times, column, column, table, np.zeros(0, dtype=HAPPENING),
     )  # fmt: skip
     for array in tape:
@@ -157,8 +158,9 @@ def _blank_tape() -> Tape:
 
 
 def _blank_state() -> State:
-    kinds = (CORE, SYMBOL, ORDER, ORDER, EFFECT, MARK, F)
-    return State(*(np.zeros(0, dtype=kind) for kind in kinds), np.zeros((0, 3)))
+    orders, values = np.zeros(0, dtype=ORDER), np.zeros(0)
+    core, symbols, effects, marks = (np.zeros(0, dtype=kind) for kind in (CORE, SYMBOL, EFFECT, MARK))
+    return State(core, symbols, orders, orders, effects, marks, values, np.zeros((0, 3)))
 
 
 tape_at = reader(_blank_tape())  # in a kernel: the tape behind an address
