@@ -49,11 +49,12 @@ class Result:
 
     @property
     def backtest_id(self) -> str:
-        return self._backtest_id or str(self._row["backtest_id"])
+        return self._backtest_id or decode_commit(self.commits[0]).backtest_id
 
     @property
     def status(self) -> str:
-        return str(self._row["status"])
+        is_completed = isinstance(decode_commit(self.commits[-1]).events[-1], BacktestCompleted)
+        return "completed" if is_completed else str(self._row["status"])
 
     @cached_property
     def chain_head(self) -> str:
@@ -83,9 +84,13 @@ class Result:
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """How many events the log has, and of what there is one row each."""
+        """How many events, orders, fills and trades there were."""
+        last = decode_commit(self.commits[-1])
+        end = last.events[-1]
+        if isinstance(end, BacktestCompleted):
+            return {"events": last.last_sequence, "orders": end.orders, "fills": end.fills, "trades": end.trades}
         rows = {name: self.tables.table(name).num_rows for name in ("orders", "fills", "trades")}
-        return {"events": decode_commit(self.commits[-1]).last_sequence, **rows}
+        return {"events": last.last_sequence, **rows}
 
     @cached_property
     def statistics(self) -> dict[str, Any]:
