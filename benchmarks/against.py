@@ -356,7 +356,7 @@ def output_of(command: list[str], settings: dict[str, str] | None = None) -> tup
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-600:]}")
-    return done.stdout.strip().splitlines()[-1], after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return (done.stdout.strip().splitlines() or [""])[-1], after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def as_markdown(parts: list[Part]) -> str:
@@ -406,6 +406,7 @@ def main() -> None:
     text += f"\n- data: {data}\n- time: {measured}; medians of {sizes.runs}, of the event-driven peers one run\n\n" + as_markdown(
         parts
     )
+    print(text, flush=True)  # what took minutes is not lost with what follows
     text += "\n" + processes(sizes)
     print(text)
     output = options.output or (None if options.quick else OUTPUT)

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels.accounting import equity_now
+from engine.kernels.addresses import state_at, tape_at
 from engine.kernels.book import apply_actions
 from engine.kernels.codes import BY_FRACTION, BY_UNITS, GTC, LIMIT, MARKET, STOP, STOP_LIMIT, SUBMIT, TO_FRACTION
 from engine.kernels.compiled import kernel
 from engine.kernels.marking import mark_until
 from engine.kernels.matching import match_close
 from engine.kernels.placed import Placed, reader
-from engine.kernels.records import EFFECTS_PER_ORDER, SPARE_EFFECTS, State, Tape, state_at, tape_at
+from engine.kernels.records import EFFECTS_PER_ORDER, SPARE_EFFECTS, State, Tape
 from engine.kernels.scanning import next_busy
 from engine.kernels.stepping import end_run, play_step
 from engine.kernels.tape import has_bar, price_at, row_at

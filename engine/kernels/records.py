@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.placed import reader
 from schemas.market_data import FloatArray, TimeArray
 
 Records = NDArray[Any]
@@ -142,29 +141,6 @@ class State(NamedTuple):
     marks: Records  # MARK (capacity,)
     periods: FloatArray  # (periods,) equity at the end of each period
     tiers: FloatArray  # (tiers, 3) of commission: traded value from which on it holds, maker rate, taker rate
-
-
-def _blank_tape() -> Tape:
-    """Return a tape of nothing, whose arrays have the types of every tape's."""
-    column, table = np.zeros(0), np.zeros((0, 0))
-    times, rows = np.zeros(0, dtype=I), np.zeros((0, 0), dtype=np.int32)
-    tape = Tape(
-        times, column, column, column, column, column, rows, np.zeros(0, dtype=np.int32), times, np.zeros((0, 0), dtype=np.uint8),
-        times, column, column, table, np.zeros(0, dtype=HAPPENING),
-    )  # fmt: skip
-    for array in tape:
-        array.flags.writeable = False
-    return tape
-
-
-def _blank_state() -> State:
-    orders, values = np.zeros(0, dtype=ORDER), np.zeros(0)
-    core, symbols, effects, marks = (np.zeros(0, dtype=kind) for kind in (CORE, SYMBOL, EFFECT, MARK))
-    return State(core, symbols, orders, orders, effects, marks, values, np.zeros((0, 3)))
-
-
-tape_at = reader(_blank_tape())  # in a kernel: the tape behind an address
-state_at = reader(_blank_state())
 
 
 def packing(dtype: np.dtype[Any]) -> struct.Struct:

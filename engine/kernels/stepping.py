@@ -8,6 +8,7 @@ All four go through one compiled function, so that everything below is compiled,
 
 from typing import Any
 
+from engine.kernels.addresses import state_at, tape_at
 from engine.kernels.book import apply_actions, compact
 from engine.kernels.codes import CANCELLED, END_OF_DATA
 from engine.kernels.compiled import kernel
@@ -17,7 +18,7 @@ from engine.kernels.margin import call_margin
 from engine.kernels.marking import mark_until
 from engine.kernels.matching import match_close, match_step
 from engine.kernels.placed import Placed
-from engine.kernels.records import State, Tape, state_at, tape_at
+from engine.kernels.records import State, Tape
 from engine.kernels.scanning import next_busy
 
 PLAYED = -1  # in the place of a busy step: the next step was busy, and was played
