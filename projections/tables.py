@@ -9,6 +9,7 @@ A column that later events change is marked ``changes``; in each table those col
 ever appended to.
 """
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -140,7 +141,7 @@ BACKTESTS = Table(
     Index("backtests_by_status", "status", "accepted_at", "backtest_id"),
     Index("backtests_by_finished_at", "finished_at", "backtest_id"),
     Index("backtests_by_strategy", "strategy", "accepted_at", "backtest_id"),
-    Index("backtests_by_submitter", "submitter", "accepted_at", "backtest_id"),
+    Index("backtests_by_submitter", "submitter", "accepted_at", "backtest_id", postgresql_include=["status"]),  # counts by status
     Index("backtests_by_symbol", "symbols", postgresql_using="gin"),
     Index("backtests_by_tag", "tags", postgresql_using="gin"),
     Index("backtests_by_word", text("to_tsvector('simple'::regconfig, words)"), postgresql_using="gin"),
@@ -148,8 +149,8 @@ BACKTESTS = Table(
     # Room for a row's next state on its own page: progress then changes no index.
     postgresql_with={"fillfactor": 80},
 )
-# The best first; what has no value comes last, which a plain index can't give.
-for _name in ("sharpe", "total_return", "max_drawdown"):
+# The best first; what has no value comes last, which a plain index can't give. All of them are written once, at a run's end.
+for _name in ("sharpe", "total_return", "max_drawdown", "cagr", "final_equity"):
     Index(f"backtests_by_{_name}", BACKTESTS.c[_name].desc().nulls_last(), BACKTESTS.c.backtest_id.desc())
 
 ORDERS = Table(
@@ -506,8 +507,9 @@ RUN_TABLES = (
 )  # fmt: skip
 
 
+@cache
 def tables_in(schema: str) -> MetaData:
-    """Return all tables as they are in another generation's schema."""
+    """Return all tables as they are in another generation's schema. They are not to be changed."""
     copied = MetaData(schema=schema)
     for table in METADATA.sorted_tables:
         table.to_metadata(copied, schema=schema)
