@@ -7,81 +7,38 @@ count of fills is compared with ours on the same bars; where they differ it is s
 """
 
 import argparse
+import json
+import os
 import re
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks import machine, peers
 from benchmarks.engine import HEAD, NoRecorder, generated, tiled
+from benchmarks.rules import COLUMNS, Arrays, Brackets, Cross, Portfolio, market_of, spec_of
 from engine.arrays import ArrayStrategy, Signals
 from engine.simulation import Simulation, run_ahead, simulate
 from engine.strategies.indicators import crossings, sma
-from engine.strategy import Data, Strategy, crossed_above, crossed_below
+from engine.strategy import Data, Strategy
 from engine.timeline import scene_of
 from schemas.events import BacktestCompleted
 from schemas.ids import BacktestId
-from schemas.market_data import Bars, Instrument, Market
-from schemas.spec import BacktestSpec, parse_spec
+from schemas.market_data import Bars, Market
+from schemas.spec import BacktestSpec
 
 OUTPUT = Path(__file__).with_name("ENGINE.md")
-CASH = 10_000_000.0
-STOP, TARGET = 0.99, 1.02
-COLUMNS = ("open", "high", "low", "close", "volume")
 SCRIPTS = Path(__file__).with_name("peers")
 NAMES = {"backtesting": "backtesting", "backtrader": "backtrader", "ml4t": "ml4t-backtest", "nautilus": "nautilus_trader"}
 ARRAY_NAMES = {"raptorbt": "raptorbt", "vectorbt": "vectorbt"}
-
-
-class Averages(Strategy):
-    """Both averages of every symbol, as series."""
-
-    def prepare(self, data: Data) -> None:
-        self.pairs = [
-            (
-                symbol,
-                self.indicator(sma(data[symbol].close, 20), symbol),
-                self.indicator(sma(data[symbol].close, 100), symbol),
-            )
-            for symbol in data.symbols
-        ]
-        _, self.fast, self.slow = self.pairs[0]
-
-
-class Cross(Averages):
-    def on_bar(self) -> None:
-        if crossed_above(self.fast, self.slow):
-            self.buy(1.0)
-        elif crossed_below(self.fast, self.slow):
-            self.close()
-
-
-class Brackets(Averages):
-    def on_bar(self) -> None:
-        if crossed_above(self.fast, self.slow) and not self.position:
-            close = self.bars.close[-1]
-            self.buy(1.0, stop_loss=close * STOP, take_profit=close * TARGET)
-
-
-class Portfolio(Averages):
-    def on_bar(self) -> None:
-        for symbol, fast, slow in self.pairs:
-            if crossed_above(fast, slow):
-                self.buy(1.0, symbol=symbol)
-            elif crossed_below(fast, slow):
-                self.close(symbol)
-
-
-class Arrays(ArrayStrategy):
-    def signals(self, data: Data) -> Signals:
-        cross = crossings(sma(data.close, 20), sma(data.close, 100))
-        return Signals(entries=cross > 0.0, exits=cross < 0.0, size=0.01)
 
 
 @dataclass(slots=True)
@@ -106,27 +63,16 @@ class Part:
     theirs: list[Row] = field(default_factory=list)
 
 
-def market_of(bars: list[Bars]) -> Market:
-    return Market(bars=tuple(bars), instruments=tuple(Instrument(symbol=each.symbol, calendar="always") for each in bars))
+def cut_to(bars: Bars, count: int) -> Bars:
+    return Bars(bars.symbol, bars.timeframe, bars.time_ns[:count], *(getattr(bars, name)[:count] for name in COLUMNS))
 
 
-def spec_of(market: Market, **parts: Any) -> BacktestSpec:
-    return parse_spec(
-        {
-            "data": {"dataset": "bench", "symbols": [bars.symbol for bars in market.bars], "timeframe": "1m"},
-            "strategy": {"name": "bench", "parameters": {}},
-            "account": {"cash": CASH},
-            **parts,
-        }
-    )
-
-
-def timed(sizes: "Sizes", action: Callable[[], int]) -> tuple[float, int]:
+def timed(sizes: "Sizes", action: Callable[[], int], *, runs: int | None = None) -> tuple[float, int]:
     """Return the median of some runs, after one that is not counted, and the fills of the last."""
     action()
     seconds, fills = [], 0
     clock = time.perf_counter if sizes.by_wall else time.process_time
-    for _ in range(sizes.runs):
+    for _ in range(runs or sizes.runs):
         began = clock()
         fills = action()
         seconds.append(clock() - began)
@@ -181,7 +127,9 @@ def written(market: Market, folder: Path, name: str) -> Path:
     return path
 
 
-def peer_rows(case: str, scripts: dict[str, str], files: dict[int, Path], bars: dict[str, int], sizes: "Sizes") -> list[Row]:
+def peer_rows(
+    case: str, scripts: dict[str, str], files: dict[int, Path], bars: dict[str, int], sizes: "Sizes", *, runs: int = 1
+) -> list[Row]:
     """Run every peer on as many bars as it can do in bearable time."""
     installed, rows = peers.install(), []
     for script, name in scripts.items():
@@ -190,14 +138,15 @@ def peer_rows(case: str, scripts: dict[str, str], files: dict[int, Path], bars: 
         if note.startswith(("did not", "not ")):
             rows.append(Row(name, count, float("nan"), 0, note))
             continue
-        arguments = [str(sizes.runs + 1 if script in ARRAY_NAMES else 1), *(["--wall"] if sizes.by_wall else [])]
+        many = sizes.runs + 1 if script in ARRAY_NAMES else runs
+        arguments = [str(many), *(["--wall"] if sizes.by_wall else [])]
         try:
             found = peers.run(SCRIPTS / f"run_{script}.py", case, str(files[count]), *arguments)
         except (RuntimeError, KeyError) as error:
             rows.append(Row(name, count, float("nan"), 0, f"failed: {str(error).splitlines()[-1]}"))
             print(f"  {error}", flush=True)
             continue
-        rows.append(Row(f"{name} {note}", count, statistics.median(found["seconds"][script in ARRAY_NAMES :]), found["fills"]))
+        rows.append(Row(f"{name} {note}", count, statistics.median(found["seconds"][many > 1 :]), found["fills"]))
         print(f"  {name}: {rows[-1].rate:,.0f} bars/s, {found['fills']:,} fills", flush=True)
     return rows
 
@@ -209,8 +158,7 @@ def measure(bars: list[Bars], sizes: "Sizes", folder: Path) -> list[Part]:
     counts = {"backtesting": sizes.medium, "backtrader": sizes.slow, "ml4t": sizes.slow, "nautilus": sizes.slow}
     files, markets = {len(whole): written(one, folder, "one")}, {len(whole): one}
     for count in {sizes.medium, sizes.slow}:
-        cut = Bars(whole.symbol, whole.timeframe, whole.time_ns[:count], *(getattr(whole, name)[:count] for name in COLUMNS))
-        markets[count] = market_of([cut])
+        markets[count] = market_of([cut_to(whole, count)])
         files[count] = written(markets[count], folder, f"one{count}")
     parts = []
 
@@ -240,11 +188,24 @@ def measure(bars: list[Bars], sizes: "Sizes", folder: Path) -> list[Part]:
     seconds, fills = timed(sizes, lambda: with_log(many, many_spec, Portfolio))
     part.ours.append(Row("backtape, every event encoded", total, seconds, fills))
     files_of_many = {total: written(many, folder, "many"), small: written(few, folder, "few")}
-    part.theirs = peer_rows("portfolio", NAMES, files_of_many, dict.fromkeys(NAMES, small), sizes)
+    part.theirs = peer_rows(
+        "portfolio", NAMES, files_of_many, {"ml4t": total, "backtesting": total, "nautilus": small, "backtrader": small}, sizes
+    )
     check(part, lambda count: with_log({total: many, small: few}[count], many_spec, Portfolio))
     for row in part.theirs:
         if row.name.startswith("backtesting"):
             row.note += "one symbol after another: it knows no portfolio"
+    parts.append(part)
+
+    part = Part(f"A small run in a warm process: {sizes.small:,} bars, everything from the market in memory to the statistics")
+    little = market_of([cut_to(whole, sizes.small)])
+    little_spec = spec_of(little)
+    for title, action in (("with callbacks, every event encoded", with_log), ("array-driven", columns_only)):
+        strategy = Cross if action is with_log else Arrays
+        seconds, fills = timed(sizes, lambda action=action, strategy=strategy: action(little, little_spec, strategy), runs=25)  # type: ignore[misc]
+        part.ours.append(Row(f"backtape, {title}", sizes.small, seconds, fills))
+    small_file = {sizes.small: written(little, folder, "little")}
+    part.theirs = peer_rows("cross", {"backtesting": NAMES["backtesting"]}, small_file, {}, sizes, runs=25)
     parts.append(part)
 
     part = Part(f"Array-driven: the same rule from signals, {len(whole):,} bars")
@@ -300,15 +261,102 @@ class Sizes:
     bars: int
     medium: int  # bars for a peer that needs a minute for all
     slow: int  # for peers that need many minutes
+    small: int  # bars of a run that is over at once
+    long: int  # bars of the run whose memory is measured
     symbols: int
     portfolio_bars: int
-    portfolio_slow: int
+    portfolio_slow: int  # for peers that need many minutes
     runs: int
     by_wall: bool = False
 
 
-WHOLE = Sizes(bars=1_000_000, medium=200_000, slow=30_000, symbols=50, portfolio_bars=20_000, portfolio_slow=1_000, runs=3)
-QUICK = Sizes(bars=50_000, medium=20_000, slow=10_000, symbols=5, portfolio_bars=10_000, portfolio_slow=2_000, runs=1)
+WHOLE = Sizes(
+    bars=1_000_000,
+    medium=200_000,
+    slow=30_000,
+    small=2_000,
+    long=10_000_000,
+    symbols=50,
+    portfolio_bars=20_000,
+    portfolio_slow=2_000,
+    runs=3,
+)
+QUICK = Sizes(
+    bars=50_000,
+    medium=20_000,
+    slow=10_000,
+    small=2_000,
+    long=500_000,
+    symbols=5,
+    portfolio_bars=10_000,
+    portfolio_slow=2_000,
+    runs=1,
+)
+
+
+def processes(sizes: Sizes) -> str:
+    """Measure what needs processes of its own: the memory of long runs, and starts from nothing."""
+    lines = [
+        f"## Memory of {sizes.long:,} bars, in a process of its own",
+        "",
+        "| run | bars' own bytes | highest resident set before | during the run | beside the data |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for title, kind in (("event-driven, commits let go as they come", "cross"), ("array-driven, to the statistics", "arrays")):
+        found = json.loads(output_of([sys.executable, "-m", "benchmarks.long_run", kind, str(sizes.long)])[0])
+        data, before, peak = (found[name] / 1e6 for name in ("data", "before", "peak"))
+        lines.append(f"| {title} | {data:,.0f} MB | {before:,.0f} MB | {peak:,.0f} MB | {peak - data:,.0f} MB |")
+    with tempfile.TemporaryDirectory() as folder:
+        spec, frame = Path(folder, "spec.json"), Path(folder, "X.1d.csv")
+        spec.write_text(json.dumps(DAILY))
+        frame.write_text(daily_csv(2_500))
+        backtape = [sys.executable, "-m", "backtape"]
+        store = {"BACKTAPE_S3_URL": Path(folder, "store").as_uri()}
+        output_of([*backtape, "data", "import", str(frame), "--dataset", "daily", "--timezone", "UTC"], store)
+        starts = sorted(output_of([*backtape, "run", str(spec), "--json"], store)[1] for _ in range(5))
+        tables = sorted(output_of([*backtape, "run", str(spec)], store)[1] for _ in range(5))
+        peer = str(SCRIPTS / "run_backtesting.py")
+        one = written(market_of([generated(2_500)]), Path(folder), "one")
+        others = sorted(output_of([str(peers.python()), peer, "cross", str(one), "1"])[1] for _ in range(5))
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "## From nothing to the first result: 2,500 daily bars, a process of its own, median of 5",
+            "",
+            "| | seconds of CPU |",
+            "|---|---:|",
+            f"| **backtape run SPEC --json** (data set in a folder, log and statistics) | {starts[2]:.2f} |",
+            f"| **backtape run SPEC** (the same, and the tables of the report) | {tables[2]:.2f} |",
+            f"| backtesting.py (imports, one run; bars from an npz file) | {others[2]:.2f} |",
+            "",
+        ]
+    )
+
+
+DAILY = {
+    "data": {"dataset": "daily", "symbols": ["X"], "timeframe": "1d"},
+    "strategy": {"name": "sma_cross", "parameters": {"fast": 20, "slow": 100}},
+}
+
+
+def daily_csv(count: int) -> str:
+    bars = generated(count)
+    days = np.datetime64("2015-01-01") + np.arange(count)
+    rows = zip(days, bars.open, bars.high, bars.low, bars.close, bars.volume, strict=True)
+    return "timestamp,open,high,low,close,volume,symbol\n" + "".join(
+        f"{day}T00:00:00Z,{','.join(f'{float(value):.2f}' for value in values)},X\n" for day, *values in rows
+    )
+
+
+def output_of(command: list[str], settings: dict[str, str] | None = None) -> tuple[str, float]:
+    """Run a command. Return the last line that it prints, and the CPU's seconds that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **(settings or {})})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-600:]}")
+    return (done.stdout.strip().splitlines() or [""])[-1], after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def as_markdown(parts: list[Part]) -> str:
@@ -358,6 +406,8 @@ def main() -> None:
     text += f"\n- data: {data}\n- time: {measured}; medians of {sizes.runs}, of the event-driven peers one run\n\n" + as_markdown(
         parts
     )
+    print(text, flush=True)  # what took minutes is not lost with what follows
+    text += "\n" + processes(sizes)
     print(text)
     output = options.output or (None if options.quick else OUTPUT)
     if output is not None:

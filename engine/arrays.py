@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import StrategyError
-from engine.kernels.driving import Plan
+from engine.kernels.driving import Plan, packed
 from engine.market import read_only
 from engine.strategy import Data, Strategy
 
@@ -119,7 +119,9 @@ def plan_of(by_symbol: Mapping[str, Signals], lengths: Mapping[str, int]) -> Pla
             column = np.array([float(value)]) if is_one else _column(symbol, name, value, bars)
             columns.append(_flags(column, bars) if name in _FLAGS and column is not None else column)
     counts = list(lengths.values())
-    return Plan(**{name: read_only(_joined(columns, counts, _BLANKS.get(name, np.nan))) for name, columns in parts.items()})
+    joined = {name: _joined(columns, counts, _BLANKS.get(name, np.nan)) for name, columns in parts.items()}
+    laid_out: dict[str, Any] = {name: packed(column) if name in _FLAGS else column for name, column in joined.items()}
+    return Plan(**{name: read_only(column) for name, column in laid_out.items()})
 
 
 def _joined(columns: list[Array | None], counts: list[int], blank: Any) -> Array:
@@ -182,7 +184,7 @@ def _column(symbol: str, name: str, values: float | Array | None, bars: int) -> 
     column = np.full(bars, float(values)) if np.ndim(values) == 0 else np.asarray(values)
     if column.shape != (bars,):
         raise StrategyError(f"signals: {name} of {symbol} has shape {column.shape}, not ({bars},)")
-    return column if column.dtype == bool else column.astype(np.float64)
+    return column if column.dtype == bool else column.astype(np.float64, copy=False)
 
 
 def _flags(column: Array | None, bars: int) -> Array:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -10,33 +11,49 @@ from numpy.typing import NDArray
 from engine.happenings import most_at_once
 from engine.kernels import codes
 from engine.kernels.accounting import equity_now
-from engine.kernels.records import EFFECT, ORDER, SYMBOL, State, Tape, blank_orders, effects_capacity, packing
+from engine.kernels.placed import Placed
+from engine.kernels.records import EFFECT, ORDER, SYMBOL, State, Tape, blank_orders, effects_capacity
 from engine.kernels.valuation import notional, rate_now
 from engine.orders import Order, Position
+from engine.rendering import BUY, SELL
 from engine.series import Feed, Series
 from engine.timeline import Scene
 from engine.timers import Timers
 from engine.views import MAIN, Lane, Lanes
-from schemas.events import OrderType, Side, TimeInForce
+from schemas.events import OrderType, TimeInForce
 from schemas.times import parse_time
 
 MAX_TEXT = 64  # characters
-_FIELDS = {name: place for place, name in enumerate(ORDER.names or ())}
-_ROW = packing(ORDER)
-_BLANK: list[Any] = list(blank_orders(1)[0].item())
-(_ACTION, _ID, _SYMBOL, _SIDE, _TYPE, _TIF, _SIZING, _QUANTITY, _LIMIT, _STOP, _EXPIRES, _GROUP, _PARENT, _WAITING, _REDUCE,
- _TRAIL_AMOUNT, _TRAIL_PERCENT, _LIMIT_OFFSET, _POST_ONLY, _POSITION) = (
-    _FIELDS[name]
+_SIZE = ORDER.itemsize
+_BLANK = blank_orders(1).tobytes()
+_HEAD = Struct("qqqqqqqd")  # what every order has: action, id, symbol, side, type, time in force, sizing, quantity
+assert ORDER.names is not None and ORDER.names[:8] == (
+    "action", "id", "symbol", "side", "type", "time_in_force", "sizing", "quantity"
+), "an action begins with these"  # fmt: skip
+
+
+def _term(name: str) -> Callable[[Any, int, Any], None]:
+    """Return what writes one further field of an action: (inbox, where the action begins, value)."""
+    offset, pack_into = ORDER.fields[name][1], Struct("d" if ORDER[name] == np.float64 else "q").pack_into  # type: ignore[index]
+    return lambda inbox, first, value: pack_into(inbox, first + offset, value)
+
+
+(_LIMIT, _STOP, _EXPIRES, _GROUP, _PARENT, _WAITING, _REDUCE, _TRAIL_AMOUNT, _TRAIL_PERCENT, _LIMIT_OFFSET, _POST_ONLY,
+ _POSITION) = (
+    _term(name)
     for name in (
-        "action", "id", "symbol", "side", "type", "time_in_force", "sizing", "quantity", "limit", "stop", "expires_ns",
-        "group", "parent", "is_waiting", "reduce_only", "trail_amount", "trail_percent", "limit_offset", "post_only",
-        "position",
+        "limit", "stop", "expires_ns", "group", "parent", "is_waiting", "reduce_only", "trail_amount", "trail_percent",
+        "limit_offset", "post_only", "position",
     )
 )  # fmt: skip
+Action = tuple[tuple[Any, ...], list[tuple[Callable[[Any, int, Any], None], Any]]]  # its head, its other terms
 _TIME_IN_FORCE = {str(member): (codes.code(member), member) for member in TimeInForce}
 _TYPES = {member: codes.code(member) for member in OrderType}
 _TYPES[OrderType.TRAILING_STOP] = codes.STOP  # what trails is a stop that moves
 _TYPES[OrderType.TRAILING_STOP_LIMIT] = codes.STOP_LIMIT
+_NO_TERMS: list[Any] = []
+_ONLY_REDUCES: list[Any] = [(_REDUCE, 1)]
+_MARKET = OrderType.MARKET
 _SESSIONS = {"open": OrderType.MARKET_ON_OPEN, "close": OrderType.MARKET_ON_CLOSE}
 
 
@@ -50,7 +67,7 @@ class Broker:
         self.timers = Timers(self.lanes)
         self.state = state
         self.step = -1
-        self.actions: list[list[Any] | None] = []  # asked for in this callback; None: only look again at the feeds
+        self.actions: list[Action | None] = []  # asked for in this callback; None: only look again at the feeds
         self.feeds: list[Feed] = []
         self.handles: dict[int, Order] = {}
         self.symbols = tuple(bars.symbol for bars in market.bars)
@@ -163,6 +180,14 @@ class Broker:
 
     # --- orders ---
 
+    def order(self, side: int, quantity: float | None, symbol: str | None, terms: dict[str, Any]) -> Order:
+        """Send an order, on the short way if a quantity is all that is said of it."""
+        if quantity is not None and not terms:
+            order = self.market(side, float(quantity), symbol)
+            if order is not None:
+                return order
+        return self.send(side, quantity, symbol=symbol, **terms)
+
     def send(
         self,
         side: int,
@@ -259,6 +284,8 @@ class Broker:
         if held == 0.0:
             return None
         side = -1 if held > 0.0 else 1
+        if tag is None:
+            return self.market(side, abs(held), symbol, reduce_only=True)
         return self._send(side, codes.BY_UNITS, abs(held), symbol, reduce_only=True, tag=tag)
 
     def _lots_of(self, symbol: str) -> list[Position]:
@@ -273,20 +300,33 @@ class Broker:
 
     def cancel(self, order: Order) -> None:
         if order.is_open:
-            action = _BLANK.copy()
-            action[_ACTION] = codes.CANCEL
-            action[_ID] = order.id
-            self.actions.append(action)
+            self.actions.append(((codes.CANCEL, order.id, 0, 0, 0, 0, 0, math.nan), []))
 
     def modify(self, order: Order, *, quantity: float | None, limit: float | None, stop: float | None) -> None:
         if order.is_open:
-            action = _BLANK.copy()
-            action[_ACTION] = codes.MODIFY
-            action[_ID] = order.id
-            action[_QUANTITY] = math.nan if quantity is None else quantity
-            action[_LIMIT] = math.nan if limit is None else limit
-            action[_STOP] = math.nan if stop is None else stop
-            self.actions.append(action)
+            head = (codes.MODIFY, order.id, 0, 0, 0, 0, 0, math.nan if quantity is None else quantity)
+            prices = [(_LIMIT, limit), (_STOP, stop)]
+            self.actions.append((head, [(term, price) for term, price in prices if price is not None]))
+
+    def market(self, side: int, quantity: float, symbol: str | None = None, *, reduce_only: bool = False) -> Order | None:
+        """Send a market order of so many units without further terms; None for a symbol that the run does not have."""
+        if symbol is None:
+            symbol = self.symbols[0]
+        index = self._index.get(symbol)
+        if index is None:
+            return None
+        number = self.next_order
+        self.next_order = number + 1
+        order = Order(self, number, symbol, BUY if side > 0 else SELL, _MARKET)
+        order._is_plain = True
+        self.handles[number] = order
+        head = (codes.SUBMIT, number, index, side, codes.MARKET, codes.GTC, codes.BY_UNITS, quantity)
+        if reduce_only:
+            order.reduce_only = True
+            self.actions.append((head, _ONLY_REDUCES))
+        else:
+            self.actions.append((head, _NO_TERMS))
+        return order
 
     def _send(
         self, side: int, sizing: int, amount: float, symbol: str | None, *, limit: float | None = None,
@@ -312,7 +352,7 @@ class Broker:
         tif_code, tif = _TIME_IN_FORCE[time_in_force]
         expires_ns = _expiry(tif, expires_at)
         order = Order(
-            self, self.next_order, symbol, Side.BUY if side > 0 else Side.SELL, order_type, limit=limit, stop=stop,
+            self, self.next_order, symbol, BUY if side > 0 else SELL, order_type, limit=limit, stop=stop,
             time_in_force=tif, expires_ns=expires_ns, reduce_only=reduce_only, group=oco,
             parent_id=None if parent is None else parent.id, tag=tag,
         )  # fmt: skip
@@ -324,40 +364,30 @@ class Broker:
             self.refuse(order, amount)
             return order
         self.handles[order.id] = order
-        action = _BLANK.copy()
-        action[_ACTION] = codes.SUBMIT
-        action[_ID] = order.id
-        action[_SYMBOL] = index
-        action[_SIDE] = side
-        action[_TYPE] = _TYPES[order_type]
-        action[_TIF] = tif_code
-        action[_SIZING] = sizing
-        action[_QUANTITY] = amount
-        action[_REDUCE] = reduce_only
+        terms: list[tuple[Any, Any]] = [(_REDUCE, 1)] if reduce_only else []
         if limit is not None:
-            action[_LIMIT] = limit
+            terms.append((_LIMIT, limit))
         if stop is not None:
-            action[_STOP] = stop
+            terms.append((_STOP, stop))
         if is_trailing:
             order.trail_amount, order.trail_percent = trail_amount, trail_percent
-            action[_TRAIL_AMOUNT] = math.nan if trail_amount is None else trail_amount
-            action[_TRAIL_PERCENT] = math.nan if trail_percent is None else trail_percent
+            terms.append((_TRAIL_AMOUNT, math.nan if trail_amount is None else trail_amount))
+            terms.append((_TRAIL_PERCENT, math.nan if trail_percent is None else trail_percent))
         if limit_offset is not None:
             order.limit_offset = limit_offset
-            action[_LIMIT_OFFSET] = limit_offset
+            terms.append((_LIMIT_OFFSET, limit_offset))
         if post_only:
             order.post_only = True
-            action[_POST_ONLY] = 1
+            terms.append((_POST_ONLY, 1))
         if expires_ns is not None:
-            action[_EXPIRES] = expires_ns
+            terms.append((_EXPIRES, expires_ns))
         if oco is not None:
-            action[_GROUP] = self._groups.setdefault(oco, len(self._groups) + 1)
+            terms.append((_GROUP, self._groups.setdefault(oco, len(self._groups) + 1)))
         if lot is not None:
-            action[_POSITION] = lot.id
+            terms.append((_POSITION, lot.id))
         if parent is not None:
-            action[_PARENT] = parent.id
-            action[_WAITING] = 1
-        self.actions.append(action)
+            terms += [(_PARENT, parent.id), (_WAITING, 1)]
+        self.actions.append(((codes.SUBMIT, order.id, index, side, _TYPES[order_type], tif_code, sizing, amount), terms))
         return order
 
     def _amount_of(self, trail_ticks: float, symbol: str, trail_amount: float | None) -> float:
@@ -394,9 +424,13 @@ class Broker:
         needs_lots = self._is_hedging and len(self.lots) + working + len(self.symbols) >= len(state.symbols) - 1
         if len(actions) > len(state.inbox) or working >= len(state.book) or needs_lots:
             self._grow(len(actions), working)
-        inbox, size, pack_into = self._inbox, _ROW.size, _ROW.pack_into
-        for place, action in enumerate(actions):
-            pack_into(inbox, place * size, *action)
+        inbox, first = self._inbox, 0
+        for head, terms in actions:
+            inbox[first : first + _SIZE] = _BLANK
+            _HEAD.pack_into(inbox, first, *head)
+            for write, value in terms:
+                write(inbox, first, value)
+            first += _SIZE
         return len(actions)
 
     def _grow(self, actions: int, working: int) -> None:
@@ -417,7 +451,10 @@ class Broker:
         self._take_bytes()
 
     def _take_bytes(self) -> None:
-        """Take the bytes of the arrays that are read and written record by record; numpy needs 10 us for each such look."""
+        """Place the state for the kernels. Take the bytes of the arrays that are read and written record by record; numpy needs
+        10 us for each such look.
+        """
+        self.placed = Placed(self.state)
         self._inbox = self.state.inbox.view(np.uint8).data
         self.effects = self.state.effects.view(np.uint8).data
 

@@ -62,6 +62,7 @@ def lay_out(market: Market) -> Tape:
         volume=_column([bars.volume for bars in market.bars]),
         latest=read_only(latest),
         day=read_only(day),
+        day_ends=read_only(_day_ends(times, day)),
         ends=read_only(np.zeros(0, dtype=np.int64) if is_dense else overlapping_ends(market, times)),
         flags=read_only(flags),
         bid=_quotes(market, "bid"),
@@ -125,9 +126,17 @@ def session_flags(market: Market, times: TimeArray) -> tuple[NDArray[np.int32], 
     return account.astype(np.int32), flags
 
 
-def account_days(tape: Tape) -> NDArray[Any]:
-    """Return the account's day at each step: a session's number, or days in UTC since 1970."""
-    return tape.day if len(tape.day) else tape.time_ns // DAY_NS
+def _day_ends(times: TimeArray, day: NDArray[np.int32]) -> TimeArray:
+    """Return the last step of each of the account's days that has bars, ascending: of sessions, or of days in UTC.
+
+    day : as ``session_flags`` returns it
+    """
+    last = len(times) - 1
+    if len(day):
+        return np.append(np.flatnonzero(day[1:] != day[:-1]), last).astype(np.int64)
+    days = np.arange(int(times[0]) // DAY_NS + 1, int(times[-1]) // DAY_NS + 1, dtype=np.int64)
+    begins = np.unique(np.searchsorted(times, days * DAY_NS))  # a tenth of the price of dividing every time
+    return np.append(begins - 1, last).astype(np.int64)
 
 
 def _column(arrays: list[FloatArray]) -> FloatArray:

@@ -21,11 +21,15 @@ class OrderStatus(StrEnum):
     REJECTED = "rejected"
 
 
+_SENT, _WORKING = OrderStatus.SENT, OrderStatus.WORKING  # to look an enum's member up takes longer than all else here
+
+
 class Order:
     """A handle on one order. Its values are those of the latest event about it."""
 
     __slots__ = (
         "_broker",
+        "_is_plain",
         "average_price",
         "expires_ns",
         "filled",
@@ -69,6 +73,7 @@ class Order:
         tag: str | None = None,
     ) -> None:
         self._broker = broker
+        self._is_plain = False  # a market order of so many units, sent with nothing else
         self.id = order_id
         self.symbol = symbol
         self.side = side
@@ -88,7 +93,7 @@ class Order:
         self.parent_id = parent_id
         self.position_id: int | None = None  # hedging: the lot that it closes
         self.tag = tag
-        self.status = OrderStatus.SENT
+        self.status = _SENT
         self.reason: RejectReason | OrderEnd | None = None
         self.average_price: float | None = None
         self.filled = 0.0
@@ -96,7 +101,7 @@ class Order:
     @property
     def is_open(self) -> bool:
         """Tell whether the order may still fill."""
-        return self.status is OrderStatus.SENT or self.status is OrderStatus.WORKING
+        return self.status is _SENT or self.status is _WORKING
 
     def cancel(self) -> None:
         """Ask to cancel what is open of the order. Nothing happens if it has ended meanwhile."""

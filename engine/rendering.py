@@ -51,6 +51,7 @@ CLOSED_WEIGHT = 512  # bytes; see ``engine.recorder``
 CAUSES = ("", "margin_call", "delisted", "symbol_changed")  # tags of the engine's own orders, by codes.BY_...
 LONG_WEIGHT = 1_024  # of an order with texts of its own
 _TYPES = list(OrderType)
+BUY, SELL = Side.BUY, Side.SELL  # to look an enum's member up takes as long as a call
 
 
 def finite(value: float | None) -> float | None:
@@ -71,7 +72,7 @@ def submitted(row: Row, sequence: int, time_ns: int, symbol: str) -> OrderSubmit
         time_ns=time_ns,
         order_id=row[ORDER],
         symbol=symbol,
-        side=Side.BUY if row[SIDE] > 0 else Side.SELL,
+        side=BUY if row[SIDE] > 0 else SELL,
         order_type=order_type,
         quantity=finite(row[QUANTITY]),
         limit_price=finite(row[LIMIT]),
@@ -108,7 +109,7 @@ def filled(row: Row, sequence: int, time_ns: int, symbol: str) -> OrderFilled:
         fill_id=row[FILL],
         order_id=row[ORDER],
         symbol=symbol,
-        side=Side.BUY if row[SIDE] > 0 else Side.SELL,
+        side=BUY if row[SIDE] > 0 else SELL,
         quantity=row[QUANTITY],
         price=row[PRICE],
         commission=row[COMMISSION],
@@ -152,7 +153,7 @@ def closed(row: Row, sequence: int, time_ns: int, symbol: str, opened_ns: int) -
         time_ns=time_ns,
         position_id=row[POSITION],
         symbol=symbol,
-        side=Side.BUY if row[SIDE] > 0 else Side.SELL,
+        side=BUY if row[SIDE] > 0 else SELL,
         quantity=row[QUANTITY],
         average_price=row[AVERAGE],
         average_close=row[CLOSE],

@@ -16,6 +16,7 @@ from engine.recorder import MARK_WEIGHT, MARKS_PER_EVENT, Recorder
 from engine.rendering import (
     AVERAGE,
     BARS,
+    BUY,
     CAUSE,
     CAUSES,
     CLOSED_WEIGHT,
@@ -36,6 +37,7 @@ from engine.rendering import (
     REASON,
     REJECT_REASONS,
     ROW,
+    SELL,
     SHORT_SYMBOL,
     SIDE,
     STEP,
@@ -55,9 +57,9 @@ from schemas.events import (
     OrderType,
     PositionMarked,
     RejectReason,
-    Side,
 )
 
+_WORKING, _FILLED = OrderStatus.WORKING, OrderStatus.FILLED
 NO_STEP = -2  # none yet; -1 is the step before the first
 
 _NONE: list[Any] = []  # no callbacks to make; never written to
@@ -123,18 +125,34 @@ class Reporter:
         order = self._broker.handles.get(row[ORDER])
         if order is None:  # the engine's own
             symbol = self._broker.symbols[row[SYMBOL]]
-            side = Side.BUY if row[SIDE] > 0 else Side.SELL
+            side = BUY if row[SIDE] > 0 else SELL
             order = Order(None, row[ORDER], symbol, side, OrderType.MARKET, tag=CAUSES[row[CAUSE]])
             self._broker.handles[order.id] = order
-        quantity = None if math.isnan(row[QUANTITY]) else row[QUANTITY]
+        quantity = row[QUANTITY] if row[QUANTITY] == row[QUANTITY] else None
         order.quantity = quantity
         order.leaves = quantity or 0.0
-        order.status = OrderStatus.WORKING
+        order.status = _WORKING
         self._record_submission(order, time_ns)
-        self._tell_order(order)
+        if self._on_order is not None:
+            self._notices.append((self._on_order, order))
 
     def _record_submission(self, order: Order, time_ns: int) -> None:
         if not self._records_orders:
+            return
+        if order._is_plain:
+            self._recorder.add(
+                OrderSubmitted(
+                    sequence=self._recorder.next_sequence(),
+                    time_ns=time_ns,
+                    order_id=order.id,
+                    symbol=order.symbol,
+                    side=order.side,
+                    order_type=order.type,
+                    quantity=order.quantity,
+                    reduce_only=order.reduce_only,
+                ),
+                256 if len(order.symbol) <= SHORT_SYMBOL else LONG_WEIGHT,
+            )
             return
         self._recorder.add(
             OrderSubmitted(
@@ -238,13 +256,14 @@ class Reporter:
         order.average_price = value / order.filled
         order.leaves = leaves
         if leaves <= 0.0:
-            order.status = OrderStatus.FILLED
+            order.status = _FILLED
             del self._broker.handles[order.id]
         self._recorder.add(rendering.filled(row, self._recorder.next_sequence(), time_ns, order.symbol))
         if self._on_fill is not None:
             fill = Fill(order, order.symbol, order.side, quantity, price, row[COMMISSION], row[RATE], row[POSITION] or None)
             self._notices.append((self._on_fill, fill))
-        self._tell_order(order)
+        if self._on_order is not None:
+            self._notices.append((self._on_order, order))
 
     # --- positions ---
 

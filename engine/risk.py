@@ -8,7 +8,9 @@ import math
 from collections.abc import Sequence
 from decimal import Context, Decimal
 
-from engine.statistics import mean, variance
+import numpy as np
+
+from engine.statistics import mean, total, variance
 
 _EXACT = Context(prec=50)
 _FAR = 12.0  # standard deviations; beyond lies less than 1e-32, which float64 can't tell from 0 beside 1
@@ -83,15 +85,11 @@ def _moment(values: Sequence[float], order: int) -> float | None:
     center = mean(values)
     if center is None:
         return None
-    return math.fsum(_power(value - center, order) for value in values) / len(values)
-
-
-def _power(base: float, exponent: int) -> float:
-    """Multiply step by step: ``**`` of floats is the C library's, which differs between processors."""
-    result = base
-    for _ in range(exponent - 1):
-        result *= base
-    return result
+    deviations = np.asarray(values, dtype=np.float64) - center
+    powers = deviations
+    for _ in range(order - 1):  # step by step: ``**`` of floats is the C library's, which differs between processors
+        powers = powers * deviations
+    return total(powers) / len(values)
 
 
 def probabilistic_sharpe(returns: Sequence[float]) -> float | None:

@@ -10,7 +10,7 @@ from engine.errors import ParametersError
 from engine.happenings import happenings_of, most_at_once
 from engine.kernels import codes
 from engine.kernels.records import CORE, EFFECT, MARK, ORDER, Records, State, Tape, effects_capacity
-from engine.market import account_days, lay_out, live_part, read_only, symbol_records
+from engine.market import lay_out, live_part, read_only, symbol_records
 from engine.timeline import equity_every
 from schemas.market_data import FloatArray, Market
 from schemas.spec import (
@@ -65,7 +65,7 @@ def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
     record["happenings"] = len(tape.happenings)
     record["is_dense"] = tape.latest.size == 0
     record["next_order"] = 1
-    record["marked"] = record["price_step"] = record["peak_step"] = record["period"] = -1
+    record["marked"] = record["price_step"] = record["peak_step"] = -1
     record["drawdown_start"] = record["drawdown_trough"] = record["drawdown_recovery"] = -1
     record["longest_start"] = record["longest_end"] = -1
     record["equity_every"] = equity_every(spec, steps)
@@ -75,7 +75,7 @@ def first_state(spec: BacktestSpec, market: Market, tape: Tape) -> State:
     _set_account(core, spec)
     record["calls_margin"] = bool(np.any(symbols["maintenance"] > 0.0))
     _set_policies(core, spec.execution)
-    periods = steps if spec.statistics.period == "bar" else _days(tape)
+    periods = steps if spec.statistics.period == "bar" else len(tape.day_ends)
     return State(
         core=core,
         symbols=symbols,
@@ -198,9 +198,3 @@ def policy_code(name: str, value: str) -> int:
     """Return the place of a policy's value among the values that the spec allows, which is the kernels' number of it."""
     choices: tuple[str, ...] = get_args(ExecutionSpec.model_fields[name].annotation)
     return choices.index(value)
-
-
-def _days(tape: Tape) -> int:
-    """Return how many of the account's days have bars."""
-    days = account_days(tape)
-    return 1 + int(np.count_nonzero(days[1:] != days[:-1]))

@@ -17,9 +17,10 @@ import pydantic
 
 from engine.arrays import ArrayStrategy, is_driven
 from engine.broker import Broker
-from engine.drive import Block, Drive, Tally
+from engine.drive import Drive, Tally
 from engine.driven_log import DrivenLog
 from engine.errors import ParametersError, StrategyError, strategy_error
+from engine.kernels.placed import Placed
 from engine.kernels.records import State
 from engine.kernels.scanning import FIRST_WINDOW, LAST_WINDOW
 from engine.kernels.stepping import PLAYED, finish, mark, play, resume
@@ -84,6 +85,7 @@ class Simulation:
         self._scene = scene
         self._market = market
         self._tape = complete_tape(spec, market)
+        self._placed_tape = Placed(self._tape)
         self._steps = len(self._tape.time_ns)
         self._recorder = Recorder(backtest_id, head)
         self._parameters = parameters_of(strategy, spec.strategy.parameters)
@@ -108,7 +110,7 @@ class Simulation:
         try:
             self._start()
             if self.is_driven:
-                yield from self._run_driven()
+                yield from self.log_driven()
                 return
             self._wakes = _both(self._strategy._wakes, self._broker.lanes.wakes)
             if self._wakes is not None and self._speak is None:
@@ -152,10 +154,10 @@ class Simulation:
             each.close_down()
         strategy.on_start()
 
-    def _run_driven(self) -> Iterator[EncodedCommit]:
-        """Run an array-driven strategy in compiled blocks, and yield each block's commits."""
+    def log_driven(self) -> Iterator[EncodedCommit]:
+        """Run an array-driven strategy, whose signals are there, in compiled blocks; yield each block's commits."""
         tally, log = Tally(), self._driven_log()
-        machine = self._drive(keeps=False)
+        machine = self._drive(first_state(self._spec, self._market, self._tape))
         for block in machine.blocks():
             tally.add(block.effects)
             yield from log.write(block)
@@ -172,25 +174,21 @@ class Simulation:
             if raised is error:
                 raise
             raise raised from error
-        machine = self._drive(keeps=True)
-        blocks = list(machine.blocks())
-        tally = Tally()
-        tally.add(machine.state.effects[: int(machine.state.core[0]["effects"])])
-        return Outcome(self, blocks, machine.state, tally)
+        machine = self._drive(self._broker.state)
+        return Outcome(self, machine.tally(), machine.state)
 
     def _driven_log(self) -> DrivenLog:
         return DrivenLog(self._tape, self._broker.symbols, self._recorder, records_orders=self._spec.recording.orders)
 
-    def _drive(self, *, keeps: bool) -> Drive:
+    def _drive(self, state: State) -> Drive:
         strategy = self._strategy
         assert isinstance(strategy, ArrayStrategy) and strategy._plan is not None, "its prepare has made the plan"
         return Drive(
             self._tape,
-            self._broker.state,
+            state,
             strategy._plan,
             self._broker.symbols,
             progress_every=self._progress_every,
-            keeps=keeps,
         )
 
     def _run_block(self, first: int, end: int) -> None:
@@ -265,7 +263,7 @@ class Simulation:
             if not (actions or self._must_look or self._must_watch or broker.has_orders()):
                 return end, end  # nothing rests: nothing can happen before the strategy speaks again
             self._must_look = False
-            busy = resume(self._tape, broker.state, broker.step, actions, horizon, plays_next=self._plays_next)
+            busy = resume(self._placed_tape, broker.placed, broker.step, actions, horizon, plays_next=self._plays_next)
             if busy == PLAYED:
                 return PLAYED, horizon
             if actions:
@@ -275,7 +273,7 @@ class Simulation:
 
     def _play(self, step: int, fed: Iterator[Any], *, speaks: bool) -> None:
         """Match the step's bar, show it to the strategy, tell what happened, let it speak."""
-        play(self._tape, self._broker.state, step)
+        play(self._placed_tape, self._broker.placed, step)
         self._show(step, fed, speaks=speaks)
 
     def _show(self, step: int, fed: Iterator[Any], *, speaks: bool) -> None:
@@ -299,7 +297,7 @@ class Simulation:
         broker, recorder = self._broker, self._recorder
         recorder.bars_done = end
         # The last step is not settled yet. How far marks have come must not depend on how far was looked ahead.
-        mark(self._tape, broker.state, end - 2)
+        mark(self._placed_tape, broker.placed, end - 2)
         self._reporter.report_marks(MARKS_PER_EVENT)
         if end % self._progress_every == 0 and end < self._steps:
             self._reporter.report_positions(end - 1)
@@ -323,7 +321,7 @@ class Simulation:
         self._strategy.on_end()
         self._settle(self._steps)
         state, reporter = self._broker.state, self._reporter
-        finish(self._tape, state)
+        finish(self._placed_tape, self._broker.placed)
         self._tell()
         reporter.report_marks(1)
         reporter.report_positions(self._steps - 1)
@@ -356,11 +354,10 @@ class Simulation:
 class Outcome:
     """What an array-driven run came to: its statistics now, its log when it is asked for."""
 
-    def __init__(self, simulation: Simulation, blocks: list[Block], state: State, tally: Tally) -> None:
+    def __init__(self, simulation: Simulation, tally: Tally, state: State) -> None:
         self._simulation = simulation
-        self._blocks = blocks
-        self._state = state
         self._tally = tally
+        self._state = state
 
     @cached_property
     def summary(self) -> Summary:
@@ -369,12 +366,11 @@ class Outcome:
         return summarize(simulation._spec, simulation._market, simulation._tape, self._state, self._tally)
 
     def commits(self) -> Iterator[EncodedCommit]:
-        """Make the log, once: the same bytes as ``simulate`` yields."""
-        log = self._simulation._driven_log()
-        for block in self._blocks:
-            yield from log.write(block)
-        self._simulation._complete(self._state, self._tally)
-        yield from self._simulation._recorder.ready()
+        """Make the log, once: the same bytes as ``simulate`` yields.
+
+        The run is done again for it, by the same signals: that takes less time, and far less memory, than to keep all effects.
+        """
+        return self._simulation.log_driven()
 
 
 def _columns(broker: Broker) -> dict[str, Columns]:

@@ -221,13 +221,13 @@ class Strategy:
 
     # --- what to do ---
 
-    def buy(self, quantity: float | None = None, **terms: Any) -> Order:
+    def buy(self, quantity: float | None = None, *, symbol: str | None = None, **terms: Any) -> Order:
         """Send a buy order. See ``Broker.send`` for the terms: symbol, value, fraction, limit, stop, stop_loss …"""
-        return self._broker.send(1, quantity, **terms)
+        return self._broker.order(1, quantity, symbol, terms)
 
-    def sell(self, quantity: float | None = None, **terms: Any) -> Order:
+    def sell(self, quantity: float | None = None, *, symbol: str | None = None, **terms: Any) -> Order:
         """Send a sell order; it may open a short position where the account allows it."""
-        return self._broker.send(-1, quantity, **terms)
+        return self._broker.order(-1, quantity, symbol, terms)
 
     def target(
         self, *, quantity: float | None = None, value: float | None = None, fraction: float | None = None, **terms: Any
@@ -279,10 +279,10 @@ def crossed_above(first: Series, second: Series | float) -> bool:
 
     second : a series, or a level
     """
-    try:
-        if isinstance(second, list):
-            return first[-1] > second[-1] and first[-2] <= second[-2]
-        return first[-1] > second and first[-2] <= second
+    try:  # to ask for the type of ``second`` would cost a quarter of all this; a level is a series that stands still
+        return first[-1] > second[-1] and first[-2] <= second[-2]  # type: ignore[index]
+    except TypeError:
+        return _crossed(first, second, crossed_above)
     except IndexError:  # the first bar
         return False
 
@@ -290,8 +290,13 @@ def crossed_above(first: Series, second: Series | float) -> bool:
 def crossed_below(first: Series, second: Series | float) -> bool:
     """Tell whether ``first`` fell below ``second`` with this bar."""
     try:
-        if isinstance(second, list):
-            return first[-1] < second[-1] and first[-2] >= second[-2]
-        return first[-1] < second and first[-2] >= second
+        return first[-1] < second[-1] and first[-2] >= second[-2]  # type: ignore[index]
+    except TypeError:
+        return _crossed(first, second, crossed_below)
     except IndexError:
         return False
+
+
+def _crossed(first: Series, level: Any, rule: Callable[[Series, Series], bool]) -> bool:
+    """Take a level as a series. Raises TypeError for what is neither."""
+    return rule(first, [float(level)] * 2)

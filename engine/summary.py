@@ -11,7 +11,7 @@ from engine import benchmarking, risk
 from engine import statistics as stats
 from engine.drive import Tally
 from engine.kernels.records import State, Tape
-from engine.market import account_days, periods_per_year
+from engine.market import periods_per_year
 from engine.reporting import Reporter
 from schemas.market_data import Bars, Market
 from schemas.spec import BacktestSpec
@@ -108,8 +108,7 @@ def _period_ends(spec: BacktestSpec, tape: Tape) -> NDArray[np.int64]:
     steps = len(tape.time_ns)
     if spec.statistics.period == "bar":
         return np.arange(steps, dtype=np.int64)
-    days = account_days(tape)
-    return np.append(np.flatnonzero(days[1:] != days[:-1]), steps - 1).astype(np.int64)
+    return tape.day_ends
 
 
 def _periods(spec: BacktestSpec, market: Market, tape: Tape, count: int) -> float:
@@ -122,8 +121,7 @@ def _periods(spec: BacktestSpec, market: Market, tape: Tape, count: int) -> floa
     length = timeframe_ns(spec.line_timeframe)
     if length >= DAY_NS and (spec.data.resample is None or spec.data.resample.type == "time"):
         return days * (DAY_NS / length) if days == 365.0 else days / max(1.0, 5.0 * length / (7.0 * DAY_NS))
-    with_bars = account_days(tape)
-    return days * count / (1 + int((with_bars[1:] != with_bars[:-1]).sum()))
+    return days * count / len(tape.day_ends)
 
 
 def _months(tape: Tape, ends: NDArray[np.int64], equity: Sequence[float]) -> tuple[tuple[str, ...], tuple[float, ...]]:
@@ -207,51 +205,66 @@ def _activity(state: State) -> Statistics:
 
 
 def _trades(reporter: Reporter | Tally) -> Statistics:
-    pnl = reporter.pnl.tolist()
-    returns = [value for value in reporter.returns if value == value]
-    longs = [value for value, side in zip(pnl, reporter.sides, strict=True) if side > 0]
-    shorts = [value for value, side in zip(pnl, reporter.sides, strict=True) if side < 0]
+    pnl, sides = np.asarray(reporter.pnl), np.asarray(reporter.sides)
+    returns = np.asarray(reporter.returns)
+    returns = returns[~np.isnan(returns)]
+    listed, listed_returns = pnl.tolist(), returns.tolist()  # numpy's extremes may take either of 0.0 and -0.0
+    longs, shorts = pnl[sides > 0], pnl[sides < 0]
+    everything = _share(pnl)
+    long, short = (everything if len(part) == len(pnl) else _share(part) for part in (longs, shorts))
     return {
         "trades": len(pnl),
         "long_trades": len(longs),
         "short_trades": len(shorts),
-        "win_rate": stats.win_rate(pnl),
-        "win_rate_long": stats.win_rate(longs),
-        "win_rate_short": stats.win_rate(shorts),
-        "profit_factor": stats.profit_factor(pnl),
-        "profit_factor_long": stats.profit_factor(longs),
-        "profit_factor_short": stats.profit_factor(shorts),
+        "win_rate": everything.win_rate,
+        "win_rate_long": long.win_rate,
+        "win_rate_short": short.win_rate,
+        "profit_factor": everything.profit_factor,
+        "profit_factor_long": long.profit_factor,
+        "profit_factor_short": short.profit_factor,
         "expectancy": stats.mean(pnl),
         "sqn": stats.sqn(pnl),
         "kelly": stats.kelly(pnl),
-        "best_trade": max(pnl, default=None),
-        "worst_trade": min(pnl, default=None),
+        "best_trade": max(listed, default=None),
+        "worst_trade": min(listed, default=None),
         "average_trade_return": stats.mean(returns),
-        "best_trade_return": max(returns, default=None),
-        "worst_trade_return": min(returns, default=None),
-        "average_bars_held": sum(reporter.bars_held) / len(pnl) if pnl else None,
+        "best_trade_return": max(listed_returns, default=None),
+        "worst_trade_return": min(listed_returns, default=None),
+        "average_bars_held": sum(reporter.bars_held) / len(pnl) if len(pnl) else None,
         "longest_winning_streak": stats.longest_streak(pnl, 1),
         "longest_losing_streak": stats.longest_streak(pnl, -1),
-        "realized_pnl": math.fsum(pnl),
-        "realized_pnl_long": math.fsum(longs),
-        "realized_pnl_short": math.fsum(shorts),
+        "realized_pnl": everything.realized,
+        "realized_pnl_long": long.realized,
+        "realized_pnl_short": short.realized,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What is said of all positions, of those of one side, of those of one symbol."""
+
+    win_rate: float | None
+    profit_factor: float | None
+    realized: float
+
+
+def _share(pnl: NDArray[np.float64]) -> Share:
+    return Share(stats.win_rate(pnl), stats.profit_factor(pnl), stats.total(pnl))
 
 
 def _by_symbol(market: Market, reporter: Reporter | Tally) -> SymbolStatistics:
     """Return the numbers of each symbol's closed positions, in the order of the spec's symbols."""
-    places: dict[int, list[int]] = {}
-    for place, symbol in enumerate(reporter.traded):
-        places.setdefault(symbol, []).append(place)
+    traded = np.asarray(reporter.traded)
     result: SymbolStatistics = {}
-    for symbol in sorted(places):
-        pnl = [reporter.pnl[place] for place in places[symbol]]
+    for symbol in np.unique(traded).tolist():
+        its = traded == symbol
+        share = _share(np.asarray(reporter.pnl)[its])
         result[market.bars[symbol].symbol] = {
-            "trades": len(pnl),
-            "win_rate": stats.win_rate(pnl),
-            "profit_factor": stats.profit_factor(pnl),
-            "realized_pnl": math.fsum(pnl),
-            "gross_pnl": math.fsum(reporter.gross[place] for place in places[symbol]),
-            "commission": math.fsum(reporter.fees[place] for place in places[symbol]),
+            "trades": int(np.count_nonzero(its)),
+            "win_rate": share.win_rate,
+            "profit_factor": share.profit_factor,
+            "realized_pnl": share.realized,
+            "gross_pnl": stats.total(np.asarray(reporter.gross)[its]),
+            "commission": stats.total(np.asarray(reporter.fees)[its]),
         }
     return result

@@ -16,19 +16,14 @@ RESULTS = ("backtest", "strategy", "symbols", "status", "return", "Sharpe", "dra
 
 def show_result(result: "Result", *, as_json: bool) -> None:
     """Print the statistics of a run in process, and what identifies it."""
-    counts = {
-        "events": len(result.events),
-        "orders": len(result.orders),
-        "fills": len(result.fills),
-        "trades": len(result.trades),
-    }
+    counts = result.counts
     if as_json:
         print_json(
             {
                 "backtest_id": result.backtest_id,
                 "status": result.status,
                 **counts,
-                "statistics": result.stats.to_dict(),
+                "statistics": result.statistics,
                 "chain_head": result.chain_head,
                 "spec": result.spec,
             }

@@ -35,9 +35,10 @@ from engine.kernels.costs import commission
 from engine.kernels.execution import end_order, report_modified
 from engine.kernels.kinds import is_at_any_price, is_limit_like
 from engine.kernels.lots import lot_place
+from engine.kernels.placed import prefetch
 from engine.kernels.records import State, Tape
 from engine.kernels.rounding import whole_lots
-from engine.kernels.tape import arrival_step, price_at
+from engine.kernels.tape import arrival_step, price_at, row_at
 from engine.kernels.trailing import is_trailing, trail_from
 from engine.kernels.valuation import notional, rate_now
 
@@ -89,6 +90,9 @@ def _submit(tape: Tape, state: State, inbox_place: int, step: int) -> None:
     place = core["orders"]
     state.book[place] = state.inbox[inbox_place]
     order = state.book[place]
+    row = row_at(tape, state, order["symbol"], step)
+    prefetch(tape.open, row + 1)  # where it is likely to fill
+    prefetch(tape.volume, row + 1)
     order["place"] = order["symbol"]
     if order["position"] != 0:
         order["place"] = max(lot_place(state, order["position"]), order["symbol"])

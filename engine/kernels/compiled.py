@@ -32,9 +32,26 @@ def kernel(function: Function) -> Function:
     costs two locked instructions for each array of a named tuple at each look at one, 200 ns in a loop that needs 1 without.
     """
     compiled: Any = numba.njit(**OPTIONS)(function)
+    if hasattr(compiled, "get_call_template"):
+        _forget_constants(compiled)
     cache = getattr(compiled, "_cache", None)  # absent when NUMBA_DISABLE_JIT is set
     index = getattr(cache, "_cache_file", None)
     if index is not None:
         index._source_stamp = sources_digest()
     result: Function = compiled
     return result
+
+
+def _forget_constants(compiled: Any) -> None:
+    """Let a kernel be compiled once for each type of its arguments, not again for each constant that is written at a call.
+
+    ``new_effect(state, FILLED, step)`` and its like made 17 kernels of one, each linked into all callers: half of the time that
+    compiling took. What is worth specialising is inlined all the same.
+    """
+    template_for: Any = compiled.get_call_template
+    unliteral: Any = numba.types.unliteral
+
+    def get_call_template(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        return template_for(tuple(unliteral(each) for each in args), {name: unliteral(each) for name, each in kws.items()})
+
+    compiled.get_call_template = get_call_template

@@ -11,24 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels.accounting import equity_now
+from engine.kernels.addresses import state_at, tape_at
 from engine.kernels.book import apply_actions
 from engine.kernels.codes import BY_FRACTION, BY_UNITS, GTC, LIMIT, MARKET, STOP, STOP_LIMIT, SUBMIT, TO_FRACTION
 from engine.kernels.compiled import kernel
 from engine.kernels.marking import mark_until
 from engine.kernels.matching import match_close
-from engine.kernels.records import EFFECTS_PER_ORDER, SPARE_EFFECTS, Records, State, Tape
+from engine.kernels.placed import Placed, reader
+from engine.kernels.records import EFFECTS_PER_ORDER, SPARE_EFFECTS, State, Tape
 from engine.kernels.scanning import next_busy
 from engine.kernels.stepping import end_run, play_step
 from engine.kernels.tape import has_bar, price_at, row_at
-from schemas.market_data import FloatArray, TimeArray
+from schemas.market_data import FloatArray
 
-Flags = NDArray[np.bool_]
+Flags = NDArray[np.uint64]  # eight rows a word, one byte each: what is not said is passed over eight rows at a time
+FLAGS_PER_WORD = 8
 
 ACTIONS = 5  # of one symbol at one step: close, target, entry and its two exits
 
 
 class Plan(NamedTuple):
-    """What the strategy says: a value for each row of the tape, or an empty array where it never says such a thing."""
+    """What the strategy says: a value for each row of the tape, or an empty array where it never says such a thing.
+
+    Flags are ``packed``.
+    """
 
     exits: Flags
     entries: Flags
@@ -41,30 +47,26 @@ class Plan(NamedTuple):
     take_profit: FloatArray
 
 
-def drive(tape: Tape, state: State, plan: Plan, step: int, end: int) -> int:
+_NO_FLAGS, _NO_VALUES = np.zeros(0, dtype=np.uint64), np.zeros(0)
+_BLANK = Plan(*(_NO_FLAGS,) * 3, *(_NO_VALUES,) * 6)
+for _array in _BLANK:
+    _array.flags.writeable = False
+plan_at = reader(_BLANK)
+
+
+def drive(tape: Placed[Tape], state: Placed[State], plan: Placed[Plan], step: int, end: int) -> int:
     """Run the steps after ``step``, which was played, up to ``end``, exclusive; that last one is played and not yet settled.
 
     Returns the last step that was played: less than ``end - 1`` when there is no room for what may come next. Nothing is
     half done then; call again with more room. With the run's last step: settle it, and end the run.
     """
-    return int(_enter(*tape, *state, *plan, step, end))  # type: ignore[arg-type]  # mypy unpacks no third tuple
+    return int(_enter(tape.address, state.address, plan.address, step, end))
 
 
 @kernel
-def _enter(
-    time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
-    latest: NDArray[np.int32], day: NDArray[np.int32], flags: NDArray[np.uint8], ends: TimeArray, bid: FloatArray,
-    ask: FloatArray, rates: FloatArray, happenings: Records,
-    core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
-    tiers: FloatArray,
-    exits: Flags, entries: Flags, short_entries: Flags, target: FloatArray, size: FloatArray, limit: FloatArray,
-    stop: FloatArray, stop_loss: FloatArray, take_profit: FloatArray,
-    step: int, end: int,
-) -> int:  # fmt: skip
-    tape = Tape(time_ns, opened, high, low, close, volume, latest, day, flags, ends, bid, ask, rates, happenings)
-    state = State(core, symbols, book, inbox, effects, marks, periods, tiers)
-    plan = Plan(exits, entries, short_entries, target, size, limit, stop, stop_loss, take_profit)
-    if step == core[0]["steps"] - 1:
+def _enter(tape_address: Any, state_address: Any, plan_address: Any, step: int, end: int) -> int:
+    tape, state, plan = tape_at(tape_address), state_at(state_address), plan_at(plan_address)
+    if step == state.core[0]["steps"] - 1:
         settle(tape, state, plan, step)
         end_run(tape, state)
         return step
@@ -157,35 +159,56 @@ def _first_said(plan: Plan, held: float, first: int, end: int) -> int:
         end = _first_flag(plan.entries, first, end)
     if len(plan.short_entries) > 0 and held >= 0.0:
         end = _first_flag(plan.short_entries, first, end)
-    if len(plan.target) > 0:
+    target = plan.target
+    if len(target) > 0:
         for row in range(first, end):
-            if not math.isnan(plan.target[row]):
+            if not math.isnan(target[row]):
                 return row
     return end
 
 
 @kernel
+def _is_set(flags: Flags, row: int) -> bool:
+    return bool((flags[row // FLAGS_PER_WORD] >> np.uint64(8 * (row % FLAGS_PER_WORD))) & np.uint64(0xFF))
+
+
+@kernel
 def _first_flag(flags: Flags, first: int, end: int) -> int:
-    for row in range(first, end):
-        if flags[row]:
+    row = first
+    while row < end and row % FLAGS_PER_WORD != 0:
+        if _is_set(flags, row):
+            return row
+        row += 1
+    word, last = (row + FLAGS_PER_WORD - 1) // FLAGS_PER_WORD, (end + FLAGS_PER_WORD - 1) // FLAGS_PER_WORD
+    while word < last and flags[word] == 0:
+        word += 1
+    for row in range(FLAGS_PER_WORD * word, min(FLAGS_PER_WORD * (word + 1), end)):
+        if _is_set(flags, row):
             return row
     return end
+
+
+def packed(flags: NDArray[np.bool_]) -> Flags:
+    """Return the flags as words, the first row in the lowest byte."""
+    padded = np.zeros(-(-len(flags) // FLAGS_PER_WORD) * FLAGS_PER_WORD, dtype=np.uint8)
+    padded[: len(flags)] = flags
+    return padded.view("<u8").astype(np.uint64, copy=False)
 
 
 @kernel
 def _follow(tape: Tape, state: State, plan: Plan, index: int, row: int, step: int, actions: int) -> int:
     """Put into the inbox what one symbol's signals ask for. Return how many actions are in it then."""
     held = state.symbols[index]["quantity"]
-    if len(plan.exits) > 0 and plan.exits[row] and held != 0.0:
+    if len(plan.exits) > 0 and _is_set(plan.exits, row) and held != 0.0:
         action = _ask(state, actions, index, -1 if held > 0.0 else 1, BY_UNITS, abs(held))
         state.inbox[action]["reduce_only"] = 1
         actions += 1
     if len(plan.target) > 0 and not math.isnan(plan.target[row]):
         actions = _follow_target(tape, state, plan, index, row, step, actions)
     side = 0
-    if len(plan.entries) > 0 and plan.entries[row]:
+    if len(plan.entries) > 0 and _is_set(plan.entries, row):
         side = 1
-    elif len(plan.short_entries) > 0 and plan.short_entries[row]:
+    elif len(plan.short_entries) > 0 and _is_set(plan.short_entries, row):
         side = -1
     if side != 0 and held * side <= 0.0:
         actions = _follow_entry(state, plan, index, row, side, actions)

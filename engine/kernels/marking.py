@@ -11,7 +11,7 @@ from typing import Any
 from engine.kernels.accounting import excursion
 from engine.kernels.compiled import kernel
 from engine.kernels.records import State, Tape
-from engine.kernels.tape import day_at, end_of_day, has_bar, row_at
+from engine.kernels.tape import has_bar, row_at
 from engine.kernels.valuation import notional, rate_at, value_of
 
 NOTHING_HELD = -1
@@ -114,58 +114,57 @@ def _mark_flat(tape: Tape, state: State, first: int, last: int) -> None:
 @kernel
 def _mark_days(tape: Tape, state: State, equity: float, first: int, last: int) -> None:
     """Keep one equity for every day of the account that has steps in the span."""
-    core = state.core[0]
-    if core["periods"] == 0 or day_at(tape, last) != core["period"]:
-        day_end = end_of_day(tape, core["period"]) if core["periods"] > 0 else tape.time_ns[first]
-        for step in range(first, last + 1):
-            if tape.time_ns[step] >= day_end:
-                day_end = _begin_day(tape, state, equity, step, step > first)
-    state.periods[core["periods"] - 1] = equity
+    while first <= last:
+        first = _day_of(tape, state, first) + 1
+        state.periods[state.core[0]["periods"] - 1] = equity
 
 
 @kernel
-def _begin_day(tape: Tape, state: State, before: float, step: int, has_before: bool) -> int:
-    """End a day with the equity before this step, if the span has one before, and return when the step's own day ends."""
+def _day_of(tape: Tape, state: State, step: int) -> int:
+    """Begin another day if the step, the one after the last marked, is its first. Return the last step of the step's day."""
     core = state.core[0]
-    if has_before:
-        state.periods[core["periods"] - 1] = before
-    core["period"] = day_at(tape, step)
-    core["periods"] += 1
-    return end_of_day(tape, core["period"])
+    if core["periods"] == 0 or step > tape.day_ends[core["periods"] - 1]:
+        core["periods"] += 1
+    return int(tape.day_ends[core["periods"] - 1])
 
 
 @kernel
 def _mark_one(tape: Tape, state: State, index: int, first: int, last: int) -> None:
-    """Mark a span in which one symbol is held that has a bar at each step."""
+    """Mark a span in which one symbol is held that has a bar at each step: piece by piece, so that no day and no mark begins
+    inside a piece.
+    """
     core = state.core[0]
     symbol = state.symbols[index]
     units = symbol["quantity"] * symbol["multiplier"]
-    offset, cash, every, final, by_bar = symbol["offset"], core["cash"], core["equity_every"], core["steps"] - 1, core["by_bar"]
+    close, offset = tape.close, symbol["offset"]
+    cash, every, final, by_bar = core["cash"], core["equity_every"], core["steps"] - 1, core["by_bar"]
     exposed, peak, leverage_sum, max_leverage = core["exposure"], core["peak"], core["leverage_sum"], core["max_leverage"]
     floor = _surely_above(core)
-    day_end = end_of_day(tape, core["period"]) if core["periods"] > 0 else tape.time_ns[first]
-    next_mark = (first // every + 1) * every - 1
     equity = cash
-    for step in range(first, last + 1):
-        if not by_bar and tape.time_ns[step] >= day_end:
-            day_end = _begin_day(tape, state, equity, step, step > first)
-        equity = cash + units * tape.close[offset + step]
-        exposure = abs(units * tape.close[offset + step])
-        exposed += exposure
-        if equity > 0.0:
-            leverage_sum += exposure / equity
-            max_leverage = max(max_leverage, exposure / equity)
-        if equity >= peak or equity < floor or step == final:
-            _mark_drawdown(core, equity, step)
-            peak = core["peak"]
-            floor = _surely_above(core)
+    start = first
+    while start <= last:
+        end = start
+        if not by_bar:
+            end = min((start // every + 1) * every - 1, last, _day_of(tape, state, start))
+        for step in range(start, end + 1):
+            value = units * close[offset + step]
+            equity = cash + value
+            exposure = abs(value)
+            exposed += exposure
+            if equity > 0.0:
+                leverage = exposure / equity
+                leverage_sum += leverage
+                max_leverage = max(max_leverage, leverage)
+            if equity >= peak or equity < floor or step == final:
+                _mark_drawdown(core, equity, step)
+                peak = core["peak"]
+                floor = _surely_above(core)
         if by_bar:
-            _mark_period(tape, state, equity, step)
-        if step == next_mark or step == final:  # noqa: SIM109
-            _keep_mark(state, step, equity, exposure)
-            next_mark = (step // every + 1) * every + every - 1
-    if not by_bar:
+            core["periods"] += 1
         state.periods[core["periods"] - 1] = equity
+        if (end + 1) % every == 0 or end == final:
+            _keep_mark(state, end, equity, abs(units * close[offset + end]))
+        start = end + 1
     core["equity"] = equity
     core["exposure"] = exposed
     core["leverage_sum"] = leverage_sum
@@ -222,12 +221,12 @@ def _keep_longest(core: Any, step: int) -> None:
 
 @kernel
 def _mark_period(tape: Tape, state: State, equity: float, step: int) -> None:
-    """Keep the equity at the end of each period: of each bar, or of each UTC day that has bars."""
+    """Keep the equity at the end of each period: of each bar, or of each of the account's days that has bars."""
     core = state.core[0]
-    period = step if core["by_bar"] else day_at(tape, step)
-    if period != core["period"]:
-        core["period"] = period
+    if core["by_bar"]:
         core["periods"] += 1
+    else:
+        _day_of(tape, state, step)
     state.periods[core["periods"] - 1] = equity
 
 
@@ -249,10 +248,10 @@ def _mark_excursions(tape: Tape, state: State, index: int, first: int, last: int
             high = tape.high[row] if symbol["opened_at_open"] else tape.close[row]
         first += 1
     if state.core[0]["is_dense"]:
-        offset = symbol["offset"]
+        offset, lows, highs = symbol["offset"], tape.low, tape.high
         for row in range(offset + first, offset + last + 1):
-            low = min(low, tape.low[row])
-            high = max(high, tape.high[row])
+            low = min(low, lows[row])
+            high = max(high, highs[row])
     else:
         for step in range(first, last + 1):
             if has_bar(tape, state, index, step):

@@ -98,12 +98,12 @@ def _match_once(tape: Tape, state: State, step: int) -> None:
 def _end_step(tape: Tape, state: State, step: int) -> None:
     """Orders for the day end at the close of their day's last bar; requests on their way arrive."""
     core = state.core[0]
-    day = day_at(tape, step)
     for place in range(core["orders"]):
         order = state.book[place]
         if order["is_done"] or order["is_waiting"] or step < order["active_step"]:
             continue
         if order["time_in_force"] == DAY:
+            day = day_at(tape, step)
             if order["day"] < 0:
                 order["day"] = day
             if order["day"] <= day and is_last_of_day(tape, order["symbol"], step):

@@ -84,7 +84,7 @@ CORE = _record(
     volume_limit=F, slippage=I, slippage_value=F, slippage_scope=I, whole_units=I,
     fee_fixed=F, fee_rate=F, fee_maker_rate=F, fee_per_unit=F, fee_minimum=F, fee_maximum=F,
     # recording and statistics
-    equity_every=I, by_bar=I, period=I,
+    equity_every=I, by_bar=I,
     equity=F, peak=F, peak_step=I,
     drawdown=F, drawdown_start=I, drawdown_trough=I, drawdown_recovery=I,
     longest=I, longest_start=I, longest_end=I,  # the longest time below a peak, in steps
@@ -121,6 +121,7 @@ class Tape(NamedTuple):
     volume: FloatArray
     latest: NDArray[np.int32]  # (instruments, steps), or (0, 0) when dense
     day: NDArray[np.int32]  # (steps,) the account's day, or (0,) when it is the UTC day
+    day_ends: TimeArray  # (days,) the last step of each of the account's days that has bars
     flags: NDArray[np.uint8]  # (instruments, steps) where days begin and end, or (0, 0) when they are UTC days
     ends: TimeArray  # (steps,) when the bars of a step are over, or (0,) where that is before the next step begins
     bid: FloatArray  # (rows,) quotes at the bars' ends, or (0,) without

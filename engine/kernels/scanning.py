@@ -72,13 +72,14 @@ def _first_reached(tape: Tape, state: State, order: Any, first: int, end: int) -
     is_limit = is_resting_limit(order)
     waits_for_low = order["side"] > 0 if is_limit else trigger_side(order) < 0
     level = order["limit"] if is_limit else order["stop"]
+    lows, highs = tape.low, tape.high
     if waits_for_low:
         for step in range(first, end):
-            if tape.low[offset + step] <= level and is_busy(tape, state, order, step):
+            if lows[offset + step] <= level and is_busy(tape, state, order, step):
                 return step
     else:
         for step in range(first, end):
-            if tape.high[offset + step] >= level and is_busy(tape, state, order, step):
+            if highs[offset + step] >= level and is_busy(tape, state, order, step):
                 return step
     return end
 

@@ -3,13 +3,12 @@
 ``resume`` ends a step (the strategy has spoken) and looks ahead; ``play`` plays a busy step's bar, before the strategy
 sees it. Steps between the two need no call at all: they are marked in one span by whichever comes next.
 
-All four go through one compiled function, so that everything below is compiled, and loaded from the cache, once. It takes the
-arrays one by one, because to pass two named tuples of them costs twice as much; inside they are a tape and a state again.
+All four go through one compiled function, so that everything below is compiled, and loaded from the cache, once.
 """
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
+from engine.kernels.addresses import state_at, tape_at
 from engine.kernels.book import apply_actions, compact
 from engine.kernels.codes import CANCELLED, END_OF_DATA
 from engine.kernels.compiled import kernel
@@ -18,52 +17,44 @@ from engine.kernels.execution import end_order
 from engine.kernels.margin import call_margin
 from engine.kernels.marking import mark_until
 from engine.kernels.matching import match_close, match_step
-from engine.kernels.records import Records, State, Tape
+from engine.kernels.placed import Placed
+from engine.kernels.records import State, Tape
 from engine.kernels.scanning import next_busy
-from schemas.market_data import FloatArray, TimeArray
 
 PLAYED = -1  # in the place of a busy step: the next step was busy, and was played
 RESUME, PLAY, MARK, FINISH = 0, 1, 2, 3
 
 
-def resume(tape: Tape, state: State, step: int, actions: int, end: int, *, plays_next: bool) -> int:
+def resume(tape: Placed[Tape], state: Placed[State], step: int, actions: int, end: int, *, plays_next: bool) -> int:
     """Mark up to the step before, apply the strategy's actions at the step's close, return the next busy step (or end).
 
     plays_next : nothing has to be told before the step after this one: if it is busy, play it as well, and return PLAYED
     """
-    return int(_enter(*tape, *state, RESUME, step, actions, end, plays_next))
+    return int(_enter(tape.address, state.address, RESUME, step, actions, end, plays_next))
 
 
-def play(tape: Tape, state: State, step: int) -> None:
+def play(tape: Placed[Tape], state: Placed[State], step: int) -> None:
     """Mark up to the step before, apply what is due, match the step's bar, liquidate if its close demands it."""
-    _enter(*tape, *state, PLAY, step, 0, 0, False)
+    _enter(tape.address, state.address, PLAY, step, 0, 0, False)
 
 
-def mark(tape: Tape, state: State, last: int) -> None:
+def mark(tape: Placed[Tape], state: Placed[State], last: int) -> None:
     """Mark every step up to and including ``last`` that is not marked yet."""
-    _enter(*tape, *state, MARK, last, 0, 0, False)
+    _enter(tape.address, state.address, MARK, last, 0, 0, False)
 
 
-def finish(tape: Tape, state: State) -> None:
+def finish(tape: Placed[Tape], state: Placed[State]) -> None:
     """End open orders with the data, mark to the last step. Positions stay open, marked at their last price."""
-    _enter(*tape, *state, FINISH, 0, 0, 0, False)
+    _enter(tape.address, state.address, FINISH, 0, 0, 0, False)
 
 
 @kernel
-def _enter(
-    time_ns: TimeArray, opened: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray,
-    latest: NDArray[np.int32], day: NDArray[np.int32], flags: NDArray[np.uint8], ends: TimeArray, bid: FloatArray,
-    ask: FloatArray, rates: FloatArray, happenings: Records,
-    core: Records, symbols: Records, book: Records, inbox: Records, effects: Records, marks: Records, periods: FloatArray,
-    tiers: FloatArray,
-    what: int, step: int, actions: int, end: int, plays_next: bool,
-) -> int:  # fmt: skip
-    tape = Tape(time_ns, opened, high, low, close, volume, latest, day, flags, ends, bid, ask, rates, happenings)
-    state = State(core, symbols, book, inbox, effects, marks, periods, tiers)
+def _enter(tape_address: Any, state_address: Any, what: int, step: int, actions: int, end: int, plays_next: bool) -> int:
+    tape, state = tape_at(tape_address), state_at(state_address)
     if what == RESUME:
         return resume_step(tape, state, step, actions, end, plays_next)
     if what == PLAY:
-        core[0]["effects"] = 0
+        state.core[0]["effects"] = 0
         play_step(tape, state, step)
     elif what == MARK:
         mark_until(tape, state, step)

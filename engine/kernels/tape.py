@@ -1,12 +1,8 @@
 """This module answers what a tape holds at a step: a symbol's row, whether it has a bar there, its last price."""
 
-import numpy as np
-
 from engine.kernels.codes import DAY_BEGINS, DAY_NS, FIRST_OF_DAY, LAST_OF_DAY
 from engine.kernels.compiled import kernel
 from engine.kernels.records import State, Tape
-
-NEVER_NS = 2**62
 
 
 @kernel
@@ -46,15 +42,6 @@ def day_at(tape: Tape, step: int) -> int:
     if len(tape.day) > 0:
         return int(tape.day[step])
     return int(tape.time_ns[step] // DAY_NS)
-
-
-@kernel
-def end_of_day(tape: Tape, day: int) -> int:
-    """Return the time from which on steps lie on a later day of the account than this one."""
-    if len(tape.day) == 0:
-        return int((day + 1) * DAY_NS)
-    step = np.searchsorted(tape.day, day, side="right")
-    return int(tape.time_ns[step]) if step < len(tape.day) else NEVER_NS
 
 
 @kernel
