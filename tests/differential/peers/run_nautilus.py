@@ -56,7 +56,7 @@ class Rules(Strategy):
                 self.submit_order(self.entry)
             return
         if TASK.strategy == "trailing_stop" and not self.is_flat():
-            level = rules.on_grid(np.array([bar.close.as_double() * (1.0 - rules.TRAIL)]), TASK.tick)[0]
+            level = rules.on_grid(np.array([bar.close.as_double() * (1.0 - TASK.trail)]), TASK.tick)[0]
             if self.trail is None or self.trail.is_closed:
                 self.trail = self.order_factory.stop_market(
                     INSTRUMENT, OrderSide.SELL, quantity, self.price(level), reduce_only=True
@@ -64,7 +64,12 @@ class Rules(Strategy):
                 self.submit_order(self.trail)
             elif level > self.trail.trigger_price.as_double():
                 self.modify_order(self.trail, trigger_price=self.price(level))
-        if not self.is_flat():
+        if TASK.strategy == "sma_reversal":
+            size = Quantity(TASK.quantity * (1 if self.is_flat() else 2), 0)
+            for column, side in (("enter", OrderSide.BUY), ("leave", OrderSide.SELL)):
+                if COLUMNS[column][place]:
+                    self.submit_order(self.order_factory.market(INSTRUMENT, side, size))
+        elif not self.is_flat():
             if COLUMNS["leave"][place]:
                 self.close_all_positions(INSTRUMENT)
         elif COLUMNS["enter"][place]:

@@ -1,0 +1,177 @@
+"""This module runs tests against mutants, inside one pytest session.
+
+The tests are collected and run once, without compilation, to learn which lines of the kernels each of them reaches and how
+long it takes. Then each mutant gets a fork of this warm process: the code of the changed function is put in its place there, and
+the tests that reach the changed statement run until one fails: first those that have found mutants of the same function, then
+the quick ones. What a mutant does stays in its process.
+"""
+
+import importlib
+import json
+import os
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+from coverage import Coverage
+from hypothesis import Phase, settings
+
+from tests.mutation.mutants import KERNELS, Mutant
+
+KILLED, SURVIVED, TIMED_OUT, NOT_REACHED = "killed", "survived", "timed out", "not reached"
+EXAMPLES = 25  # of a property: enough to reach a line often, few enough to run each mutant against it
+LIMIT_TIMES, LIMIT_SECONDS = 10.0, 10.0  # of CPU: a test that takes this much longer than it did has timed out
+Line = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a mutant. ``test``: the one that found it."""
+
+    state: str
+    test: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Mutations:
+    """A pytest plugin that runs mutants in place of the session's tests.
+
+    notes, digest : the file that keeps which lines the tests reach, as long as the sources are those of this digest
+    """
+
+    todo: Callable[[], Iterator[Mutant]]
+    judge: Callable[[Mutant, Verdict], None]
+    notes: Path
+    digest: str
+    lines: dict[str, set[Line]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    kills: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        for item in session.items:
+            settle_hypothesis(item)
+        self._learn(session.items)
+        items = {item.nodeid: item for item in session.items if self.lines[item.nodeid]}
+        print(f"{len(items)} tests reach the kernels, in {sum(self.seconds[name] for name in items):.0f} s", flush=True)
+        for mutant in self.todo():
+            self.judge(mutant, self._try(mutant, items))
+        return True
+
+    def _learn(self, items: list[pytest.Item]) -> None:
+        """Run the tests as they are, unless that was done with the same sources."""
+        names = {item.nodeid for item in items}
+        if self.notes.exists():
+            digest, self.seconds, lines = json.loads(self.notes.read_text())
+            if digest == self.digest and names <= self.seconds.keys():
+                self.lines = {name: {(module, line) for module, line in reached} for name, reached in lines.items()}
+                return
+        reached = Reached()
+        for item in items:
+            started = time.process_time()
+            reached.start()
+            reports = runtestprotocol(item, log=False, nextitem=None)
+            self.lines[item.nodeid] = set(reached.stop())
+            self.seconds[item.nodeid] = time.process_time() - started
+            if failed := [report for report in reports if report.failed]:
+                raise pytest.UsageError(f"{item.nodeid} fails without any change: {failed[0].longreprtext[-2_000:]}")
+        lines = {name: sorted(reached) for name, reached in self.lines.items()}
+        self.notes.write_text(json.dumps([self.digest, self.seconds, lines]))
+
+    def _try(self, mutant: Mutant, items: dict[str, pytest.Item]) -> Verdict:
+        span = {(mutant.module, line) for line in range(mutant.first_line, mutant.last_line + 1)}
+        reaching = [name for name in items if self.lines[name] & span]
+        if not reaching:
+            return Verdict(NOT_REACHED)
+        reaching.sort(key=lambda name: (-self.kills[mutant.module, mutant.function, name], self.seconds[name]))
+        started = time.monotonic()
+        state, place = in_fork(lambda report: self._attack(mutant, [items[name] for name in reaching], report))
+        test = "" if state == SURVIVED else reaching[place]
+        if state == KILLED:
+            self.kills[mutant.module, mutant.function, test] += 1
+        return Verdict(state, test, round(time.monotonic() - started, 2))
+
+    def _attack(self, mutant: Mutant, items: list[pytest.Item], report: Callable[[int], None]) -> bool:
+        """Put the mutant in its place and tell whether a test fails. ``report`` is told the test that runs."""
+        put_in_place(mutant)
+        for place, item in enumerate(items):
+            report(place)
+            limit = time.process_time() + self.seconds[item.nodeid] * LIMIT_TIMES + LIMIT_SECONDS
+            resource.setrlimit(resource.RLIMIT_CPU, (int(limit), resource.RLIM_INFINITY))
+            if any(outcome.failed for outcome in runtestprotocol(item, log=False, nextitem=None)):
+                return True
+        return False
+
+
+def in_fork(work: Callable[[Callable[[int], None]], bool]) -> tuple[str, int]:
+    """Return how work ends in a process of its own, and the last number it reported."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 2
+        try:
+            silence = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(silence, 1)
+            os.dup2(silence, 2)
+            code = 1 if work(lambda place: os.write(writing, place.to_bytes(4, "big")) and None) else 0
+        except BaseException:
+            code = 1  # the mutant broke more than a test
+        finally:
+            os._exit(code)
+    os.close(writing)
+    reported = b""
+    while part := os.read(reading, 65_536):
+        reported += part
+    os.close(reading)
+    _, status = os.waitpid(child, 0)
+    place = int.from_bytes(reported[-4:], "big")
+    if os.WIFSIGNALED(status):
+        return TIMED_OUT, place
+    return (KILLED if os.WEXITSTATUS(status) else SURVIVED), place
+
+
+def put_in_place(mutant: Mutant) -> None:
+    """Give the function the mutant's code; whoever has imported it has it too."""
+    module = importlib.import_module(f"engine.kernels.{mutant.module}")
+    names = dict(vars(module))
+    exec(compile(mutant.source, f"<{mutant.operator}>", "exec"), names)
+    vars(module)[mutant.function].__code__ = names[mutant.function].__code__
+
+
+def settle_hypothesis(item: pytest.Item) -> None:
+    """Let a property draw the same few examples each time, and not look for a smaller one when it fails."""
+    test = getattr(item, "obj", None)
+    given: Any = getattr(test, "_hypothesis_internal_use_settings", None)
+    if given is None:
+        return
+    test._hypothesis_internal_use_settings = settings(  # type: ignore[union-attr]
+        given,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        max_examples=min(EXAMPLES, given.max_examples),
+        phases=(Phase.explicit, Phase.generate),
+    )
+
+
+class Reached:
+    """Which lines of the kernels run between start and stop."""
+
+    def __init__(self) -> None:
+        self.coverage = Coverage(data_file=None, include=[f"{KERNELS}/*"], config_file=False)
+
+    def start(self) -> None:
+        self.coverage.erase()
+        self.coverage.start()
+
+    def stop(self) -> list[Line]:
+        self.coverage.stop()
+        data = self.coverage.get_data()
+        return [(Path(file).stem, line) for file in data.measured_files() for line in data.lines(file) or ()]
