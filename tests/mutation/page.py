@@ -11,9 +11,9 @@ HEAD = """# Mutation testing of matching and accounting
 
 A test suite is as good as the mistakes that it finds. `make mutation` makes small mistakes on purpose, one at a time, in the
 compiled kernels that match orders and keep the books: a comparison the other way round or off by one, plus for minus, `and` for
-`or`, a number one off, a loop that does not run (operators of [cosmic-ray](https://cosmic-ray.readthedocs.io)), a missing statement.
- Against each of these mutants it runs the tests that reach the changed statement, without compilation, until one
-fails: the conformance cases, the golden logs, the engine's tests and its properties (with fewer examples than usual).
+`or`, a number one off, a loop that does not run (operators of [cosmic-ray](https://cosmic-ray.readthedocs.io)), a missing
+statement. Against each of these mutants it runs the tests that reach the changed statement, without compilation, until
+one fails: the conformance cases, the golden logs, the engine's tests and its properties (with fewer examples than usual).
 
 - killed: a test failed. timed out: a test ran ten times as long as it does; the mutant never ends.
 - survived: every test that reaches the statement passed. Below, each of them has its reason.

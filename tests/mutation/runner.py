@@ -7,6 +7,7 @@ the quick ones. What a mutant does stays in its process.
 """
 
 import importlib
+import itertools
 import json
 import os
 import resource
@@ -25,7 +26,7 @@ from hypothesis import Phase, settings
 from tests.mutation.mutants import KERNELS, Mutant
 
 KILLED, SURVIVED, TIMED_OUT, NOT_REACHED = "killed", "survived", "timed out", "not reached"
-EXAMPLES = 25  # of a property: enough to reach a line often, few enough to run each mutant against it
+EXAMPLES = 12  # of a property: enough to reach a line often, few enough to run each mutant against it
 LIMIT_TIMES, LIMIT_SECONDS = 10.0, 10.0  # of CPU: a test that takes this much longer than it did has timed out
 Line = tuple[str, int]
 
@@ -44,12 +45,14 @@ class Mutations:
     """A pytest plugin that runs mutants in place of the session's tests.
 
     notes, digest : the file that keeps which lines the tests reach, as long as the sources are those of this digest
+    budget_seconds : a mutant that has lived through tests of so many seconds counts as survived for now
     """
 
     todo: Callable[[], Iterator[Mutant]]
     judge: Callable[[Mutant, Verdict], None]
     notes: Path
     digest: str
+    budget_seconds: float
     lines: dict[str, set[Line]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     kills: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -91,6 +94,11 @@ class Mutations:
         if not reaching:
             return Verdict(NOT_REACHED)
         reaching.sort(key=lambda name: (-self.kills[mutant.module, mutant.function, name], self.seconds[name]))
+        if self.budget_seconds < float("inf"):
+            total = list(itertools.accumulate(self.seconds[name] for name in reaching))
+            reaching = [
+                name for name, spent in zip(reaching, total, strict=True) if spent <= self.budget_seconds or name == reaching[0]
+            ]
         started = time.monotonic()
         state, place = in_fork(lambda report: self._attack(mutant, [items[name] for name in reaching], report))
         test = "" if state == SURVIVED else reaching[place]

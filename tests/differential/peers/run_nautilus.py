@@ -7,7 +7,7 @@ import numpy as np
 from common import rules, task
 from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.config import LoggingConfig
-from nautilus_trader.model.currencies import USD
+from nautilus_trader.model.currencies import USDT
 from nautilus_trader.model.data import Bar, BarType
 from nautilus_trader.model.enums import AccountType, OmsType, OrderSide
 from nautilus_trader.model.identifiers import InstrumentId, Symbol, Venue
@@ -86,10 +86,10 @@ class Rules(Strategy):
 
 def main() -> None:
     engine = BacktestEngine(BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True)))
-    engine.add_venue(VENUE, OmsType.NETTING, AccountType.MARGIN, [Money(rules.CASH, USD)], base_currency=USD)
+    engine.add_venue(VENUE, OmsType.NETTING, AccountType.MARGIN, [Money(rules.CASH, USDT)], base_currency=USDT)
     increment = Price(TASK.tick, PLACES)
     engine.add_instrument(
-        Equity(INSTRUMENT, Symbol("X"), USD, PLACES, increment, Quantity.from_int(1), 0, 0, margin_init=Decimal(0))
+        Equity(INSTRUMENT, Symbol("X"), USDT, PLACES, increment, Quantity.from_int(1), 0, 0, margin_init=Decimal(0))
     )
     volume = Quantity.from_int(1_000_000_000)
     rows = TASK.frame[["open", "high", "low", "close"]].to_numpy()
@@ -101,7 +101,7 @@ def main() -> None:
     )
     engine.add_strategy(Rules())
     engine.run()
-    cash = engine.cache.account_for_venue(VENUE).balance_total(USD).as_double()
+    cash = engine.cache.account_for_venue(VENUE).balance_total(USDT).as_double()
     open_gain = sum(position.unrealized_pnl(Price(rows[-1][3], PLACES)).as_double() for position in engine.cache.positions_open())
     TASK.report(f"nautilus_trader {nautilus_trader.__version__}", cash + open_gain)
 
