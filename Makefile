@@ -24,7 +24,7 @@ differential: setup
 # Small mistakes in the kernels on purpose, one by one: is there a test that finds each? Goes on where it was stopped. For hours.
 mutation: setup
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
-	@NUMBA_DISABLE_JIT=1 nice -n 19 .venv/bin/python -m tests.mutation $(ARGS)
+	@NUMBA_DISABLE_JIT=1 .venv/bin/python -m tests.mutation $(ARGS)
 
 # The dashboard, made anew from its sources: needs Node 20 or newer and npm. What it makes is committed.
 web:

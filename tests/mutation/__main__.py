@@ -11,17 +11,18 @@ Exit code 1 when a mutant survives that EXPLAINED does not explain.
 """
 
 import argparse
+import functools
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from schemas.ids import sha256
-from tests.mutation.explained import EXPLAINED
+from tests.mutation.explained import EQUIVALENT, EXPLAINED
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.page import write_page
 from tests.mutation.runner import NOT_REACHED, SURVIVED, Mutations, Verdict
@@ -51,15 +52,17 @@ def main() -> int:
     file = ROOT / ".backtape" / "mutation" / "verdicts.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     verdicts = read(file)
-    mutants = {mutant.key: mutant for module in MODULES for mutant in mutants_of(module)}
     if not options.report:
         stop_at = time.monotonic() + options.seconds
 
         def todo() -> Iterator[Mutant]:
-            for mutant in mutants.values():
+            os.nice(19)  # it takes hours: whatever else runs here comes first
+            for mutant in (mutant for module in options.modules for mutant in mutants_of(module)):
+                if any(one.holds_for(mutant) for one in EQUIVALENT):
+                    continue
                 old = verdicts.get(mutant.key)
                 again = options.again_survivors and old is not None and old.state in (SURVIVED, NOT_REACHED)
-                if mutant.module in options.modules and (old is None or again) and time.monotonic() < stop_at:
+                if (old is None or again) and time.monotonic() < stop_at:
                     yield mutant
 
         def judge(mutant: Mutant, verdict: Verdict) -> None:
@@ -77,17 +80,20 @@ def main() -> int:
         )
         if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             return int(code)
-    unexplained = write_page(ROOT / "docs" / "mutation.md", list(mutants.values()), verdicts, EXPLAINED)
+    mutants = [mutant for module in MODULES for mutant in mutants_of(module)]
+    unexplained = write_page(ROOT / "docs" / "mutation.md", mutants, verdicts, EQUIVALENT + EXPLAINED)
     for mutant in unexplained:
         print(f"unexplained: {mutant.module}.py:{mutant.first_line} {mutant.function}: {mutant.was}  ->  {mutant.became}")
     return 1 if unexplained else 0
 
 
-def digest_of_sources() -> str:
-    """Return the SHA-256 over whatever decides which lines a test reaches."""
-    files = sorted(file for folder in ("engine", "schemas", "tests") for file in (ROOT / folder).rglob("*.py"))
+def digest_of_sources() -> Callable[[Path], str]:
+    """Return what computes the SHA-256 over whatever decides which lines the tests of a file reach."""
+    files = sorted(file for folder in ("engine", "schemas") for file in (ROOT / folder).rglob("*.py"))
     files += sorted((ROOT / "tests" / "conformance").rglob("*.json"))
-    return sha256(b"\0".join(file.read_bytes() for file in files if file.parent != Path(__file__).parent))
+    files += [ROOT / "tests" / "unit" / "engine" / name for name in ("factories.py", "recipes.py")]
+    common = b"\0".join(file.read_bytes() for file in files)
+    return functools.cache(lambda file: sha256(common + file.read_bytes()))
 
 
 def read(file: Path) -> dict[str, Verdict]:

@@ -1,11 +1,14 @@
 """This module says of each mutant that survives why no test can find it, or why none is to."""
 
+import re
 from dataclasses import dataclass
+
+from tests.mutation.mutants import Mutant
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Survivors of one function, by the changed line before and after (the text after may be "*": any change of this line)."""
+    """Survivors by module and function ("" means any), and by their changed line, before and after, as regular expressions."""
 
     module: str
     function: str
@@ -13,5 +16,19 @@ class Explanation:
     became: str
     reason: str
 
+    def holds_for(self, mutant: Mutant) -> bool:
+        return (
+            self.module in ("", mutant.module)
+            and self.function in ("", mutant.function)
+            and re.search(self.was, mutant.was) is not None
+            and re.search(self.became, mutant.became) is not None
+        )
+
+
+# Mutants that change nothing wherever they stand: they are not run.
+EQUIVALENT: tuple[Explanation, ...] = (
+    Explanation("", "", r"side(\"\])? > 0\b", r"side(\"\])? (>= 0|> -1)\b", "a side is +1 or -1, never 0"),
+    Explanation("", "", r"side(\"\])? < 0\b", r"side(\"\])? (<= 0|< 1)\b", "a side is +1 or -1, never 0"),
+)
 
 EXPLAINED: tuple[Explanation, ...] = ()

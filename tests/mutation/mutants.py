@@ -6,6 +6,7 @@ a shift or a matrix product are left out: whatever runs the line finds them. One
 """
 
 import ast
+import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Mutant:
     key: str
 
 
+@functools.cache
 def mutants_of(module: str) -> list[Mutant]:
     """Return all mutants of a module in engine/kernels, in the order of its functions."""
     text = (KERNELS / f"{module}.py").read_text()

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from tests.mutation.explained import Explanation
+from tests.mutation.explained import EQUIVALENT, Explanation
 from tests.mutation.mutants import Mutant
 from tests.mutation.runner import KILLED, NOT_REACHED, SURVIVED, TIMED_OUT, Verdict
 
@@ -36,11 +36,13 @@ def write_page(
     for mutant in mutants:
         verdict = verdicts.get(mutant.key)
         state = "" if verdict is None else verdict.state
+        if any(one.holds_for(mutant) for one in EQUIVALENT):
+            state = SURVIVED
         counts[mutant.module]["all"] += 1
         counts[mutant.module][SURVIVED if state == NOT_REACHED else state] += 1
         if state not in (SURVIVED, NOT_REACHED):
             continue
-        match = explanation_of(mutant, explained)
+        match = next((one for one in explained if one.holds_for(mutant)), None)
         if match is None:
             unexplained.append(mutant)
             continue
@@ -64,16 +66,6 @@ def row(name: str, count: Counter[str]) -> str:
     score = f"{100.0 * found / meant:.1f} %" if meant else "–"
     cells = [name, count["all"], run, count[KILLED], count[TIMED_OUT], count[SURVIVED], count["explained"], score]
     return "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells) + " |"
-
-
-def explanation_of(mutant: Mutant, explained: tuple[Explanation, ...]) -> Explanation | None:
-    for one in explained:
-        if (one.module, one.function, one.was) == (mutant.module, mutant.function, mutant.was) and one.became in (
-            "*",
-            mutant.became,
-        ):
-            return one
-    return None
 
 
 def code(text: str) -> str:

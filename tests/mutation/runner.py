@@ -44,14 +44,14 @@ class Verdict:
 class Mutations:
     """A pytest plugin that runs mutants in place of the session's tests.
 
-    notes, digest : the file that keeps which lines the tests reach, as long as the sources are those of this digest
+    notes : a file that keeps which lines the tests reach; digest_of : whatever decides that, for a file of tests
     budget_seconds : a mutant that has lived through tests of so many seconds counts as survived for now
     """
 
     todo: Callable[[], Iterator[Mutant]]
     judge: Callable[[Mutant, Verdict], None]
     notes: Path
-    digest: str
+    digest_of: Callable[[Path], str]
     budget_seconds: float
     lines: dict[str, set[Line]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -70,30 +70,28 @@ class Mutations:
 
     def _learn(self, items: list[pytest.Item]) -> None:
         """Run the tests as they are, unless that was done with the same sources."""
-        names = {item.nodeid for item in items}
-        if self.notes.exists():
-            digest, self.seconds, lines = json.loads(self.notes.read_text())
-            if digest == self.digest and names <= self.seconds.keys():
-                self.lines = {name: {(module, line) for module, line in reached} for name, reached in lines.items()}
-                return
+        notes: dict[str, Any] = json.loads(self.notes.read_text()) if self.notes.exists() else {}
         reached = Reached()
         for item in items:
-            started = time.process_time()
-            reached.start()
-            reports = runtestprotocol(item, log=False, nextitem=None)
-            self.lines[item.nodeid] = set(reached.stop())
-            self.seconds[item.nodeid] = time.process_time() - started
-            if failed := [report for report in reports if report.failed]:
-                raise pytest.UsageError(f"{item.nodeid} fails without any change: {failed[0].longreprtext[-2_000:]}")
-        lines = {name: sorted(reached) for name, reached in self.lines.items()}
-        self.notes.write_text(json.dumps([self.digest, self.seconds, lines]))
+            digest = self.digest_of(item.path)
+            if notes.get(item.nodeid, [""])[0] != digest:
+                started = time.process_time()
+                reached.start()
+                reports = runtestprotocol(item, log=False, nextitem=None)
+                lines = reached.stop()
+                if failed := [report for report in reports if report.failed]:
+                    raise pytest.UsageError(f"{item.nodeid} fails without any change: {failed[0].longreprtext[-2_000:]}")
+                notes[item.nodeid] = [digest, time.process_time() - started, lines]
+            _, self.seconds[item.nodeid], lines = notes[item.nodeid]
+            self.lines[item.nodeid] = {(module, line) for module, line in lines}
+        self.notes.write_text(json.dumps(notes))
 
     def _try(self, mutant: Mutant, items: dict[str, pytest.Item]) -> Verdict:
         span = {(mutant.module, line) for line in range(mutant.first_line, mutant.last_line + 1)}
         reaching = [name for name in items if self.lines[name] & span]
         if not reaching:
             return Verdict(NOT_REACHED)
-        reaching.sort(key=lambda name: (-self.kills[mutant.module, mutant.function, name], self.seconds[name]))
+        reaching.sort(key=lambda name: self._rank(mutant, name))
         if self.budget_seconds < float("inf"):
             total = list(itertools.accumulate(self.seconds[name] for name in reaching))
             reaching = [
@@ -104,7 +102,14 @@ class Mutations:
         test = "" if state == SURVIVED else reaching[place]
         if state == KILLED:
             self.kills[mutant.module, mutant.function, test] += 1
+            self.kills[mutant.module, "", test.partition("::")[0]] += 1
         return Verdict(state, test, round(time.monotonic() - started, 2))
+
+    def _rank(self, mutant: Mutant, name: str) -> tuple[float, ...]:
+        """Order tests: what found mutants of this function first; then files that found some in this module; then the quick."""
+        file = name.partition("::")[0]
+        in_file = self.kills[mutant.module, "", file]
+        return -self.kills[mutant.module, mutant.function, name], -in_file, self.seconds[name]
 
     def _attack(self, mutant: Mutant, items: list[pytest.Item], report: Callable[[int], None]) -> bool:
         """Put the mutant in its place and tell whether a test fails. ``report`` is told the test that runs."""
@@ -113,9 +118,24 @@ class Mutations:
             report(place)
             limit = time.process_time() + self.seconds[item.nodeid] * LIMIT_TIMES + LIMIT_SECONDS
             resource.setrlimit(resource.RLIMIT_CPU, (int(limit), resource.RLIM_INFINITY))
-            if any(outcome.failed for outcome in runtestprotocol(item, log=False, nextitem=None)):
+            if fails(item):
                 return True
         return False
+
+
+def fails(item: Any) -> bool:
+    """Run a test and tell whether it fails, without the report that pytest would write about it."""
+    try:
+        item._initrequest()
+        item.session._setupstate.setup(item)
+        item.runtest()
+    except pytest.skip.Exception:
+        return False
+    except (Exception, pytest.fail.Exception):
+        return True
+    finally:
+        item.session._setupstate.teardown_exact(None)
+    return False
 
 
 def in_fork(work: Callable[[Callable[[int], None]], bool]) -> tuple[str, int]:
