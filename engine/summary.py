@@ -195,6 +195,8 @@ def _activity(state: State) -> Statistics:
     return {
         "exposure": int(core["exposed"]) / steps,
         "average_exposure": float(core["exposure"]) / steps / initial,
+        "average_leverage": float(core["leverage_sum"]) / steps,
+        "max_leverage": float(core["max_leverage"]),
         "traded_value": float(core["traded_value"]),
         "turnover": float(core["traded_value"]) / initial,
         "commission": float(core["commission"]),

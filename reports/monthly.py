@@ -1,41 +1,38 @@
-"""This module computes returns by month and year of the UTC calendar from equity marks."""
+"""This module computes returns by month and year from equity at the ends of months."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from reports.view import Curve
+from reports.view import Months
 from schemas.market_data import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class MonthlyReturns:
-    """Returns as fractions: ``months`` of shape (years, 12), NaN where the run has no mark; ``totals`` of shape (years,)."""
+    """Returns as fractions: ``months`` of shape (years, 12), NaN where the run has no bar; ``totals`` of shape (years,)."""
 
     years: tuple[int, ...]
     months: FloatArray
     totals: FloatArray
 
 
-def monthly_returns(curve: Curve, initial: float | None) -> MonthlyReturns:
-    """Return each month's last equity / the month's before - 1; the first month counts from the initial cash.
+def monthly_returns(ends: Months, initial: float | None) -> MonthlyReturns:
+    """Return each month's equity / the month's before - 1; the first month counts from the initial cash.
 
     What begins or ends within a month has that part of it. NaN also where the equity before is not positive.
     100 at the start, 110 at the end of January, 99 at the end of February: 0.1, -0.1, and -0.01 for the year.
     """
-    if not len(curve):
+    if not len(ends):
         return MonthlyReturns((), np.zeros((0, 12)), np.zeros(0))
-    month_of = (curve.time_ns.astype("datetime64[ns]").astype("datetime64[M]")).astype(np.int64)
-    lasts = np.flatnonzero(np.append(month_of[1:] != month_of[:-1], True))
-    start = curve.equity[0] if initial is None else initial
-    months = _changes(curve.equity[lasts], start)
-    numbers = month_of[lasts]
+    numbers, start = ends.number, ends.equity[0] if initial is None else initial
+    months = _changes(ends.equity, start)
     years = np.arange(1970 + numbers[0] // 12, 1970 + numbers[-1] // 12 + 1)
     table = np.full((len(years), 12), np.nan)
     table[1970 + numbers // 12 - years[0], numbers % 12] = months
     year_lasts = np.flatnonzero(np.append(numbers[1:] // 12 != numbers[:-1] // 12, True))
     totals = np.full(len(years), np.nan)
-    totals[1970 + numbers[year_lasts] // 12 - years[0]] = _changes(curve.equity[lasts[year_lasts]], start)
+    totals[1970 + numbers[year_lasts] // 12 - years[0]] = _changes(ends.equity[year_lasts], start)
     return MonthlyReturns(tuple(int(year) for year in years), table, totals)
 
 

@@ -17,9 +17,9 @@ STRONGEST = 0.5  # opacity of the largest return: text on it keeps a contrast of
 
 def draw_monthly_returns(area: FigureBase, scene: Scene) -> Drawn:
     """Draw one row for each year, newest last."""
-    found = monthly_returns(scene.view.curve, scene.view.initial_cash)
+    found = monthly_returns(scene.view.months, scene.view.initial_cash)
     if not found.years:
-        say_nothing(area, "There are no equity marks.")
+        say_nothing(area, "There are no bars.")
         return Drawn("There are no returns to show.")
     [axes] = panels(area, top=0.3, bottom=0.05)
     axes.set_xlim(0, YEAR_COLUMN + 1.25)
@@ -42,11 +42,10 @@ def draw_monthly_returns(area: FigureBase, scene: Scene) -> Drawn:
 
 def monthly_height(scene: Scene) -> float:
     """Return the height in inches that the years need."""
-    times = scene.view.curve.time_ns
-    if not len(times):
+    numbers = scene.view.months.number
+    if not len(numbers):
         return EMPTY_INCHES
-    first, last = (int(year) for year in times[[0, -1]].astype("datetime64[ns]").astype("datetime64[Y]").astype(int))
-    return 0.45 + 0.29 * (last - first + 1)
+    return 0.45 + 0.29 * (int(numbers[-1]) // 12 - int(numbers[0]) // 12 + 1)
 
 
 def _draw_cell(axes: Axes, x: float, row: int, width: float, value: float, scale: float, weight: str) -> None:

@@ -20,10 +20,11 @@ from reports.script import SCRIPT
 from reports.statistics_table import Group, Line, groups_of, headlines_of
 from reports.stylesheet import STYLE
 from reports.svg import SvgFigure, svg_figure
-from reports.view import RunView, Tables, view_of
+from reports.view import RunView, SymbolResult, Tables, view_of
 from schemas.market_data import Bars
 
 EXTREME_TRADES = 5  # best and worst trades that are listed
+EXTREME_SYMBOLS = 20
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
@@ -47,6 +48,7 @@ def _page(view: RunView, figures: Sequence[tuple[FigureKind, SvgFigure]], title:
             _headlines(headlines_of(view)),
             *(_figure(kind, figure) for kind, figure in figures),
             _statistics(groups_of(view)),
+            _symbols(view),
             _extreme_trades(view),
             _provenance(view),
         ]
@@ -136,6 +138,35 @@ def _value(line: Line) -> str:
         return f'<span class="undefined" title="undefined">{words.UNDEFINED}</span>'
     unit = f" <small>{escape(line.unit)}</small>" if line.unit else ""
     return escape(line.value) + unit
+
+
+def _symbols(view: RunView) -> str:
+    """Show each symbol's closed trades; of one symbol alone the statistics have told it."""
+    if len(view.by_symbol) < 2:
+        return ""
+    names = ("Trades", "Win rate", "Profit factor", "Commission", f"PnL, {view.currency}".rstrip(", "))
+    head = '<th scope="col">Symbol</th>' + "".join(f'<th scope="col" class="number">{escape(name)}</th>' for name in names)
+    ranked = sorted(view.by_symbol, key=lambda each: -each.realized_pnl)
+    shown = ranked if len(ranked) <= 2 * EXTREME_SYMBOLS else [*ranked[:EXTREME_SYMBOLS], *ranked[-EXTREME_SYMBOLS:]]
+    rows = "\n".join(_symbol(each) for each in shown)
+    left_out = len(ranked) - len(shown)
+    note = f'<p class="note">{words.count(left_out)} symbols between them are left out.</p>' if left_out else ""
+    return (
+        '<section>\n<h2>By symbol</h2>\n<div class="scroll"><table class="trades">\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>{note}\n</section>"
+    )
+
+
+def _symbol(each: SymbolResult) -> str:
+    numbers = (
+        words.count(each.trades),
+        words.or_undefined(each.win_rate, words.percent),
+        words.or_undefined(each.profit_factor, words.ratio),
+        words.money(each.commission),
+    )
+    cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
+    sign = "gain" if each.realized_pnl > 0 else "loss" if each.realized_pnl < 0 else ""
+    return f'<tr><td>{escape(each.symbol)}</td>{cells}<td class="number {sign}">{words.money(each.realized_pnl)}</td></tr>'
 
 
 def _extreme_trades(view: RunView) -> str:

@@ -38,6 +38,7 @@ def draw_trade_pnl(area: FigureBase, scene: Scene) -> Drawn:
     axes.set_ylim(0, counts.max() * 1.22)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=ROUND_STEPS))
     axes.yaxis.set_major_formatter(ThousandsFormatter())
+    axes.set_xlim(float(edges[0]) - 0.3 * width, float(edges[-1]) + 0.3 * width)
     axes.xaxis.set_major_locator(MaxNLocator(10, steps=ROUND_STEPS))
     axes.xaxis.set_major_formatter(ThousandsFormatter())
     axes.grid(visible=False, axis="x")

@@ -1,4 +1,4 @@
-"""This module draws the trades on the price: candles for few bars, the close within its range for many."""
+"""This module draws the trades on the price, as candles: one for each bar, or for so many bars as there is room for."""
 
 from collections.abc import Callable
 
@@ -26,13 +26,13 @@ from reports.axes import (
     time_axis,
 )
 from reports.downsample import Ranges, distinct_spots, joined
-from reports.theme import ACCENT, COLUMNS, GAIN, INK, LOSS, PRICE
+from reports.theme import ACCENT, GAIN, INK, LOSS, PRICE
 from reports.view import Fills, Trades
 from schemas.market_data import Bars, FloatArray, TimeArray
 
 Place = Callable[[TimeArray], FloatArray]  # where a time lies across the picture
 
-MOST_CANDLES = 260  # a year of days; more would be thinner than their wicks
+MOST_CANDLES = 260  # a year of days; more would be thinner than their wicks, so bars are joined then
 MOST_LINKS = 300  # trades whose entry and exit are joined by a line; more would hide the price
 MOST_SYMBOLS = 4
 SPOTS = (240, 60)  # marks closer than this grid would hide each other
@@ -101,7 +101,7 @@ def _span(scene: Scene, all_bars: list[Bars | None]) -> TimeArray:
 
 
 def _bar_scale(all_bars: list[Bars | None]) -> BarScale | None:
-    """Return the scale of bars where they are few enough for candles, on one time line; else None: the scale is time."""
+    """Return the scale of bars where each has a candle of its own, on one time line; else None: the scale is time."""
     found = [bars.time_ns for bars in all_bars if bars is not None and len(bars)]
     if len(found) < len(all_bars):
         return None
@@ -113,12 +113,13 @@ def _panel(axes: Axes, scene: Scene, symbol: str, bars: Bars | None, scale: BarS
     place = scale or dates
     readout = None
     if bars is not None and len(bars):
+        shown = joined(bars, len(bars) if scale is not None else MOST_CANDLES)
         if scale is not None:
-            _candles(axes, bars, scale)
-            shown = joined(bars, len(bars))
+            _candles(axes, shown, scale(shown.time_ns), np.full(len(shown), 0.36))
         else:
-            shown = joined(bars, COLUMNS)
-            _line(axes, shown)
+            starts = dates(np.append(shown.time_ns, bars.time_ns[-1]))
+            widths = np.maximum(np.diff(starts), 1e-9)
+            _candles(axes, shown, starts[:-1] + widths / 2, 0.36 * widths)
         readout = _readout(axes, shown, place)
     _links(axes, scene.view.trades, symbol, place)
     _marks(axes, scene.view.fills, symbol, place)
@@ -128,9 +129,11 @@ def _panel(axes: Axes, scene: Scene, symbol: str, bars: Bars | None, scale: BarS
     return readout
 
 
-def _candles(axes: Axes, bars: Bars, scale: BarScale) -> None:
-    """Draw wicks and bodies: hollow for a rise, filled for a fall, as is usual where colour alone must not tell."""
-    x, half = scale(bars.time_ns), 0.36
+def _candles(axes: Axes, bars: Ranges, x: FloatArray, half: FloatArray) -> None:
+    """Draw wicks and bodies: hollow for a rise, filled for a fall, as is usual where colour alone must not tell.
+
+    x, half : the middle of each candle, and half its width
+    """
     rises = bars.close >= bars.open
     low, high = np.minimum(bars.open, bars.close), np.maximum(bars.open, bars.close)
     upper = np.stack([np.column_stack([x, high]), np.column_stack([x, bars.high])], axis=1)
@@ -143,12 +146,6 @@ def _candles(axes: Axes, bars: Bars, scale: BarScale) -> None:
     )  # fmt: skip
     axes.add_collection(PolyCollection(list(corners[rises]), facecolors="none", edgecolors=PRICE, linewidths=0.7))
     axes.add_collection(PolyCollection(list(corners[~rises]), facecolors=PRICE, edgecolors=PRICE, linewidths=0.7))
-
-
-def _line(axes: Axes, shown: Ranges) -> None:
-    x = dates(shown.time_ns)
-    axes.fill_between(x, shown.low, shown.high, color=PRICE, alpha=0.25, linewidth=0)
-    axes.plot(x, shown.close, color=PRICE, linewidth=0.8)
 
 
 def _readout(axes: Axes, shown: Ranges, place: Place) -> Readout:
@@ -210,8 +207,9 @@ def _text(scene: Scene, symbols: list[str]) -> str:
 
 def _note(scene: Scene, shown: list[tuple[str, Bars | None]], left_out: int) -> str:
     notes = []
-    if any(bars is not None and len(bars) > COLUMNS for _, bars in shown):
-        notes.append("The band spans each stretch's lowest to highest price, the line joins the closes.")
+    joins = max((-(-len(bars) // MOST_CANDLES) for _, bars in shown if bars is not None), default=1)
+    if joins > 1:
+        notes.append(f"A candle joins {words.count(joins)} bars at most.")
     if any(bars is None for _, bars in shown):
         notes.append("The bars are not at hand: only fills are drawn.")
     if len(scene.view.fills) > SPOTS[0]:

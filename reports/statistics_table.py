@@ -129,6 +129,9 @@ GROUPS: tuple[tuple[str, tuple[_Kind, ...]], ...] = (
             _money("realized_pnl_long", "… long"),
             _money("realized_pnl_short", "… short"),
             _money("commission", "Commission"),
+            _money("funding", "Funding"),
+            _money("dividends", "Dividends"),
+            _money("borrow_cost", "Borrow cost"),
         ),
     ),
     (
@@ -136,6 +139,8 @@ GROUPS: tuple[tuple[str, tuple[_Kind, ...]], ...] = (
         (
             _Kind("exposure", "Time in the market", words.percent),
             _Kind("average_exposure", "Average exposure, of initial equity", words.percent),
+            _Kind("average_leverage", "Average leverage", words.ratio),
+            _Kind("max_leverage", "Highest leverage", words.ratio),
             _money("traded_value", "Traded value"),
             _Kind("turnover", "Turnover, times initial equity", words.ratio),
         ),

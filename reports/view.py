@@ -74,6 +74,29 @@ class Trades:
 
 
 @dataclass(frozen=True, slots=True)
+class Months:
+    """Equity at the end of calendar months in UTC: ``number`` counts months since 1970-01, ascending."""
+
+    number: NDArray[np.int64]
+    equity: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolResult:
+    """What the closed positions of one symbol came to; what is undefined is None."""
+
+    symbol: str
+    trades: int
+    win_rate: float | None
+    profit_factor: float | None
+    realized_pnl: float
+    commission: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunView:
     """One run, as it is drawn. ``run`` is its row of ``backtests``: times are int64 ns, ``spec`` is JSON text."""
 
@@ -82,6 +105,8 @@ class RunView:
     fills: Fills
     trades: Trades
     statistics: dict[str, Statistic]
+    months: Months  # exact where the run has completed, else from the equity marks
+    by_symbol: tuple[SymbolResult, ...] = ()
 
     @property
     def backtest_id(self) -> str:
@@ -121,12 +146,15 @@ def view_of(tables: Tables | Mapping[str, pa.Table]) -> RunView:
     runs = source.table("backtests")
     if runs.num_rows != 1:
         raise ValueError(f"the tables of one run are needed: backtests has {runs.num_rows} rows")
+    curve = _curve(source.table("equity"))
     return RunView(
         run=_row(runs),
-        curve=_curve(source.table("equity")),
+        curve=curve,
         fills=_fills(source.table("fills")),
         trades=_trades(source.table("trades")),
         statistics=_statistics(source.table("statistics")),
+        months=_months(source.table("monthly_returns"), curve),
+        by_symbol=_by_symbol(source.table("symbol_statistics")),
     )
 
 
@@ -187,6 +215,27 @@ def _statistics(table: pa.Table) -> dict[str, Statistic]:
         return {}
     names, values, texts = (table.column(name).to_pylist() for name in ("name", "value", "text"))
     return {name: text if text is not None else value for name, value, text in zip(names, values, texts, strict=True)}
+
+
+def _months(table: pa.Table, curve: Curve) -> Months:
+    if table.num_rows:
+        numbers = _texts(table, "month").astype("datetime64[M]").astype(np.int64)
+        return Months(numbers, _numbers(table, "equity"))
+    return month_ends(curve)
+
+
+def month_ends(curve: Curve) -> Months:
+    """Return the last mark of each month that has one: what can be said of a run that has not completed."""
+    month_of = curve.time_ns.astype("datetime64[ns]").astype("datetime64[M]").astype(np.int64)
+    lasts = np.flatnonzero(np.append(month_of[1:] != month_of[:-1], True)) if len(curve) else np.zeros(0, dtype=np.int64)
+    return Months(month_of[lasts], curve.equity[lasts])
+
+
+def _by_symbol(table: pa.Table) -> tuple[SymbolResult, ...]:
+    names = ("symbol", "trades", "win_rate", "profit_factor", "realized_pnl", "commission")
+    if not table.num_rows:
+        return ()
+    return tuple(SymbolResult(**row) for row in table.select(names).to_pylist())
 
 
 def _times(table: pa.Table, name: str) -> TimeArray:

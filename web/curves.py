@@ -9,7 +9,7 @@ from adapters.errors import AdapterError
 from projections import chart_queries, queries
 from reports.downsample import kept_places, lowest_places
 from reports.monthly import monthly_returns
-from reports.view import Curve
+from reports.view import Curve, month_ends
 from schemas.market_data import FloatArray, TimeArray
 from web.prices import bars_of, nanoseconds
 from web.services import Services
@@ -75,5 +75,5 @@ async def monthly_table(services: Services, backtest_id: str) -> dict[str, Any]:
     marks = await marks_of(services, backtest_id)
     columns = marks.columns
     curve = Curve(marks.time_ns, columns["equity"], columns["exposure"], columns["drawdown"])
-    table = monthly_returns(curve, row["initial_cash"])
+    table = monthly_returns(month_ends(curve), row["initial_cash"])
     return {"years": list(table.years), "months": table.months.tolist(), "totals": table.totals.tolist()}
