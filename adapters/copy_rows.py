@@ -23,7 +23,7 @@ _CODES = {
 }  # fmt: skip
 
 _HEADER = np.frombuffer(b"PGCOPY\n\xff\r\n\0" + bytes(8), dtype=np.uint8)
-_TRAILER = b"\xff\xff"
+_TRAILER = np.frombuffer(b"\xff\xff", dtype=np.uint8)
 _NUMBER_BYTES = 12  # length and value, of the largest number
 _ARRAY_BYTES = 24  # of an array's own header
 _FULL, _UNFIT = -1, -2
@@ -35,7 +35,7 @@ _JSONB_VERSION = 1
 _NIL, _FALSE, _TRUE, _FLOAT64 = 0xC0, 0xC2, 0xC3, 0xCB
 
 
-def encode_copy(write: TableWrite) -> bytes:
+def encode_copy(write: TableWrite) -> memoryview:
     """Return the rows in the binary format of COPY.
 
     Times become whole microseconds, downwards; a NUL in a text becomes U+FFFD, because PostgreSQL holds none.
@@ -48,14 +48,15 @@ def encode_copy(write: TableWrite) -> bytes:
     while True:
         out = np.empty(room, dtype=np.uint8)
         out[: len(_HEADER)] = _HEADER
-        end = _transcode(data, kinds, out, len(_HEADER), place)
+        end = _transcode(data, kinds, out[: -len(_TRAILER)], len(_HEADER), place)
         if end == _FULL:
             room *= 2
             continue
         if end == _UNFIT:
             column = write.columns[place[1]]
             raise FatalError(f"{write.table}: {column} of row {place[0] + 1} of {write.count} can't hold the value")
-        return out[:end].tobytes() + _TRAILER
+        out[end : end + len(_TRAILER)] = _TRAILER
+        return out[: end + len(_TRAILER)].data
 
 
 def warm_up() -> None:

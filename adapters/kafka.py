@@ -25,6 +25,8 @@ VISIBLE_SECONDS = 20.0
 VISIBLE_POLL_SECONDS = 0.05
 POLL_MS = 200  # longest wait of one poll; a record that arrives ends it at once
 FETCH_BYTES = 8 * 1024 * 1024  # at most this much of one partition is prefetched
+# A broker answers the requests of a connection one after another: who asks for the log's end waits for the fetch before it.
+FETCH_WAIT_MS = 20
 MAX_SOURCES = 16  # partitions a reader keeps positioned at once
 
 # Wherever this module is imported, consumers run, FastStream's too: none of them may stop at a header's name.
@@ -162,13 +164,15 @@ class KafkaLogReader:
                 return []
             if await consumer.position(key) != start:
                 consumer.seek(key, start)
+            consumer.resume(key)
             while True:
                 batches = await consumer.getmany(key, timeout_ms=POLL_MS, max_records=max_records)
                 messages = batches.get(key, [])
-                if messages:
+                is_over = await consumer.position(key) >= end
+                if is_over:
+                    consumer.pause(key)  # nothing is fetched until somebody asks again
+                if messages or is_over:  # without messages, only transaction markers were left
                     return [to_record(message) for message in messages]
-                if await consumer.position(key) >= end:
-                    return []  # only transaction markers were left
 
     async def partitions(self, topic: str) -> int:
         async with translated(f"describe {topic}"), admin_of(self._address) as admin:
@@ -211,12 +215,14 @@ class KafkaLogReader:
             auto_offset_reset="none",
             enable_auto_commit=False,
             max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
         try:
             await consumer.start()
             key = _key(source)
             consumer.assign([key])
+            consumer.pause(key)  # until somebody reads: who only asks for offsets fetches nothing
             consumer.seek(key, (await consumer.beginning_offsets([key]))[key])
         except BaseException:
             await consumer.stop()

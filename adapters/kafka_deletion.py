@@ -26,6 +26,18 @@ class KafkaDeleter:
             return int((await admin.delete_records({key: RecordsToDelete(before_offset=offset)}))[key])
 
 
+async def group_members(address: KafkaAddress, group: str) -> int:
+    """Return how many consumers are in a group now; one that died counts until its session ends."""
+    async with translated(f"describe group {group}"), admin_of(address) as admin, asyncio.timeout(COORDINATOR_SECONDS):
+        while True:
+            try:
+                [described] = await admin.describe_consumer_groups([group])
+            except GroupCoordinatorNotAvailableError:
+                await asyncio.sleep(POLL_SECONDS)
+                continue
+            return sum(len(each[5]) for each in described.groups)
+
+
 async def group_positions(address: KafkaAddress, group: str) -> dict[TopicPartition, int]:
     """Return the offsets that a group has committed; none where it has no such group."""
     async with (

@@ -13,7 +13,7 @@ that has looked at one view holds the swap back: it never sees two generations.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ from typing import Any
 import asyncpg
 
 from adapters.errors import ConfigurationError, RetryableError
+from adapters.ports import TopicPartition
 from adapters.postgres_session import CONNECT_SECONDS, mapped, quoted
 from schemas.generations import Generation, parse_generation
 
@@ -32,6 +33,8 @@ FIRST_PATIENCE_MS = 40.0
 PAUSE_SECONDS = 0.02  # between two attempts: readers go on
 
 FED = ("standby", "live", "kept")
+
+Turn = Callable[[asyncpg.Connection], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +96,7 @@ class Generations:
         """Make a generation's schema, by the statements, in one transaction. One that is there already is made anew."""
         async with self.connection() as connection, connection.transaction():
             await mapped(connection.execute(f"DROP SCHEMA IF EXISTS {generation.schema} CASCADE"))
-            for statement in statements:
-                await mapped(connection.execute(statement))
+            await mapped(connection.execute(";\n".join(statements)))  # one round trip
             await mapped(connection.execute(_PUT, generation.name, "building"))
 
     async def execute(self, statements: Sequence[str]) -> None:
@@ -118,11 +120,53 @@ class Generations:
         statements : make the views (all of them; those that are there are dropped before)
         Raises RetryableError when readers held a view for longer than the budget.
         """
+
+        async def turn(connection: asyncpg.Connection) -> None:
+            states = {row["name"]: row["state"] for row in await connection.fetch(f"{_STATES} FOR UPDATE")}
+            if states.get(target.name) not in ("standby", "kept"):
+                raise ConfigurationError(
+                    f"generation {target} is {states.get(target.name, 'not there')}: only one that is fed can go live"
+                )
+            await connection.execute(_KEEP_THE_LIVE_ONE)
+            await connection.execute(_PUT, target.name, "live")
+
+        return await self._patiently(turn, statements, budget_seconds)
+
+    async def replace_table(
+        self,
+        table: str,
+        *,
+        live: Generation,
+        made: Generation,
+        meet: Callable[[dict[TopicPartition, int]], Awaitable[None]],
+        statements: Sequence[str],
+        budget_seconds: float,
+    ) -> float:
+        """Put a table of another generation in the place of the live one's, in one transaction, as ``swap`` does.
+
+        meet : called with where the live tables are, which stand still meanwhile: bring the other table there
+        """
+
+        async def turn(connection: asyncpg.Connection) -> None:
+            states = {row["name"]: row["state"] for row in await connection.fetch(f"{_STATES} FOR UPDATE")}
+            if states.get(live.name) != "live":
+                raise ConfigurationError(f"generation {live} is not live any more")
+            # Receipts before events, as projectors do that delete rows. Every batch that is under way ends first.
+            rows = await connection.fetch(
+                f"SELECT topic, partition, next_offset FROM {live.schema}.projection_state"
+                " ORDER BY topic DESC, partition FOR UPDATE"
+            )
+            await meet({TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows})
+
+        moved = [f"DROP TABLE {live.schema}.{table}", f"ALTER TABLE {made.schema}.{table} SET SCHEMA {live.schema}"]
+        return await self._patiently(turn, [*moved, *statements], budget_seconds)
+
+    async def _patiently(self, turn: Turn, statements: Sequence[str], budget_seconds: float) -> float:
         ends = time.monotonic() + budget_seconds
         patience_ms = FIRST_PATIENCE_MS
         while True:
             try:
-                return await self._try_swap(target, statements, int(patience_ms))
+                return await self._try_swap(turn, statements, int(patience_ms))
             except _LockedError as error:
                 if time.monotonic() > ends:
                     raise RetryableError(
@@ -131,21 +175,16 @@ class Generations:
             await asyncio.sleep(PAUSE_SECONDS)
             patience_ms = min(1.5 * patience_ms, LOCK_TIMEOUT_MS)
 
-    async def _try_swap(self, target: Generation, statements: Sequence[str], patience_ms: int) -> float:
+    async def _try_swap(self, turn: Turn, statements: Sequence[str], patience_ms: int) -> float:
         """Swap once. Raises _LockedError when a view is not to be had in time.
 
+        turn : what is to be done in the transaction before the views go
         patience_ms : for the views after the first. While we hold one, a reader that has another and wants ours waits for us
         """
         async with self.connection() as connection:
             try:
                 async with connection.transaction():
-                    states = {row["name"]: row["state"] for row in await connection.fetch(f"{_STATES} FOR UPDATE")}
-                    if states.get(target.name) not in ("standby", "kept"):
-                        raise ConfigurationError(
-                            f"generation {target} is {states.get(target.name, 'not there')}: only one that is fed can go live"
-                        )
-                    await connection.execute(_KEEP_THE_LIVE_ONE)
-                    await connection.execute(_PUT, target.name, "live")
+                    await turn(connection)
                     first, *others = [quoted(row["relname"]) for row in await connection.fetch(_VIEWS)]
                     await connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; DROP VIEW backtape.{first}")
                     began = time.monotonic()
@@ -156,7 +195,7 @@ class Generations:
             except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
                 raise _LockedError(str(error)) from error
             except asyncpg.DependentObjectsStillExistError as error:
-                raise ConfigurationError(f"somebody's views depend on ours: {error}: {error.detail}") from error
+                raise ConfigurationError(f"somebody's views depend on ours, drop them first: {error.detail}") from error
             except asyncpg.PostgresError as error:
                 raise ConfigurationError(f"postgres {error.sqlstate}: {error}") from error
 

@@ -1,8 +1,9 @@
 """This module makes the log that the read side is measured with: real runs of the engine, appended as a worker would.
 
-The commits are those of whole backtests, simulated in this process and appended by one transactional producer, so that ten
-million events take minutes and not an hour. Each round runs the strategies of benchmarks/long_log.py over another random walk;
-the runs of a round are written in turns, as workers write them.
+The commits are those of whole backtests, appended by one transactional producer. Each round runs the strategies of
+benchmarks/long_log.py over a random walk; the runs of a round are written in turns, as workers write them. Only the first rounds
+are simulated. The others are the same runs under other ids, with digests and chains of their own, so that ten million events take
+minutes and not an hour: a projector reads, checks and writes them as any others.
 """
 
 import asyncio
@@ -12,20 +13,24 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer
 
+from adapters.kafka import KafkaAppender
 from backtape.running import commits_of
 from benchmarks.engine import generated
 from benchmarks.long_log import STRATEGIES, spec, spread_ids
 from benchmarks.scene import PARTITIONS
 from consumers.settings import Settings
 from engine.registry import BUILTINS
-from schemas.commit import decode_commit
+from schemas.commit import Head, decode_commit, encode_commit
+from schemas.ids import BacktestId, Digest
 from schemas.market_data import Instrument, Market
 from schemas.partitioning import home_partition
-from schemas.topics import EVENTS
+from schemas.run_state import TOPOLOGY_KEY, Topology, encode_state
+from schemas.topics import EVENTS, RUNS
 
 LOG_ID = b"6d0f7a0e-2f3b-4d53-9b8e-3f6f1f0f9c11"
 ISSUED_AT = "2026-01-01T00:00:00Z"
 STEP_BYTES = 1024 * 1024  # of one transaction, as a worker's
+SIMULATED_ROUNDS = 2
 
 
 @dataclass(slots=True)
@@ -36,6 +41,7 @@ class Written:
     commits: int = 0
     bytes: int = 0
     ids: list[str] = field(default_factory=list)
+    simulated: list[list[bytes]] = field(default_factory=list)  # the bodies of each simulated run
     events_before: dict[int, list[tuple[int, int]]] = field(default_factory=dict)  # partition: (offset, events up to it)
 
     @property
@@ -63,6 +69,7 @@ async def write_log(settings: Settings, *, events: int, bars: int, written: Writ
     )  # fmt: skip
     await producer.start()
     try:
+        await _found_log(settings)
         while written.events < events:
             runs = round_of(len(written.ids) // len(STRATEGIES), bars, written)
             for step in steps_of(runs):
@@ -72,22 +79,49 @@ async def write_log(settings: Settings, *, events: int, bars: int, written: Writ
         await producer.stop()
 
 
+async def _found_log(settings: Settings) -> None:
+    """Say what the log is called, as its first worker would: those that come later go on with it."""
+    appender = KafkaAppender(settings.kafka)
+    body = encode_state(Topology(partitions=PARTITIONS, log_id=LOG_ID.decode()))
+    for partition in range(PARTITIONS):
+        await appender.append(settings.kafka.topic(RUNS), TOPOLOGY_KEY.encode(), body, partition=partition, headers=())
+    await appender.close()
+
+
 def round_of(number: int, bars: int, written: Written) -> list[tuple[str, Iterator[bytes]]]:
+    """Return the commits of a round's runs, each with its id."""
+    ids = spread_ids(f"read-{number}", len(STRATEGIES))
+    written.ids += ids
+    if len(written.simulated) < SIMULATED_ROUNDS * len(STRATEGIES):
+        written.simulated += [list(bodies) for bodies in _simulated(number, bars)]
+    chosen = (len(STRATEGIES) * number) % len(written.simulated)
+    return [
+        (backtest_id, _renamed(bodies, backtest_id))
+        for backtest_id, bodies in zip(ids, written.simulated[chosen : chosen + len(ids)], strict=True)
+    ]
+
+
+def _renamed(bodies: list[bytes], backtest_id: str) -> Iterator[bytes]:
+    """Yield a run's commits as they would be under another id."""
+    head = Head.start(Digest(decode_commit(bodies[0]).parent))
+    for body in bodies:
+        commit = decode_commit(body)
+        made = encode_commit(BacktestId(backtest_id), head, commit.author, commit.events)
+        head = made.head
+        yield made.body
+
+
+def _simulated(number: int, bars: int) -> Iterator[Iterator[bytes]]:
     market = Market(
         bars=(generated(bars, seed=number),), instruments=(Instrument(symbol="X", calendar="always"),), dataset="minutes",
         version=1, digest="d" * 64,
     )  # fmt: skip
-    ids = spread_ids(f"read-{number}", len(STRATEGIES))
-    written.ids += ids
-    runs = []
-    for backtest_id, (strategy, parameters) in zip(ids, STRATEGIES, strict=True):
+    for strategy, parameters in STRATEGIES:
         command = {
-            "type": "SubmitBacktest", "command_id": f"submit-{backtest_id}", "backtest_id": backtest_id, "issued_at": ISSUED_AT,
+            "type": "SubmitBacktest", "command_id": "submit", "backtest_id": "simulated", "issued_at": ISSUED_AT,
             "spec": spec("minutes", "X", "1m", strategy, parameters),
         }  # fmt: skip
-        commits = commits_of(command, market, BUILTINS[strategy])
-        runs.append((backtest_id, (commit.body for commit in commits)))
-    return runs
+        yield (commit.body for commit in commits_of(command, market, BUILTINS[strategy]))
 
 
 def steps_of(runs: list[tuple[str, Iterator[bytes]]]) -> Iterator[list[tuple[str, bytes]]]:

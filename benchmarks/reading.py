@@ -21,11 +21,12 @@ from aiokafka import AIOKafkaProducer
 from backtape.local import ConsumerProcess
 from backtape.running import commits_of
 from benchmarks import latency, machine
+from benchmarks.engine import generated
 from benchmarks.figures import Part, as_markdown, as_table, percentile
 from benchmarks.long_log import spec, spread_ids
 from benchmarks.memory import MIB
 from benchmarks.read_log import ISSUED_AT, LOG_ID, Written, round_of, steps_of, write_log
-from benchmarks.scene import PARTITIONS, Scene, Sizes, run, until
+from benchmarks.scene import PARTITIONS, Scene, Sizes, ends_of_events, run, until
 from engine.registry import BUILTINS
 from projections.tables import RUN_TABLES, SCHEMA
 from schemas.market_data import Instrument, Market
@@ -116,10 +117,11 @@ async def rebuild(scene: Scene, part: Part, written: Written) -> None:
     """The command, as a person would call it, without projectors beside it."""
     began = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "backtape", "rebuild", "--json", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        sys.executable, "-m", "backtape", "rebuild", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    out, _ = await process.communicate()
+    out, said = await process.communicate()
     seconds = time.perf_counter() - began
+    assert process.returncode == 0, said.decode()[-2_000:]
     done = json.loads(out)
     assert done["swapped"] and not done["verified"]["differences"], done
     part.add("fill", done["events"] / done["fill_seconds"], "events/s", f"{done['fill_seconds']:.0f} s, two processes")
@@ -138,10 +140,13 @@ async def flow(scene: Scene, part: Part, written: Written) -> None:
     )  # fmt: skip
     await producer.start()
     topic = scene.settings.kafka.topic(EVENTS)
-    # Simulated before: the flow is not to share the processor with simulations.
-    steps = [step for number in range(2) for step in steps_of(round_of(1_000 + number, RUN_BARS, Written()))]
+    # Made before: the flow is not to share the processor with simulations. They are the simulated runs under ids of their own.
+    flowing, steps = Written(simulated=written.simulated), []
+    while sum(_events_in(step) for step in steps) < FLOW_EVENTS * FLOW_SECONDS:
+        steps += steps_of(round_of(1_000 + len(flowing.ids), RUN_BARS, flowing))
     probes = _probes(int(FLOW_SECONDS / PROBE_SECONDS) + 50)
     connection = await asyncpg.connect(scene.settings.database_url)
+    await _caught_up(scene, connection)
     delays: list[float] = []
     sent = 0
     began = time.perf_counter()
@@ -156,7 +161,7 @@ async def flow(scene: Scene, part: Part, written: Written) -> None:
             for backtest_id, body in step:
                 partition = home_partition(backtest_id.encode(), PARTITIONS)
                 await producer.send(topic, body, backtest_id.encode(), partition=partition, headers=[("log_id", LOG_ID)])
-        sent += sum(body.count(b'"sequence"') for _, body in step)
+        sent += _events_in(step)
         if time.perf_counter() - began > PROBE_SECONDS * (len(watching) + 1) and all(task.done() for task in watching):
             backtest_id, body = probes.pop()
             async with producer.transaction():
@@ -178,6 +183,23 @@ async def flow(scene: Scene, part: Part, written: Written) -> None:
     part.add("longest", 1000 * max(delays), "ms")
 
 
+def _events_in(step: list[tuple[str, bytes]]) -> int:
+    return sum(body.count(b'"sequence"') for _, body in step)
+
+
+async def _caught_up(scene: Scene, connection: asyncpg.Connection) -> None:
+    """Wait until the projector is past what lies on the log already."""
+    ends = await ends_of_events(scene.settings)
+    sql = "SELECT partition, next_offset FROM backtape.projection_state WHERE topic = $1"
+
+    async def is_there() -> bool:
+        rows = await connection.fetch(sql, scene.settings.kafka.topic(EVENTS))
+        # The last offset is a transaction's marker.
+        return all(row["next_offset"] >= ends[row["partition"]] - 1 for row in rows) and len(rows) == len(ends)
+
+    await until(is_there, seconds=1_800)
+
+
 async def _is_shown(connection: asyncpg.Connection, backtest_id: str) -> bool:
     return await connection.fetchval("SELECT 1 FROM backtape.backtests WHERE backtest_id = $1", backtest_id) is not None
 
@@ -185,7 +207,10 @@ async def _is_shown(connection: asyncpg.Connection, backtest_id: str) -> bool:
 def _probes(count: int) -> list[tuple[str, bytes]]:
     """Return first commits of runs that never start."""
     found = []
-    market = Market(bars=(), instruments=(Instrument(symbol="X", calendar="always"),))
+    market = Market(
+        bars=(generated(100, seed=1),), instruments=(Instrument(symbol="X", calendar="always"),), dataset="minutes", version=1,
+        digest="d" * 64,
+    )  # fmt: skip
     for backtest_id in spread_ids("probe", count):
         command = {
             "type": "SubmitBacktest", "command_id": f"submit-{backtest_id}", "backtest_id": backtest_id, "issued_at": ISSUED_AT,
@@ -196,6 +221,11 @@ def _probes(count: int) -> list[tuple[str, bytes]]:
 
 
 async def idle(scene: Scene, part: Part, written: Written) -> None:
+    """Commands one by one, after everything before has been projected."""
+    scene.start("projector")
+    connection = await asyncpg.connect(scene.settings.database_url)
+    await _caught_up(scene, connection)
+    await connection.close()
     await latency.measure(scene, part)
     scene.stop("worker", "projector")
 
@@ -233,10 +263,11 @@ def main() -> int:
         written = Written()
         began = time.perf_counter()
         run(write_log(scene.settings, events=options.events, bars=RUN_BARS, written=written))
+        kinds = f"{len(written.simulated)} of them simulated, the others the same under other ids"
         about.append(
-            f"- the log: {len(written.ids)} real runs of {RUN_BARS:,} one-minute bars on {PARTITIONS} partitions:"
+            f"- the log: {len(written.ids)} runs of {RUN_BARS:,} one-minute bars on {PARTITIONS} partitions, {kinds}:"
             f" {written.events:,} events in {written.commits:,} commits, {written.bytes / written.events:.0f} bytes an event."
-            f" Mix: {written.mix()}. Simulated and written in {time.perf_counter() - began:.0f} s"
+            f" Mix: {written.mix()}. Written in {time.perf_counter() - began:.0f} s"
         )
         print("\n".join(about), flush=True)
         parts = []

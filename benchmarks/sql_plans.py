@@ -3,7 +3,8 @@
     python -m benchmarks.sql_plans [--backtests 100000]
 
 The model is made in the database, on a server of its own, from a seed: so many backtests with ten trades each, over a year. It
-ends with exit code 1 when a plan scans a table of more than BIG_ROWS rows from its beginning to its end.
+ends with exit code 1 when a plan scans a table of more than BIG_ROWS rows from its beginning to its end, or when no plan uses one
+of the indexes of ``backtests``: each of them costs the projector 5 to 15 microseconds a run (docs/performance.md).
 """
 
 import argparse
@@ -112,6 +113,9 @@ PAGES = (
         queries.backtest_page(after=After(datetime.now(UTC) - timedelta(days=180), ("bt-1",))),
     ),
     ("the list by Sharpe ratio", queries.backtest_page(sort="sharpe")),
+    ("the list by return", queries.backtest_page(sort="total_return")),
+    ("the list by drawdown, the deepest last", queries.backtest_page(sort="max_drawdown")),
+    ("the list of one strategy", queries.backtest_page(BacktestFilter(strategy="sma_cross"))),
     ("the list of one submitter", queries.backtest_page(BacktestFilter(submitter="research"))),
     ("the list of one symbol, failed only", queries.backtest_page(BacktestFilter(symbol="AAPL", statuses=("failed",)))),
     ("the list by words", queries.backtest_page(BacktestFilter(text="sma aap"))),
@@ -195,14 +199,16 @@ async def _document(connection: asyncpg.Connection, backtests: int) -> tuple[str
     ]
     asked = [*((each, Query(each.sql)) for each in questions()), *((Question(text, query.sql), query) for text, query in PAGES)]
     scans: list[str] = []
+    unused = {str(index.name) for index in BACKTESTS.indexes}
     for number, (question, query) in enumerate(asked, start=1):
         if number == len(questions()) + 1:
             lines.append("\n# What the HTTP API asks besides")
         plan = await plan_of(connection, query)
         found = [name for name in re.findall(r"Seq Scan on (\w+)", plan) if sizes.get(name, 0) > BIG_ROWS]
+        unused -= set(re.findall(r"backtests_by_\w+", plan))
         scans += [f"{question.text}: reads all of {name}" for name in found]
         lines.append(f"\n## {number}. {question.text[:1].upper()}{question.text[1:]}\n\n```\n{plan}\n```")
-    return "\n".join(lines) + "\n", scans
+    return "\n".join(lines) + "\n", [*scans, *(f"no question uses the index {name}" for name in sorted(unused))]
 
 
 if __name__ == "__main__":

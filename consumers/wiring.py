@@ -1,4 +1,8 @@
-"""This module wires the processes: the one place where loops meet their adapters."""
+"""This module wires the processes: the one place where loops meet their adapters.
+
+What only one role needs is imported in its function: pyarrow, which snapshots are written with, is 40 MB in a process that has no
+use for it.
+"""
 
 import os
 import uuid
@@ -9,34 +13,27 @@ from adapters.archived_log import ArchivedLogReader
 from adapters.blob_store import open_blob_store
 from adapters.clock import SystemClock
 from adapters.kafka import KafkaAppender, KafkaLogReader
-from adapters.kafka_partition import KafkaPartition
-from adapters.market_data import StoredMarketData
 from adapters.ports import BlobStore, LogReader
 from adapters.postgres import PostgresRowStore
 from adapters.postgres_generations import Generations
-from consumers.archive_keeper import ArchiveKeeper
-from consumers.archiver import Archiver
-from consumers.compactor import Compactor
-from consumers.compactor_state import CompactorRules
 from consumers.feed import KafkaMembership, Reading
-from consumers.machine import machine_headers
 from consumers.projector import Projector
 from consumers.projector.loop import PROJECTED
 from consumers.settings import Settings
 from consumers.shell import Role
-from consumers.simulation.runner import ZygoteRunner
-from consumers.snapshot_once import SnapshotReport, snapshot_once
-from consumers.worker.loop import Worker
-from consumers.worker.partition import WorkerRules
-from consumers.worker.plan import TopicNames
-from engine.lifecycle import IntakeRules
 from projections.roles import PROJECTOR_ROLE
 from projections.tables import PROJECTION_VERSION
 from schemas.generations import Generation
 from schemas.topics import ARCHIVE, COMMANDS, DEAD_LETTERS, EVENTS, RECEIPTS, RUNS
 
 if TYPE_CHECKING:
+    from adapters.market_data import StoredMarketData
+    from consumers.archive_keeper import ArchiveKeeper
+    from consumers.compactor import Compactor
+    from consumers.compactor_state import CompactorRules
     from consumers.simulation.child import Surroundings
+    from consumers.snapshot_once import SnapshotReport
+    from consumers.worker.loop import Worker
 
 POLLED_RECORDS = 50  # by a projector at a time: commits are up to half a megabyte, and a poll of 500 was 60 MB
 WATCH_SECONDS = 1.0  # between two looks at which generations are to be fed
@@ -51,7 +48,9 @@ def log_reader(settings: Settings) -> LogReader:
     return ArchivedLogReader(KafkaLogReader(settings.kafka), lambda: blob_store(settings), settings.topic_prefix)
 
 
-def market_data(settings: Settings) -> StoredMarketData:
+def market_data(settings: Settings) -> "StoredMarketData":
+    from adapters.market_data import StoredMarketData
+
     return StoredMarketData(blob_store(settings), settings.cache_dir / "bars")
 
 
@@ -64,6 +63,14 @@ def simulation_surroundings(settings: Settings) -> "Surroundings":
 
 def worker_role(settings: Settings) -> Role:
     """Return the worker: commands in, commits of events out."""
+    from adapters.kafka_partition import KafkaPartition
+    from consumers.machine import machine_headers
+    from consumers.simulation.runner import ZygoteRunner
+    from consumers.worker.loop import Worker
+    from consumers.worker.partition import WorkerRules
+    from consumers.worker.plan import TopicNames
+    from engine.lifecycle import IntakeRules
+
     names = TopicNames(
         events=settings.kafka.topic(EVENTS),
         runs=settings.kafka.topic(RUNS),
@@ -72,7 +79,7 @@ def worker_role(settings: Settings) -> Role:
     )
     commands = settings.kafka.topic(COMMANDS)
 
-    async def make(membership: KafkaMembership) -> Worker:
+    async def make(membership: KafkaMembership) -> "Worker":
         reader = log_reader(settings)
         partitions = await reader.partitions(commands)
         appender = KafkaAppender(settings.kafka)
@@ -140,8 +147,9 @@ def _fixed(name: str, reading: Reading) -> Role:
 
 def compactor_role(settings: Settings) -> Role:
     """Return the compactor: finished runs into Parquet."""
+    from consumers.compactor import Compactor
 
-    async def make(membership: KafkaMembership) -> Compactor:
+    async def make(membership: KafkaMembership) -> "Compactor":
         store, announcer, clock = blob_store(settings), KafkaAppender(settings.kafka), SystemClock()
         return Compactor(
             store=store,
@@ -158,12 +166,17 @@ def compactor_role(settings: Settings) -> Role:
     return _fixed("compactor", Reading(settings.compactor_group, topics, make))
 
 
-def _compactor_rules(settings: Settings) -> CompactorRules:
+def _compactor_rules(settings: Settings) -> "CompactorRules":
+    from consumers.compactor_state import CompactorRules
+
     return CompactorRules(archive_topic=settings.kafka.topic(ARCHIVE), receipts_topic=settings.kafka.topic(RECEIPTS))
 
 
-def _keeper(settings: Settings, store: BlobStore, announcer: KafkaAppender, clock: SystemClock) -> ArchiveKeeper | None:
+def _keeper(settings: Settings, store: BlobStore, announcer: KafkaAppender, clock: SystemClock) -> "ArchiveKeeper | None":
     """Return what archives the compactor's partitions beside it, with a reader of its own; None where a job does that."""
+    from consumers.archive_keeper import ArchiveKeeper
+    from consumers.archiver import Archiver
+
     if settings.archive_seconds == 0:
         return None
     archiver = Archiver(
@@ -177,11 +190,13 @@ def _keeper(settings: Settings, store: BlobStore, announcer: KafkaAppender, cloc
     return ArchiveKeeper(archiver, clock=clock, every_seconds=settings.archive_seconds / 4)
 
 
-async def snapshot_job(settings: Settings, *, on_progress: Callable[[int, int], None]) -> SnapshotReport:
+async def snapshot_job(settings: Settings, *, on_progress: Callable[[int, int], None]) -> "SnapshotReport":
     """Snapshot everything that is finished in the log, as a job that ends.
 
     on_progress : called with records read and records in all
     """
+    from consumers.snapshot_once import snapshot_once
+
     reader, announcer = log_reader(settings), KafkaAppender(settings.kafka)
     try:
         return await snapshot_once(

@@ -10,15 +10,14 @@ Both need only the rows' values; times are int64 nanoseconds there.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import ARRAY, BigInteger, Boolean, Column, DateTime, Double, Integer, LargeBinary, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-Form = Literal["sql", "full"]
-Row = tuple[Any, ...]
+from projections.forms import Form, Row
 
 _NUL_REPLACEMENT = "\ufffd"
 

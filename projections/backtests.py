@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from projections.arrow import Row
 from projections.errors import FoldError
+from projections.forms import Row
 from projections.rows import Rows
 from projections.source import Source
 from projections.tables import BACKTESTS, changing

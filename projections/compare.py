@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from projections.arrow import Row
 from projections.fold import RunTables, fold_run
+from projections.forms import Row
 from projections.source import Source
 from projections.tables import RUN_TABLES, key_of
 

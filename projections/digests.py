@@ -23,12 +23,20 @@ def compared_tables() -> tuple[str, ...]:
 
 
 def compared_count_sql(old: str, new: str) -> str:
-    """Return a query for one row: backtests of both, those at the same sequence, those that only one has."""
+    """Return a query for one row: backtests of both, those at the same sequence, those that only one has.
+
+    One that only the old tables have counts where the new ones are past its first commit and know of no deletion: projectors may
+    have gone on with the old ones.
+    """
     return f"""
         SELECT count(*) AS backtests, count(*) FILTER (WHERE o.last_sequence = n.last_sequence) AS compared,
-               count(*) FILTER (WHERE n.backtest_id IS NULL) AS only_old,
+               count(*) FILTER (
+                   WHERE n.backtest_id IS NULL AND o.first_offset < p.next_offset
+                   AND NOT EXISTS (SELECT FROM {new}.deleted_backtests AS d WHERE d.backtest_id = o.backtest_id)
+               ) AS only_old,
                count(*) FILTER (WHERE o.backtest_id IS NULL) AS only_new
         FROM {old}.backtests AS o FULL JOIN {new}.backtests AS n ON o.backtest_id = n.backtest_id
+        LEFT JOIN {new}.projection_state AS p ON p.topic LIKE '%.events' AND p.partition = o.partition
     """
 
 

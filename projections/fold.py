@@ -9,14 +9,12 @@ throws the batch's rows away, and this run's state with them.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, assert_never
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, assert_never
 
 from projections import backtests, orders, positions
-from projections.arrow import Form, to_batch
 from projections.backtests import BacktestState
 from projections.errors import FoldError
+from projections.forms import Form
 from projections.orders import OrderState
 from projections.positions import PositionState
 from projections.rows import MARK_COLUMNS, RowChange, Rows, mark_rows, touch
@@ -52,6 +50,9 @@ from schemas.events import (
     SplitApplied,
     SymbolChanged,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 IN_PROCESS = Source(log_id=None, partition=0, offset=0, recorded_ns=0)
 
@@ -168,8 +169,12 @@ class RunTables:
         change = self._changes.get(table)
         return change.rows if change is not None else []
 
-    def table(self, name: str, form: Form = "full") -> pa.Table:
+    def table(self, name: str, form: Form = "full") -> "pa.Table":
         """Return one table, in the order of its events, typed as projections/arrow.py says."""
+        import pyarrow as pa  # here: 30 MB that a projector does not need
+
+        from projections.arrow import to_batch
+
         change = self._changes.get(name)
         batch = change.batch(form) if change is not None else to_batch(_TABLES[name], [], form=form)
         return pa.Table.from_batches([batch])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from projections.arrow import Row
+from projections.forms import Row
 from projections.tables import COMMANDS
 from schemas.commands import DeleteBacktest
 from schemas.manifest import SnapshotAnnouncement

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from projections.arrow import Row
+from projections.forms import Row
 from schemas.events import (
     OrderCancelled,
     OrderExpired,

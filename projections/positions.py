@@ -4,7 +4,7 @@ from typing import assert_never
 
 import msgspec
 
-from projections.arrow import Row
+from projections.forms import Row
 from schemas.events import (
     BorrowPaid,
     DividendPaid,

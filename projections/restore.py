@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from projections.arrow import Row
 from projections.backtests import BacktestState
 from projections.fold import RunFold
+from projections.forms import Row
 from projections.orders import OrderState
 from projections.positions import PositionState
 from projections.tables import BACKTESTS, ORDERS, POSITIONS, changing

@@ -13,10 +13,9 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import msgspec
-import pyarrow as pa
 from sqlalchemy import Table
 
-from projections.arrow import Form, Row, columns_to_batch
+from projections.forms import Form, Row
 from projections.orders import OrderState
 from projections.packed import PackedColumn, joined, pack, packed_columns
 from projections.positions import PositionState
@@ -39,6 +38,8 @@ from projections.tables import (
 from schemas.events import EquityMarked
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from projections.backtests import BacktestState
 
 Kind = Literal["insert", "update", "upsert", "delete"]
@@ -102,7 +103,9 @@ class RowChange:
         """Return the rows as tuples, in the order of ``names``."""
         return list(zip(*self._columns(), strict=True))
 
-    def batch(self, form: Form) -> pa.RecordBatch:
+    def batch(self, form: Form) -> "pa.RecordBatch":
+        from projections.arrow import columns_to_batch  # here: it brings pyarrow, 30 MB that a projector does not need
+
         return columns_to_batch(self.table, self._columns(), form=form, names=self.names)
 
     def packed(self) -> bytes:

@@ -9,6 +9,7 @@ A column that later events change is marked ``changes``; in each table those col
 ever appended to.
 """
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -506,8 +507,9 @@ RUN_TABLES = (
 )  # fmt: skip
 
 
+@cache
 def tables_in(schema: str) -> MetaData:
-    """Return all tables as they are in another generation's schema."""
+    """Return all tables as they are in another generation's schema. They are not to be changed."""
     copied = MetaData(schema=schema)
     for table in METADATA.sorted_tables:
         table.to_metadata(copied, schema=schema)

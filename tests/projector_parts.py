@@ -120,7 +120,7 @@ class Bench:
             await asyncio.wait([everything, *over], timeout=60, return_when=asyncio.FIRST_COMPLETED)
         finally:
             everything.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
+            await asyncio.gather(everything, *work, return_exceptions=True)
             over[1].cancel()
             await self.projector.on_revoked(wanted)
         if self.projector.fatal.done():

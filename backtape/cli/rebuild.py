@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def rebuild(
     rollback: bool = typer.Option(False, "--rollback", help="Let the generation that was live before be live again."),
     backtest: str | None = typer.Option(None, "--backtest", metavar="ID", help="Make the rows of one backtest anew, in place."),
+    only: str | None = typer.Option(None, "--only", metavar="TABLE", help="Make one table anew, such as trades, in place."),
     drop_old: bool = typer.Option(False, "--drop-old", help="Remove the generations that are kept for a rollback."),
     no_swap: bool = typer.Option(False, "--no-swap", help="Build and compare, and leave the views as they are."),
     accept_differences: bool = typer.Option(False, "--accept-differences", help="Swap although rows differ from the live ones."),
@@ -31,6 +32,7 @@ def rebuild(
     Readers see the old tables or the new ones, never a mix. Exit 1: rows differ, nothing was swapped.
     """
     from consumers.rebuild.job import DifferentError, Rebuild
+    from consumers.rebuild.only import TableRebuild
 
     if backtest is not None:
         _remake(backtest, as_json=as_json)
@@ -40,7 +42,12 @@ def rebuild(
         if drop_old and not rollback:
             _tell_dropped(job, as_json=as_json)
             return
-        done = asyncio.run(job.rollback() if rollback else job.run(accepts_differences=accept_differences, swaps=not no_swap))
+        if only is not None:
+            one = TableRebuild(settings(), report=say, processes=processes or os.cpu_count() or 1)
+            done = asyncio.run(one.run_for(only, accepts_differences=accept_differences))
+        else:
+            work = job.rollback() if rollback else job.run(accepts_differences=accept_differences, swaps=not no_swap)
+            done = asyncio.run(work)
     except DifferentError as error:
         for difference in error.verified.differences:
             say(str(difference))
@@ -49,7 +56,7 @@ def rebuild(
         else:
             say("rows differ from the live ones: nothing was swapped (--accept-differences swaps all the same)")
         raise typer.Exit(NO) from None
-    _tell(done, as_json=as_json)
+    _tell(done, only, as_json=as_json)
 
 
 def _remake(backtest_id: str, *, as_json: bool) -> None:
@@ -73,9 +80,10 @@ def _tell_dropped(job: "Rebuild", *, as_json: bool) -> None:
         say(f"{len(dropped)} generations dropped")
 
 
-def _tell(done: "Rebuilt", *, as_json: bool) -> None:
+def _tell(done: "Rebuilt", only: str | None, *, as_json: bool) -> None:
     if as_json:
         document = {
+            "only": only,
             "generation": str(done.generation),
             "replaced": str(done.replaced),
             "swapped": done.swap_seconds is not None,
@@ -87,7 +95,9 @@ def _tell(done: "Rebuilt", *, as_json: bool) -> None:
         }
         print_json(document)
         return
-    if done.swap_seconds is None:
+    if only is not None:
+        say(f"{only} of generation {done.replaced} is made anew")
+    elif done.swap_seconds is None:
         say(f"generation {done.generation} is complete and stands by; {done.replaced} is live")
     else:
         say(f"generation {done.generation} is live; {done.replaced} is kept and fed (--rollback, --drop-old)")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.errors import AdapterError, ConfigurationError, NotFoundError
+from adapters.errors import AdapterError, ConfigurationError
 from adapters.ports import BlobStore, MarketData, RowStore
 from adapters.postgres import PostgresRowStore
 from adapters.postgres_generations import Generations
@@ -22,6 +22,7 @@ from projections.compare import differences
 from projections.source import Source
 from projections.tables import PROJECTION_VERSION, RUN_TABLES
 from schemas.topics import EVENTS
+from snapshots.blobs import manifest_key
 from snapshots.verify import verify_snapshot
 
 AT_ONCE = max(1, (os.cpu_count() or 2) // 2)  # each audit runs a simulation
@@ -99,7 +100,7 @@ class Auditor:
             self._tried("data", asyncio.to_thread(check_data, self._market, self._store, commits)),
             self._tried("re-run", check_rerun(self._runner, commits)),
             self._tried("SQL", self._check_sql(backtest_id, commits, row)),
-            self._tried("Parquet", self._check_parquet(backtest_id, commits)),
+            self._tried("Parquet", self._check_parquet(backtest_id, commits, row)),
         ]
         return Audit(backtest_id, (chain, check_owner(commits), *[await check for check in checks]))
 
@@ -136,14 +137,10 @@ class Auditor:
             self._rows = PostgresRowStore(self._settings.database_url, live.schema)
         return self._rows
 
-    async def _check_parquet(self, backtest_id: str, commits: Sequence[StoredCommit]) -> Finding:
-        try:
-            found = await asyncio.to_thread(verify_snapshot, self._store, backtest_id, [each.body for each in commits])
-        except NotFoundError as error:
-            return Finding("Parquet", Verdict.NOT_TRIED, f"there is no snapshot yet: {error}")
-        if found is not None:
-            return Finding("Parquet", Verdict.DIFFERENT, found)
-        return Finding("Parquet", Verdict.PROVEN, "every file has its digest and holds what the log gives")
+    async def _check_parquet(self, backtest_id: str, commits: Sequence[StoredCommit], row: dict[str, Any] | None) -> Finding:
+        is_announced = row is not None and row["manifest_key"] is not None
+        bodies = [each.body for each in commits]
+        return await asyncio.to_thread(check_snapshot, self._store, backtest_id, bodies, is_announced=is_announced)
 
     async def close(self) -> None:
         await self._logs.close()
@@ -151,6 +148,16 @@ class Auditor:
         if self._rows is not None:
             await self._rows.close()
         await self._runner.close()
+
+
+def check_snapshot(store: BlobStore, backtest_id: str, bodies: Sequence[bytes], *, is_announced: bool) -> Finding:
+    """Compare a run's snapshot with its log. One that nobody has announced may be on its way; one that was must be there."""
+    if not is_announced and store.head(manifest_key(backtest_id)) is None:
+        return Finding("Parquet", Verdict.NOT_TRIED, "it has no snapshot yet: the compactor makes it, or `backtape snapshot`")
+    found = verify_snapshot(store, backtest_id, bodies)
+    if found is not None:
+        return Finding("Parquet", Verdict.DIFFERENT, found)
+    return Finding("Parquet", Verdict.PROVEN, "every file has its digest and holds what the log gives")
 
 
 def _source(stored: StoredCommit) -> Source:

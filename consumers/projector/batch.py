@@ -16,9 +16,9 @@ import pydantic
 
 from adapters.errors import IntegrityError
 from adapters.ports import NO_EFFECTS, Effects, Record, RowStore, TableWrite
-from projections.arrow import Row
 from projections.errors import FoldError
 from projections.fold import RunFold
+from projections.forms import Row
 from projections.restore import ORDER_COLUMNS, POSITION_COLUMNS, RUN_COLUMNS, restore_folds, to_ns
 from projections.rows import RowChange, Rows
 from projections.source import Source

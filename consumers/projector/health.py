@@ -45,7 +45,9 @@ class HealthWatch:
         observed_ms = self._clock.now_ms()
         end = await self._reader.end(source)
         assert loop.position is not None, "it was opened"
-        return LogEnd(source, end, await self._oldest(source, loop.position.next_offset, end), observed_ms)
+        # Mostly one has arrived already; reading it once more would fetch megabytes for a time stamp.
+        oldest = loop.oldest_ms if loop.oldest_ms is not None else await self._oldest(source, loop.position.next_offset, end)
+        return LogEnd(source, end, oldest, observed_ms)
 
     async def _oldest(self, source: TopicPartition, next_offset: int, end: int) -> int | None:
         """Return the time of the first record that is not in the tables; None without any (markers are no records)."""

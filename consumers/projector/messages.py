@@ -22,7 +22,7 @@ from consumers.projector.batch import (
     run_id_of,
     table_write,
 )
-from projections.arrow import Row
+from projections.forms import Row
 from projections.messages import command_row, dead_letter_row, deletion_row, snapshot_row
 from projections.rows import Kind, RowChange
 from projections.tables import COMMANDS, DEAD_LETTERS, DELETED_BACKTESTS, QUARANTINE, RUN_TABLES, SNAPSHOTS

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from adapters.ports import NO_EFFECTS, Record, RowStore
 from consumers.projector.batch import Batch, Counters, EventsProjection, Poison, make_batch
 from projections.rows import RowChange, Rows
+from projections.tables import BACKTESTS
 
 
 class CannotDeferError(Exception):
@@ -16,11 +17,16 @@ class CannotDeferError(Exception):
 
 
 class DeferringProjection(EventsProjection):
-    """Commits whose rows are held back while they may change. Raises CannotDeferError for a log that is not whole."""
+    """Commits whose rows are held back while they may change. Raises CannotDeferError for a log that is not whole.
 
-    def __init__(self, store: RowStore) -> None:
+    only : the one table that is wanted. Besides its rows come those from which a projector could go on: all of ``backtests``,
+        and what is open at the end
+    """
+
+    def __init__(self, store: RowStore, *, only: str | None = None) -> None:
         super().__init__(store, max_runs=1 << 62)  # none may be forgotten: their rows are not in the tables
         self._held = Rows()
+        self._wanted = {only, BACKTESTS.name} if only is not None else None
 
     def finish(self) -> Batch:
         """Return the rows that are still held back."""
@@ -34,7 +40,7 @@ class DeferringProjection(EventsProjection):
 
     def _changes(self, rows: Rows) -> list[RowChange]:
         self._held = rows.hold_back()
-        return rows.changes()
+        return [change for change in rows.changes() if self._wanted is None or change.table.name in self._wanted]
 
     def _search(self, records: Sequence[Record], poison: dict[int, str]) -> dict[int, str]:
         raise CannotDeferError("a commit of this log holds a value that no column holds")

@@ -4,8 +4,8 @@ No group is joined: the rebuild alone reads for tables that nobody else knows. W
 that write the rows, as everywhere, so that a projector goes on from there.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from adapters.errors import DeletedError, FencedError
 from adapters.ports import Advance, Effects, LogReader, Record, RowStore, SourcePosition, TopicPartition
@@ -22,6 +22,22 @@ from consumers.rebuild.deferring import DeferringProjection
 BATCH_BYTES = 8 * 1024 * 1024
 READ_RECORDS = 32  # commits are up to half a megabyte
 MAX_RUNS = 2_000
+MAX_OFFSET = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How much is filled.
+
+    only : the one table that is wanted; None: all of them
+    ends : offsets to stop before, where that is earlier than the log's end
+    """
+
+    only: str | None = None
+    ends: Mapping[TopicPartition, int] = field(default_factory=dict)
+
+
+EVERYTHING = Scope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +56,21 @@ async def fill(
     store: RowStore,
     reader: LogReader,
     defers: bool = False,
+    scope: Scope = EVERYTHING,
     on_batch: Callable[[Counters], None] = lambda _: None,
 ) -> Filled:
-    """Project one source from where the tables are to the end that its log has now.
+    """Project one source from where the tables are to the end that its log has now, or the scope says.
 
-    defers : each row is written once, in its last state; only for empty tables. Raises CannotDeferError where that can't be done
+    defers : each row is written once, in its last state; only for empty tables. Raises CannotDeferError where that can't be done.
+        Without it all tables are filled, whatever the scope wants
     """
-    projection = _projection(source, kind, store, defers=defers)
+    projection = _projection(source, kind, store, defers=defers, only=scope.only)
     position = await store.open(source, await reader.beginning(source))
-    end = await reader.end(source)
+    end = min(await reader.end(source), scope.ends.get(source, MAX_OFFSET))
     total = Counters()
     try:
         while position.next_offset < end:
-            records = await _read(reader, source, position.next_offset)
+            records = await _read(reader, source, position.next_offset, end)
             if not records:
                 break
             batch = await projection.project(records)
@@ -70,20 +88,21 @@ async def fill(
     return Filled(position, total)
 
 
-def _projection(source: TopicPartition, kind: str, store: RowStore, *, defers: bool) -> Projection:
+def _projection(source: TopicPartition, kind: str, store: RowStore, *, defers: bool, only: str | None) -> Projection:
     if kind != "events":
         return message_projection(kind, source)
-    return DeferringProjection(store) if defers else EventsProjection(store, max_runs=MAX_RUNS)
+    return DeferringProjection(store, only=only) if defers else EventsProjection(store, max_runs=MAX_RUNS)
 
 
-async def _read(reader: LogReader, source: TopicPartition, start: int) -> list[Record]:
+async def _read(reader: LogReader, source: TopicPartition, start: int, end: int) -> list[Record]:
+    """Return about a batch of the records from one offset up to another; none where only markers of transactions are left."""
     records: list[Record] = []
     size = 0
-    while size < BATCH_BYTES:
+    while size < BATCH_BYTES and start < end:
         more = await reader.read(source, start, max_records=READ_RECORDS)
         if not more:
             break
-        records += more
+        records += [record for record in more if record.offset < end]
         size += sum(len(record.value or b"") for record in more)
         start = more[-1].offset + 1
     return records

@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from adapters.errors import ConfigurationError, RetryableError
+from adapters.kafka_deletion import group_members
 from adapters.ports import LogReader, TopicPartition
 from adapters.postgres import PostgresRowStore
 from adapters.postgres_generations import Generations, GenerationState
 from consumers.projector.loop import PROJECTED
 from consumers.rebuild.carrying import carry_sql
 from consumers.rebuild.deferring import CannotDeferError
-from consumers.rebuild.filling import fill
+from consumers.rebuild.filling import EVERYTHING, Scope, fill
 from consumers.rebuild.parallel import Progress, fill_in_processes
 from consumers.rebuild.verify import Verified, verify
 from consumers.settings import Settings
@@ -30,7 +31,7 @@ from schemas.topics import ARCHIVE, EVENTS
 SWAP_BUDGET_SECONDS = 60.0
 CATCH_UP_SECONDS = 600.0
 LOOK_SECONDS = 0.05
-LEAVING_SECONDS = 3 * WATCH_SECONDS  # until every projector has seen that a generation is to be dropped
+LEAVING_SECONDS = 60.0  # for projectors to leave what is to be dropped; a dead one is in its group until its session ends
 
 Report = Callable[[str], None]
 
@@ -89,6 +90,7 @@ class Rebuild:
             await self._drop(states, {"kept", "dropping"})
             done = Rebuilt(_next(states), live)
             await self._build(done, reader)
+            await self._generations.put(done.generation, "standby")
         await self._catch_up(done, reader)
         self._stage(done, f"compare with generation {live}")
         done.verified = await verify(self._generations, live, done.generation)
@@ -107,16 +109,15 @@ class Rebuild:
         done.stages.append(text)
         self._report(text)
 
-    async def _build(self, done: Rebuilt, reader: LogReader) -> None:
+    async def _build(self, done: Rebuilt, reader: LogReader, scope: Scope = EVERYTHING) -> None:
         """Make the tables and fill them: once by the fast way, row by row where the log holds what can't be projected."""
         try:
-            await self._fill(done, reader, defers=True)
+            await self._fill(done, reader, scope, defers=True)
         except CannotDeferError as error:
             self._report(f"row by row: {error}")
-            await self._fill(done, reader, defers=False)
-        await self._generations.put(done.generation, "standby")
+            await self._fill(done, reader, scope, defers=False)
 
-    async def _fill(self, done: Rebuilt, reader: LogReader, *, defers: bool) -> None:
+    async def _fill(self, done: Rebuilt, reader: LogReader, scope: Scope, *, defers: bool) -> None:
         schema = done.generation.schema
         self._stage(done, f"make generation {done.generation}")
         await self._generations.create(done.generation, [*tables_sql(schema), *grants_sql(schema)])
@@ -131,33 +132,36 @@ class Rebuild:
                     await store.open(source, await reader.beginning(source))
             for source, kind in sources:
                 if kind != EVENTS.name:
-                    await fill(source, kind, store=store, reader=reader)
+                    await fill(source, kind, store=store, reader=reader, scope=scope)
         finally:
             await store.close()
         self._stage(done, "fill it from the events")
         events = [source for source, kind in sources if kind == EVENTS.name]
         if defers:
             await self._generations.execute(unkeyed_sql(schema))
-        await self._fill_events(done, reader, events, defers=defers)
+        await self._fill_events(done, reader, events, scope, defers=defers)
         if defers:
             self._stage(done, "make its keys")
             began = asyncio.get_running_loop().time()
             await self._generations.execute(keyed_sql(schema))
             done.key_seconds = asyncio.get_running_loop().time() - began
 
-    async def _fill_events(self, done: Rebuilt, reader: LogReader, events: list[TopicPartition], *, defers: bool) -> None:
-        total = sum([await reader.end(source) - await reader.beginning(source) for source in events])
+    async def _fill_events(
+        self, done: Rebuilt, reader: LogReader, events: list[TopicPartition], scope: Scope, *, defers: bool
+    ) -> None:
+        ends = {source: scope.ends.get(source, await reader.end(source)) for source in events}
+        total = sum([end - await reader.beginning(source) for source, end in ends.items()])
         progress = Progress(total)
         if defers:
             await fill_in_processes(
                 self._settings, done.generation.schema, [source.partition for source in events], processes=self._processes,
-                progress=progress, report=self._report,
+                scope=scope, progress=progress, report=self._report,
             )  # fmt: skip
         else:
             store = PostgresRowStore(self._settings.database_url, done.generation.schema)
             try:
                 for source in events:
-                    await fill(source, EVENTS.name, store=store, reader=reader, on_batch=progress.done.add)
+                    await fill(source, EVENTS.name, store=store, reader=reader, scope=scope, on_batch=progress.done.add)
                     self._report(str(progress))
             finally:
                 await store.close()
@@ -250,16 +254,32 @@ class Rebuild:
 
     async def _drop(self, states: Sequence[GenerationState], which: set[str]) -> list[Generation]:
         leaving = [each.generation for each in states if each.state in which]
-        fed = [each.generation for each in states if each.state in which & {"kept", "standby"}]
+        fed = [each.generation for each in states if each.state in which - {"building"}]
         for generation in leaving:
             await self._generations.put(generation, "dropping")
         if fed:
             self._report(f"wait until no projector feeds {', '.join(map(str, fed))}")
-            await asyncio.sleep(LEAVING_SECONDS)
+            await self._wait_for_leaving(fed)
         for generation in leaving:
             self._report(f"drop generation {generation}")
             await self._generations.drop(generation)
         return leaving
+
+    async def _wait_for_leaving(self, generations: Sequence[Generation]) -> None:
+        """Return when no projector is in their groups, and none can be about to join: all have looked what is to be fed since."""
+        groups = [self._settings.projector_group(generation) for generation in generations]
+        now = asyncio.get_running_loop().time
+        ends, empty_since = now() + LEAVING_SECONDS, None
+        while empty_since is None or now() - empty_since < WATCH_SECONDS:
+            members = {group: await group_members(self._settings.kafka, group) for group in groups}
+            if not any(members.values()):
+                empty_since = empty_since or now()
+            elif now() > ends:
+                told = ", ".join(f"{group} has {count} members" for group, count in members.items() if count)
+                raise RetryableError(f"projectors still feed what is to be dropped after {LEAVING_SECONDS:.0f} s: {told}")
+            else:
+                empty_since = None
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 def _next(states: Sequence[GenerationState]) -> Generation:

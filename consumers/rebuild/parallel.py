@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from adapters.errors import FatalError
 from consumers.projector.batch import Counters
 from consumers.rebuild.deferring import CannotDeferError
-from consumers.rebuild.part import CANNOT_DEFER, fill_partitions
+from consumers.rebuild.filling import Scope
+from consumers.rebuild.part import CANNOT_DEFER, encode_order, fill_partitions
 from consumers.settings import Settings
 
 
@@ -38,7 +39,14 @@ class Progress:
 
 
 async def fill_in_processes(
-    settings: Settings, schema: str, partitions: list[int], *, processes: int, progress: Progress, report: Callable[[str], None]
+    settings: Settings,
+    schema: str,
+    partitions: list[int],
+    *,
+    processes: int,
+    scope: Scope,
+    progress: Progress,
+    report: Callable[[str], None],
 ) -> None:
     """Fill the tables from all partitions, in so many processes, a single one being this one.
 
@@ -50,10 +58,10 @@ async def fill_in_processes(
         report(str(progress))
 
     if processes == 1:
-        await fill_partitions(settings, schema, partitions, tell)
+        await fill_partitions(settings, schema, partitions, scope, tell)
         return
     shares = [partitions[number::processes] for number in range(processes)]
-    tasks = [asyncio.create_task(_run(settings, schema, share, tell)) for share in shares if share]
+    tasks = [asyncio.create_task(_run(settings, schema, share, scope, tell)) for share in shares if share]
     try:
         await asyncio.gather(*tasks)
     finally:
@@ -62,9 +70,9 @@ async def fill_in_processes(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _run(settings: Settings, schema: str, partitions: list[int], tell: Callable[[Counters], None]) -> None:
+async def _run(settings: Settings, schema: str, partitions: list[int], scope: Scope, tell: Callable[[Counters], None]) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "consumers.rebuild.part", schema, ",".join(map(str, partitions)),
+        sys.executable, "-m", "consumers.rebuild.part", encode_order(schema, partitions, scope),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, **settings.environment()},
     )  # fmt: skip
     assert process.stdout is not None, "it was asked for"

@@ -1,6 +1,6 @@
 """This module is one process of a rebuild: it fills the tables from some partitions of the events and tells how far it is.
 
-    python -m consumers.rebuild.part SCHEMA PARTITION,PARTITION,…
+    python -m consumers.rebuild.part ORDER
 
 One process is bound by Python; several fill the same tables at once. A line of JSON on stdout tells what was done since the last;
 the process ends with its parent.
@@ -21,7 +21,7 @@ from adapters.ports import TopicPartition
 from adapters.postgres import PostgresRowStore
 from consumers.projector.batch import Counters
 from consumers.rebuild.deferring import CannotDeferError
-from consumers.rebuild.filling import fill
+from consumers.rebuild.filling import Scope, fill
 from consumers.settings import Settings, load_settings
 from consumers.wiring import log_reader
 from schemas.topics import EVENTS
@@ -31,7 +31,21 @@ TELL_SECONDS = 0.5
 CANNOT_DEFER = 3  # exit code
 
 
-async def fill_partitions(settings: Settings, schema: str, partitions: list[int], tell: Callable[[Counters], None]) -> None:
+def encode_order(schema: str, partitions: list[int], scope: Scope) -> str:
+    """Return the argument that tells such a process what to do."""
+    ends = [[source.topic, source.partition, end] for source, end in scope.ends.items()]
+    return json.dumps({"schema": schema, "partitions": partitions, "only": scope.only, "ends": ends})
+
+
+def decode_order(text: str) -> tuple[str, list[int], Scope]:
+    order = json.loads(text)
+    ends = {TopicPartition(topic, partition): end for topic, partition, end in order["ends"]}
+    return order["schema"], order["partitions"], Scope(order["only"], ends)
+
+
+async def fill_partitions(
+    settings: Settings, schema: str, partitions: list[int], scope: Scope, tell: Callable[[Counters], None]
+) -> None:
     """Fill the tables from these partitions, all at once, and tell what was done since the last time."""
     warm_up()
     store = PostgresRowStore(settings.database_url, schema, connections=len(partitions))
@@ -50,7 +64,7 @@ async def fill_partitions(settings: Settings, schema: str, partitions: list[int]
         asyncio.create_task(
             fill(
                 TopicPartition(settings.kafka.topic(EVENTS), number), "events", store=store, reader=reader, defers=True,
-                on_batch=on_batch,
+                scope=scope, on_batch=on_batch,
             )
         )
         for number in partitions
@@ -73,12 +87,12 @@ def _tell(counts: Counters) -> None:
 def main() -> int:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    schema, partitions = sys.argv[1], [int(part) for part in sys.argv[2].split(",")]
+    schema, partitions, scope = decode_order(sys.argv[1])
     try:
         import uvloop
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(fill_partitions(load_settings(), schema, partitions, _tell))
+            runner.run(fill_partitions(load_settings(), schema, partitions, scope, _tell))
     except CannotDeferError as error:
         print(error, file=sys.stderr)
         return CANNOT_DEFER

@@ -47,8 +47,8 @@ class Verified:
         return not self.differences and not self.only_old
 
 
-async def verify(generations: Generations, old: Generation, new: Generation) -> Verified:
-    """Compare the tables of two generations, wherever both are at the same place of the log.
+async def verify(generations: Generations, old: Generation, new: Generation, only: str | None = None) -> Verified:
+    """Compare the tables of two generations (or one table), wherever both are at the same place of the log.
 
     A backtest that only the new generation has is newer, or was missing; one that only the old one has is a difference.
     """
@@ -61,10 +61,16 @@ async def verify(generations: Generations, old: Generation, new: Generation) -> 
         differences = [
             Difference(table, row["key"], row["old_rows"], row["new_rows"])
             for table in compared_tables()
-            if table in both
+            if table in both and only in (None, table)
             for row in await connection.fetch(differences_sql(table, old.schema, new.schema, both[table], limit=SHOWN))
         ]
-    fresh = [f"{table}.{name}" for table, names in sorted(made.items()) for name in names if name not in both.get(table, ())]
+    fresh = [
+        f"{table}.{name}"
+        for table, names in sorted(made.items())
+        if only in (None, table)
+        for name in names
+        if name not in both.get(table, ())
+    ]
     return Verified(
         backtests=counts["backtests"],
         compared=counts["compared"],

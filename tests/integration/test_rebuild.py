@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
 import itertools
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from adapters.errors import ConfigurationError, NotFoundError, RetryableError
 from adapters.kafka import KafkaAppender, KafkaLogReader, create_topics
 from adapters.kafka_deletion import KafkaDeleter
 from adapters.ports import TopicPartition
 from adapters.postgres import PostgresRowStore
-from adapters.postgres_generations import Generations
-from backtape.stack import Endpoints
+from adapters.postgres_generations import MIGRATOR_ROLE, Generations
+from backtape.stack import Endpoints, LocalStack
+from consumers.rebuild import job
 from consumers.rebuild.filling import fill
 from consumers.rebuild.job import DifferentError, Rebuild
 from consumers.rebuild.one import remake_backtest
+from consumers.rebuild.only import TableRebuild
 from consumers.settings import Settings
 from migrations import upgrade_async
 from projections.tables import METADATA, RUN_TABLES
@@ -38,67 +44,92 @@ pytestmark = pytest.mark.real
 PARTITIONS = 2
 HEADERS = (("log_id", LOG_ID.encode()),)
 ENDS = ("completed", "cancelled", "failed", "open")
+RUNS, FEW = 12, 4
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The log of some runs on topics of its own, and a database in which generation v1 is at its end: a template of others."""
+
+    prefix: str
+    template: str
 
 
 @pytest.fixture(scope="module")
-def shared_log(endpoints: Endpoints) -> str:
-    """Topics with the log of twelve runs, for the tests that append nothing: the prefix of their names."""
-    prefix = f"test-{uuid.uuid4().hex[:16]}"
-    settings = Settings(kafka_bootstrap=endpoints.kafka_bootstrap, topic_prefix=prefix, partitions=PARTITIONS)
-
-    async def make() -> None:
-        await create_topics(settings.kafka, partitions=PARTITIONS)
-        await append_runs(settings, 0, 12)
-
+def prepared(stack: LocalStack) -> Iterator[Prepared]:
+    """What the tests share that append nothing to the log: made once, each test has a copy of the database."""
     with ThreadPoolExecutor() as threads:  # this fixture is asked for while an event loop runs
-        threads.submit(asyncio.run, make()).result()
-    return prefix
+        made = threads.submit(asyncio.run, prepare(stack.endpoints(), uuid.uuid4().hex[:16], RUNS)).result()
+    yield made
+    run_sql(stack, f"DROP DATABASE {made.template} WITH (FORCE)")
 
 
-async def projected(endpoints: Endpoints, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Return the settings of a database in which generation v1 is at the log's end."""
-    for name, value in endpoints.environment().items():
+async def prepare(endpoints: Endpoints, name: str, runs: int) -> Prepared:
+    prefix, database = f"test-{name}", f"test_{name}"
+    url = endpoints.database_url.rpartition("/")[0]
+    settings = Settings(
+        kafka_bootstrap=endpoints.kafka_bootstrap, topic_prefix=prefix, partitions=PARTITIONS, database_url=f"{url}/{database}"
+    )
+    connection = await asyncpg.connect(f"{url}/postgres")
+    await connection.execute(f"CREATE DATABASE {database}")
+    await connection.close()
+    await asyncio.gather(create_topics(settings.kafka, partitions=PARTITIONS), upgrade_async(settings.database_url))
+    await append_runs(settings, 0, runs)
+    await project(settings, Generation(1))
+    return Prepared(prefix, database)
+
+
+def run_sql(stack: LocalStack, sql: str) -> None:
+    done = stack.postgres.execute(sql, database="postgres")
+    assert done.returncode == 0, done.stderr
+
+
+def configured(endpoints: Endpoints, database: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Put the settings into the environment, for processes, and return them."""
+    url = endpoints.database_url.rpartition("/")[0]
+    for name, value in dataclasses.replace(endpoints, database_url=f"{url}/{database}").environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("BACKTAPE_TOPIC_PREFIX", prefix)
     monkeypatch.setenv("BACKTAPE_PARTITIONS", str(PARTITIONS))
-    made = Settings()
-    await upgrade_async(made.database_url)
-    await project(made, Generation(1))
-    return made
+    return Settings()
 
 
 @pytest.fixture
-async def settings(own_endpoints: Endpoints, shared_log: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A database of the test's own over the shared log."""
-    return await projected(own_endpoints, shared_log, monkeypatch)
+def settings(stack: LocalStack, prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """A database of the test's own over the shared log, with generation v1 at its end."""
+    name = f"test_{uuid.uuid4().hex[:16]}"
+    run_sql(stack, f"CREATE DATABASE {name} TEMPLATE {prepared.template}")
+    run_sql(stack, f"GRANT CREATE ON DATABASE {name} TO {MIGRATOR_ROLE}")  # a copy has not the rights to the database itself
+    yield configured(stack.endpoints(), name, prepared.prefix, monkeypatch)
+    run_sql(stack, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
-async def own_log(own_endpoints: Endpoints, topic_prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A database and a log of the test's own."""
-    made = Settings(kafka_bootstrap=own_endpoints.kafka_bootstrap, topic_prefix=topic_prefix)
-    await create_topics(made.kafka, partitions=PARTITIONS)
-    await append_runs(made, 0, 12)
-    return await projected(own_endpoints, topic_prefix, monkeypatch)
+async def own_log(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Settings]:
+    """A database and a log of the test's own, of few runs."""
+    made = await prepare(stack.endpoints(), uuid.uuid4().hex[:16], FEW)
+    yield configured(stack.endpoints(), made.template, made.prefix, monkeypatch)
+    run_sql(stack, f"DROP DATABASE {made.template} WITH (FORCE)")
 
 
 async def append_runs(settings: Settings, first: int, last: int) -> None:
-    """Append the logs of some runs, with a receipt for each."""
+    """Append the logs of some runs, beside each other, with a receipt for each."""
     appender = KafkaAppender(settings.kafka)
+
+    async def append(number: int) -> None:
+        log = finished_log(f"run-{number}", seed=number, end=ENDS[number % len(ENDS)])
+        key = log.backtest_id.encode()
+        partition = home_partition(key, PARTITIONS)
+        for body in log.bodies:
+            await appender.append(settings.kafka.topic(EVENTS), key, body, partition=partition, headers=HEADERS)
+        receipt = Receipt(
+            command_id=f"submit-{number}", backtest_id=log.backtest_id, command_type="SubmitBacktest",
+            outcome=Outcome.ACCEPTED, partition=partition, offset=number,
+        )  # fmt: skip
+        await appender.append(settings.kafka.topic(RECEIPTS), key, encode_receipt(receipt), partition=partition, headers=HEADERS)
+
     try:
-        for number in range(first, last):
-            log = finished_log(f"run-{number}", seed=number, end=ENDS[number % len(ENDS)])
-            key = log.backtest_id.encode()
-            partition = home_partition(key, PARTITIONS)
-            for body in log.bodies:
-                await appender.append(settings.kafka.topic(EVENTS), key, body, partition=partition, headers=HEADERS)
-            receipt = Receipt(
-                command_id=f"submit-{number}", backtest_id=log.backtest_id, command_type="SubmitBacktest",
-                outcome=Outcome.ACCEPTED, partition=partition, offset=number,
-            )  # fmt: skip
-            await appender.append(
-                settings.kafka.topic(RECEIPTS), key, encode_receipt(receipt), partition=partition, headers=HEADERS
-            )
+        await asyncio.gather(*(append(number) for number in range(first, last)))
     finally:
         await appender.close()
 
@@ -117,6 +148,10 @@ async def project(settings: Settings, generation: Generation) -> None:
 
 def rebuild(settings: Settings, told: list[str] | None = None, *, processes: int = 1) -> Rebuild:
     return Rebuild(settings, report=(told if told is not None else []).append, processes=processes)
+
+
+def table_rebuild(settings: Settings, processes: int = 1) -> TableRebuild:
+    return TableRebuild(settings, report=[].append, processes=processes)
 
 
 async def states(settings: Settings) -> dict[str, str]:
@@ -187,11 +222,11 @@ async def shown_schemas(connection: asyncpg.Connection) -> set[str]:
 async def test_a_projector_goes_on_where_the_rebuild_ended(own_log: Settings) -> None:
     """Runs that were open in the rebuild are restored from its rows; what comes later is folded as ever."""
     await rebuild(own_log).run()
-    await append_runs(own_log, 12, 16)
+    await append_runs(own_log, FEW, 2 * FEW)
     for number in (1, 2):
         await project(own_log, Generation(1, number))
     async with connected(own_log) as connection:
-        assert len((await rows_of(connection, "backtape_v1_2"))["backtests"]) == 16
+        assert len((await rows_of(connection, "backtape_v1_2"))["backtests"]) == 2 * FEW
         assert await rows_of(connection, "backtape_v1_2") == await rows_of(connection, "backtape_v1")
 
 
@@ -223,7 +258,7 @@ async def test_messages_that_kafka_has_deleted_are_carried_over(own_log: Setting
     done = await rebuild(own_log).run()
     assert done.verified is not None and done.verified.is_same
     async with connected(own_log) as connection:
-        assert await connection.fetchval("SELECT count(*) FROM backtape.commands") == 12
+        assert await connection.fetchval("SELECT count(*) FROM backtape.commands") == FEW
 
 
 async def test_one_backtest_is_made_anew_in_place(settings: Settings) -> None:
@@ -241,6 +276,52 @@ async def test_one_backtest_is_made_anew_in_place(settings: Settings) -> None:
         assert await connection.fetch(state) == before
     with pytest.raises(NotFoundError, match="the log holds no backtest 'unknown'"):
         await remake_backtest(settings, "unknown")
+
+
+async def test_one_table_is_made_anew_in_place(settings: Settings) -> None:
+    """Its rows, keys, indexes, comments and rights are as if nothing had been; the others are not touched; projectors go on."""
+    async with connected(settings) as connection:
+        wanted, shape = await rows_of(connection, "backtape_v1"), await shape_of(connection, "backtape_v1")
+        for table, processes in (("trades", 1), ("orders", 2)):
+            await connection.execute(f"UPDATE backtape_v1.{table} SET symbol = 'WRONG' WHERE backtest_id IN ('run-3', 'run-4')")
+            with pytest.raises(DifferentError):
+                await table_rebuild(settings).run_for(table)
+            assert await connection.fetchval(f"SELECT count(*) > 0 FROM backtape.{table} WHERE symbol = 'WRONG'")
+            done = await table_rebuild(settings, processes).run_for(table, accepts_differences=True)
+            assert done.verified is not None
+            assert {(each.table, each.key) for each in done.verified.differences} == {(table, "run-3"), (table, "run-4")}
+        assert await rows_of(connection, "backtape_v1") == wanted
+        assert await shape_of(connection, "backtape_v1") == shape
+        assert await shown_schemas(connection) == {"backtape_v1"}
+        assert await connection.fetchval("SELECT to_regnamespace('backtape_v1_2')") is None
+    assert await states(settings) == {"v1": "live"}
+
+
+async def test_one_table_is_made_anew_while_the_projector_is_behind_and_while_it_goes_on(own_log: Settings) -> None:
+    """It is made up to where the live tables are, not up to the log's end; what comes later goes into the new table."""
+    await append_runs(own_log, FEW, 2 * FEW)
+    async with connected(own_log) as connection:
+        wanted = await rows_of(connection, "backtape_v1")
+        await connection.execute("DELETE FROM backtape_v1.fills")
+        await table_rebuild(own_log).run_for("fills", accepts_differences=True)
+        assert await rows_of(connection, "backtape_v1") == wanted
+
+        async def go_on() -> None:
+            for number in range(2 * FEW, 4 * FEW):
+                await append_runs(own_log, number, number + 1)
+                await project(own_log, Generation(1))
+
+        await asyncio.gather(go_on(), *[table_rebuild(own_log).run_for("fills")])
+        await table_rebuild(own_log).run_for("commands")
+        for table in ("fills", "orders", "commands"):  # nothing differs: what was made and what was projected are the same
+            await table_rebuild(own_log).run_for(table)
+        assert len((await rows_of(connection, "backtape_v1"))["backtests"]) == 4 * FEW
+
+
+async def test_a_table_that_cannot_be_made_alone_is_refused(settings: Settings) -> None:
+    """The words name those that can."""
+    with pytest.raises(ConfigurationError, match=r"--only: 'quarantine' is no table .* trades"):
+        await table_rebuild(settings).run_for("quarantine")
 
 
 # --- what stops it ----------------------------------------------------------------------------------------------
@@ -305,6 +386,21 @@ async def test_a_reader_that_holds_a_view_for_long_stops_the_swap_and_nothing_el
         assert await states(settings) == {"v1": "live", "v1_2": "standby"}
 
 
+async def test_views_of_others_stop_the_swap_by_name(settings: Settings) -> None:
+    """They would be dropped with ours; nothing is, until they are out of the way."""
+    done = await rebuild(settings).run(swaps=False)
+    async with connected(settings) as connection:
+        await connection.execute("CREATE SCHEMA desk; CREATE VIEW desk.best AS SELECT backtest_id FROM backtape.backtests")
+        for attempt in (rebuild(settings).run, functools.partial(table_rebuild(settings).run_for, "trades")):
+            with pytest.raises(ConfigurationError, match=r"depend on ours, drop them first: view desk\.best"):
+                await attempt()
+        assert await connection.fetchval("SELECT count(*) FROM desk.best") == RUNS
+        assert (await shown_schemas(connection), await states(settings)) == ({"backtape_v1"}, {"v1": "live", "v1_2": "standby"})
+        await connection.execute("DROP VIEW desk.best")
+        assert (await rebuild(settings).run()).generation == done.generation
+        assert await shown_schemas(connection) == {"backtape_v1_2"}
+
+
 # --- readers ----------------------------------------------------------------------------------------------------
 
 # Joins over views in both orders, a function, and a prepared statement that is asked again and again.
@@ -357,16 +453,34 @@ async def test_readers_see_one_generation_or_the_other_and_never_an_error(settin
     assert seen == {"v1", "v1_2"}
 
 
+async def test_dropping_waits_for_a_projector_that_still_feeds(own_log: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a consumer is in the old generation's group, its tables stay; the words say who is there."""
+    await rebuild(own_log).run()
+    group = own_log.projector_group(Generation(1))
+    consumer = AIOKafkaConsumer(own_log.kafka.topic(EVENTS), bootstrap_servers=own_log.kafka_bootstrap, group_id=group)
+    await consumer.start()
+    monkeypatch.setattr(job, "LEAVING_SECONDS", 0.0)
+    async with connected(own_log) as connection:
+        try:
+            with pytest.raises(RetryableError, match=f"{group} has 1 members"):
+                await rebuild(own_log).drop_old()
+            assert await connection.fetchval("SELECT count(*) FROM backtape_v1.backtests") == FEW
+        finally:
+            await consumer.stop()
+        assert [str(each) for each in await rebuild(own_log).drop_old()] == ["v1"]
+        assert await shown_schemas(connection) == {"backtape_v1_2"}
+
+
 async def test_rollback_and_dropping(own_log: Settings) -> None:
     """Back to the old generation once it is where the live one is; afterwards only the live one is left."""
     await rebuild(own_log).run()
-    await append_runs(own_log, 12, 13)
+    await append_runs(own_log, FEW, FEW + 1)
     await project(own_log, Generation(1, 2))
     await project(own_log, Generation(1))
     assert (await rebuild(own_log).rollback()).swap_seconds is not None
     assert await states(own_log) == {"v1": "live", "v1_2": "kept"}
     async with connected(own_log) as connection:
-        assert await connection.fetchval("SELECT count(*) FROM backtape.backtests") == 13
+        assert await connection.fetchval("SELECT count(*) FROM backtape.backtests") == FEW + 1
         assert [str(each) for each in await rebuild(own_log).drop_old()] == ["v1_2"]
         assert await connection.fetchval("SELECT to_regnamespace('backtape_v1_2')") is None
         assert await shown_schemas(connection) == {"backtape_v1"}

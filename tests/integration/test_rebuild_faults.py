@@ -16,14 +16,14 @@ import pytest
 from consumers.settings import Settings
 from projections.tables import PROJECTION_VERSION
 from schemas.generations import Generation
+from tests.integration.rebuild_process import killed_at
 from tests.integration.test_rebuild import (  # noqa: F401
-    append_runs,
     connected,
-    project,
+    prepared,
+    rebuild,
     rows_of,
     settings,
     shape_of,
-    shared_log,
     shown_schemas,
     states,
 )
@@ -56,19 +56,6 @@ def command(*arguments: str, code: Path = ROOT) -> subprocess.Popen[str]:
     )
 
 
-def killed_at(stage: str) -> list[str]:
-    """Start a rebuild, kill it when it says that a stage begins, and return what it said."""
-    said: list[str] = []
-    with command("rebuild", "--processes", "1") as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            said.append(line)
-            if line.startswith(stage):
-                process.kill()
-                break
-    return said
-
-
 @pytest.mark.parametrize(("stage", "is_complete"), STAGES, ids=[stage.replace(" ", "-") for stage, _ in STAGES])
 async def test_a_rebuild_that_is_killed_is_gone_on_with(settings: Settings, stage: str, is_complete: bool) -> None:  # noqa: F811
     """People read the old tables until the swap; the next rebuild makes the new ones anew, or goes on with complete ones."""
@@ -78,10 +65,9 @@ async def test_a_rebuild_that_is_killed_is_gone_on_with(settings: Settings, stag
         shown = await shown_schemas(connection)
         assert shown in ({"backtape_v1"}, {"backtape_v1_2"}) if stage == "swap the views" else shown == {"backtape_v1"}
         if shown == {"backtape_v1"}:
-            again = command("rebuild", "--processes", "1")
-            _, said_again = await asyncio.to_thread(again.communicate)
-            assert again.returncode == 0, said_again
-            assert ("go on with generation v1_2" in said_again) == is_complete
+            said_again: list[str] = []
+            await rebuild(settings, said_again).run()
+            assert any(line.startswith("go on with generation v1_2") for line in said_again) == is_complete
         assert await shown_schemas(connection) == {"backtape_v1_2"}
         assert await states(settings) == {"v1": "kept", "v1_2": "live"}
         assert await rows_of(connection, "backtape_v1_2") == await rows_of(connection, "backtape_v1")

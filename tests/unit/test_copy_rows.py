@@ -16,7 +16,7 @@ EPOCH_US = 946_684_800_000_000  # 2000-01-01
 
 def _copy(kind: str, *values: Any) -> bytes:
     write = TableWrite("t", "insert", (), (("c", kind),), len(values), msgspec.msgpack.encode([(value,) for value in values]))
-    return encode_copy(write)
+    return bytes(encode_copy(write))
 
 
 def _field(kind: str, value: Any) -> bytes:

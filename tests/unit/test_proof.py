@@ -13,10 +13,12 @@ import pytest
 
 from adapters.folder import FolderBlobStore
 from adapters.market_data import StoredMarketData
+from adapters.memory_blobs import MemoryBlobStore
 from adapters.ports import Record
 from adapters.run_log import StoredCommit
 from backtape import run
 from backtape.data import generate_dataset
+from backtape.proof.audit import check_snapshot
 from backtape.proof.inputs import check_books, check_data
 from backtape.proof.rerun import Verdict, check_chain, check_owner, check_rerun
 from consumers.simulation.frames import AnyFrame, DataReady, Job, Resolved, committed
@@ -185,3 +187,11 @@ def test_data_that_is_not_what_was_recorded_could_not_be_tried(tmp_path: Path) -
     assert finding.verdict is Verdict.NOT_TRIED and "the one at hand has digest" in finding.detail
     store.delete("datasets/bars/versions/00000001.json")
     assert "it is not at hand" in check_data(market, store, log).detail
+
+
+def test_a_snapshot_that_is_not_written_yet_is_not_tried_and_a_missing_one_is_a_difference(bodies: list[bytes]) -> None:
+    """A run that has just ended has none; one whose snapshot was announced has lost it."""
+    on_its_way = check_snapshot(MemoryBlobStore(), ID, bodies, is_announced=False)
+    assert (on_its_way.verdict, "no snapshot yet" in on_its_way.detail) == (Verdict.NOT_TRIED, True)
+    lost = check_snapshot(MemoryBlobStore(), ID, bodies, is_announced=True)
+    assert (lost.verdict, "the run has no snapshot" in lost.detail) == (Verdict.DIFFERENT, True)
