@@ -3,8 +3,8 @@
     python -m tests.mutation [MODULE…] [--seconds N] [--budget N] [--again-survivors] [--report]
 
 --seconds : stop after so many and write down how far it came; the next run goes on from there
---budget : a first look: give up on a mutant after tests of so many seconds; it counts as survived
---again-survivors : try what survived once more: after a first look, or after tests were added
+--budget : a first look: leave a mutant undecided after tests of so many seconds; the next run without it decides
+--again-survivors : try what survived once more, after tests were added
 --report : run nothing, write the page
 
 Exit code 1 when a mutant survives that EXPLAINED does not explain.
@@ -25,7 +25,7 @@ from schemas.ids import sha256
 from tests.mutation.explained import EQUIVALENT, EXPLAINED
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.page import write_page
-from tests.mutation.runner import NOT_REACHED, SURVIVED, Mutations, Verdict
+from tests.mutation.runner import NOT_REACHED, SURVIVED, UNDECIDED, Mutations, Verdict
 
 ROOT = Path(__file__).parents[2]
 MODULES = (
@@ -62,7 +62,8 @@ def main() -> int:
                     continue
                 old = verdicts.get(mutant.key)
                 again = options.again_survivors and old is not None and old.state in (SURVIVED, NOT_REACHED)
-                if (old is None or again) and time.monotonic() < stop_at:
+                undecided = old is not None and old.state == UNDECIDED and options.budget == float("inf")
+                if (old is None or again or undecided) and time.monotonic() < stop_at:
                     yield mutant
 
         def judge(mutant: Mutant, verdict: Verdict) -> None:

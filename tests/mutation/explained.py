@@ -31,4 +31,8 @@ EQUIVALENT: tuple[Explanation, ...] = (
     Explanation("", "", r"side(\"\])? < 0\b", r"side(\"\])? (<= 0|< 1)\b", "a side is +1 or -1, never 0"),
 )
 
-EXPLAINED: tuple[Explanation, ...] = ()
+EXPLAINED: tuple[Explanation, ...] = (
+    Explanation(
+        "touch", "limit_price", "return close if side", r"side /|> 0\.0", "at equality both branches return the same price"
+    ),
+)

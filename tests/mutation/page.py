@@ -17,6 +17,7 @@ one fails: the conformance cases, the golden logs, the engine's tests and its pr
 
 - killed: a test failed. timed out: a test ran ten times as long as it does; the mutant never ends.
 - survived: every test that reaches the statement passed. Below, each of them has its reason.
+- run: decided so far; a mutant that lived through a first look alone (`--budget`) or was never tried is not counted yet.
 - score: (killed + timed out) of all but the equivalent ones, which no test can find because they change nothing.
 
 It goes on where it was stopped (`make mutation ARGS='--seconds 600'` stops by itself), and after a change of a kernel it runs the

@@ -26,6 +26,7 @@ from hypothesis import Phase, settings
 from tests.mutation.mutants import KERNELS, Mutant
 
 KILLED, SURVIVED, TIMED_OUT, NOT_REACHED = "killed", "survived", "timed out", "not reached"
+UNDECIDED = "undecided"  # it lived through the tests that a first look had time for
 EXAMPLES = 12  # of a property: enough to reach a line often, few enough to run each mutant against it
 LIMIT_TIMES, LIMIT_SECONDS = 10.0, 10.0  # of CPU: a test that takes this much longer than it did has timed out
 Line = tuple[str, int]
@@ -45,7 +46,7 @@ class Mutations:
     """A pytest plugin that runs mutants in place of the session's tests.
 
     notes : a file that keeps which lines the tests reach; digest_of : whatever decides that, for a file of tests
-    budget_seconds : a mutant that has lived through tests of so many seconds counts as survived for now
+    budget_seconds : a mutant that has lived through tests of so many seconds stays undecided
     """
 
     todo: Callable[[], Iterator[Mutant]]
@@ -92,6 +93,7 @@ class Mutations:
         if not reaching:
             return Verdict(NOT_REACHED)
         reaching.sort(key=lambda name: self._rank(mutant, name))
+        everything = len(reaching)
         if self.budget_seconds < float("inf"):
             total = list(itertools.accumulate(self.seconds[name] for name in reaching))
             reaching = [
@@ -100,6 +102,8 @@ class Mutations:
         started = time.monotonic()
         state, place = in_fork(lambda report: self._attack(mutant, [items[name] for name in reaching], report))
         test = "" if state == SURVIVED else reaching[place]
+        if state == SURVIVED and len(reaching) < everything:
+            state = UNDECIDED
         if state == KILLED:
             self.kills[mutant.module, mutant.function, test] += 1
             self.kills[mutant.module, "", test.partition("::")[0]] += 1

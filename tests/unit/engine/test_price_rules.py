@@ -27,6 +27,7 @@ RULES: list[tuple[dict[str, Any], dict[str, float], tuple[float, float, float, f
     ({"gap_limit": "close"}, {"limit_price": 98}, (96, 103, 95, 97), 97),
     ({"gap_limit": "close"}, {"limit_price": 98}, (96, 103, 95, 98), 98),
     ({"gap_limit": "close"}, {"limit_price": 98}, (96, 103, 95, 101), 98),  # never at a close that is worse than the limit
+    ({"gap_limit": "close"}, {"limit_price": 98}, (96, 103, 95, 98.5), 98),
     ({"gap_limit": "close"}, {"limit_price": 98}, (98, 103, 95, 97), 97),  # an open at the limit is beyond it
     ({"gap_limit": "close"}, {"limit_price": 98}, (98.01, 103, 95, 97), 98),
     ({"gap_limit": "within"}, {"limit_price": 98}, (96, 97, 95, 96), 97),
