@@ -39,5 +39,5 @@ def write_table(page: Path, rows: Sequence[Row]) -> None:
     theirs, agreeing = sum(row.theirs for row in rows), sum(row.agreeing for row in rows)
     lines.append(f"| **all** | | | **{theirs:,}** | **{sum(row.ours for row in rows):,}** | **{agreeing:,}** | | |")
     if KNOWN:
-        lines += ["", "Where they differ:", "", *(f"- {' , '.join(pair)}: {text}" for pair, text in KNOWN.items())]
+        lines += ["", "Where they differ:", "", *(f"- {', '.join(pair)}: {text}" for pair, text in KNOWN.items())]
     page.write_text(before + "\n" + "\n".join(lines) + "\n" + after)

@@ -27,8 +27,20 @@ class Explanation:
 
 # Mutants that change nothing wherever they stand: they are not run.
 EQUIVALENT: tuple[Explanation, ...] = (
-    Explanation("", "", r"side(\"\])? > 0\b", r"side(\"\])? (>= 0|> -1)\b", "a side is +1 or -1, never 0"),
-    Explanation("", "", r"side(\"\])? < 0\b", r"side(\"\])? (<= 0|< 1)\b", "a side is +1 or -1, never 0"),
+    Explanation(
+        "",
+        "",
+        r"(?<!\* )\bside > 0(?![.\d])|\[.side.\] > 0(?![.\d])",
+        r"side(.\])? (>= 0|> -1)(?![.\d])",
+        "a side is +1 or -1, never 0",
+    ),
+    Explanation(
+        "",
+        "",
+        r"(?<!\* )\bside < 0(?![.\d])|\[.side.\] < 0(?![.\d])",
+        r"side(.\])? (<= 0|< 1)(?![.\d])",
+        "a side is +1 or -1, never 0",
+    ),
 )
 
 EXPLAINED: tuple[Explanation, ...] = (

@@ -17,8 +17,8 @@ one fails: the conformance cases, the golden logs, the engine's tests and its pr
 
 - killed: a test failed. timed out: a test ran ten times as long as it does; the mutant never ends.
 - survived: every test that reaches the statement passed. Below, each of them has its reason.
-- run: decided so far; a mutant that lived through a first look alone (`--budget`) or was never tried is not counted yet.
-- score: (killed + timed out) of all but the equivalent ones, which no test can find because they change nothing.
+- decided: the others were not tried yet, or lived through a first look (`--budget`) and wait for the rest of the tests.
+- score: (killed + timed out) of all but the explained ones; given once all of a module's mutants are decided.
 
 It goes on where it was stopped (`make mutation ARGS='--seconds 600'` stops by itself), and after a change of a kernel it runs the
 mutants of the changed functions only. `ARGS=--again-survivors` tries the survivors once more, against tests that were added.
@@ -51,7 +51,7 @@ def write_page(
         reasons.setdefault((mutant.module, mutant.function, match.reason), []).append(mutant)
     total = sum((counts[module] for module in modules), Counter())
     rows = [row(f"`{module}`", counts[module]) for module in modules] + [row("**all**", total)]
-    text = HEAD + "| module | mutants | run | killed | timed out | survived | of these explained | score |\n"
+    text = HEAD + "| module | mutants | decided | killed | timed out | survived | of these explained | score |\n"
     text += "|---|--:|--:|--:|--:|--:|--:|--:|\n" + "\n".join(rows) + "\n"
     text += "\n## What survives, and why\n\n| where | change | why |\n|---|---|---|\n"
     for (module, function, reason), found in reasons.items():
@@ -64,7 +64,7 @@ def write_page(
 def row(name: str, count: Counter[str]) -> str:
     run = count[KILLED] + count[TIMED_OUT] + count[SURVIVED]
     found, meant = count[KILLED] + count[TIMED_OUT], run - count["explained"]
-    score = f"{100.0 * found / meant:.1f} %" if meant else "–"
+    score = f"{100.0 * found / meant:.1f} %" if meant and run == count["all"] else "–"
     cells = [name, count["all"], run, count[KILLED], count[TIMED_OUT], count[SURVIVED], count["explained"], score]
     return "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells) + " |"
 
