@@ -10,7 +10,10 @@ from adapters.postgres_session import CONNECT_SECONDS, STATEMENT_SECONDS, as_rol
 
 
 class PostgresReader:
-    """The SqlReader port: queries over the views, in read-only transactions."""
+    """The SqlReader port: queries over the views, in read-only transactions.
+
+    A NUL in an argument becomes U+FFFD, as it did in the rows (adapters/copy_rows.py): PostgreSQL takes none.
+    """
 
     def __init__(self, database_url: str, *, connections: int = 2, role: str | None = None) -> None:
         self._url = database_url
@@ -27,12 +30,18 @@ class PostgresReader:
                 )
             )  # fmt: skip
         assert self._pool is not None, "create_pool returns a pool"
-        rows = await mapped(self._pool.fetch(sql, *arguments))
+        rows = await mapped(self._pool.fetch(sql, *(_without_nul(each) for each in arguments)))
         return [dict(row) for row in rows]
 
     async def close(self) -> None:
         if self._pool is not None:
             self._pool.terminate()
+
+
+def _without_nul(argument: object) -> object:
+    if isinstance(argument, list):
+        return [_without_nul(each) for each in argument]
+    return argument.replace("\0", "\ufffd") if isinstance(argument, str) else argument
 
 
 async def _decode_json(connection: asyncpg.Connection) -> None:

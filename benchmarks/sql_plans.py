@@ -115,6 +115,8 @@ PAGES = (
     ("the list by Sharpe ratio", queries.backtest_page(sort="sharpe")),
     ("the list by return", queries.backtest_page(sort="total_return")),
     ("the list by drawdown, the deepest last", queries.backtest_page(sort="max_drawdown")),
+    ("the list by growth per year", queries.backtest_page(sort="cagr")),
+    ("the list by final equity", queries.backtest_page(sort="final_equity")),
     ("the list of one strategy", queries.backtest_page(BacktestFilter(strategy="sma_cross"))),
     ("the list of one submitter", queries.backtest_page(BacktestFilter(submitter="research"))),
     ("the list of one symbol, failed only", queries.backtest_page(BacktestFilter(symbol="AAPL", statuses=("failed",)))),

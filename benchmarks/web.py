@@ -1,7 +1,8 @@
 """This module measures the web service under load: `make bench-web` writes benchmarks/WEB.md.
 
 A million backtests are put into the read model's table by SQL, as the projector would have left them. Then clients ask for the
-status of random ones and for pages of the list, eight at a time, and a thousand event streams are opened.
+status of random ones and for pages of the list, eight at a time, and a thousand event streams are opened, to which changes of
+single backtests are told.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import random
 import shutil
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,11 @@ RESULT = Path(__file__).with_name("WEB.md")
 FOLDER = Path("/tmp/backtape-bench-web")
 REQUESTS = 500
 AT_ONCE = 8
+SECONDS = 20.0  # of each kind of request at most: what is slow is not asked so often
 STREAMS = 1_000
+CHANGES = 10
+
+CHANGE = f"UPDATE {FIRST.schema}.backtests SET last_sequence = last_sequence + 1 WHERE backtest_id = $1"
 
 FILL = f"""
 INSERT INTO {FIRST.schema}.backtests
@@ -104,15 +110,22 @@ async def _figures(settings: Settings, address: str, rows: int) -> str:
             "list, newest 100": lambda: client.get("/api/backtests"),
             "list of one submitter": lambda: client.get(f"/api/backtests?submitter=user-{chance.randint(0, 49)}"),
             "list by Sharpe": lambda: client.get("/api/backtests?sort=-sharpe"),
+            "list of one submitter, by Sharpe": lambda: client.get(
+                f"/api/backtests?sort=-sharpe&submitter=user-{chance.randint(0, 49)}"
+            ),
+            "list of the running ones": lambda: client.get("/api/backtests?status=running&status=queued"),
+            "list of one tag": lambda: client.get(f"/api/backtests?tag=tag-{chance.randint(0, 999)}"),
+            "list of one symbol": lambda: client.get(f"/api/backtests?symbol=S{chance.randint(0, 499)}"),
             "list by words of tags": lambda: client.get(f"/api/backtests?q=tag+{chance.randint(0, 999)}"),
+            "list by a word that all have": lambda: client.get("/api/backtests?q=sma"),
+            "list by trades, without an index": lambda: client.get("/api/backtests?sort=-trades"),
             "a page in the middle": _middle(client, chance),
             "counts": lambda: client.get("/api/backtests/counts"),
+            "the system's state": lambda: client.get("/api/system"),
         }
         lines = [f"| {name} | {await _timed(ask)} |" for name, ask in asks.items()]
-        before = process.memory_info().rss
-        opened, seconds, after = await _streams(client, process, some)
-        with_streams = await _timed(asks["status of a random backtest"])
-    return _page(rows, lines, before, after, opened, seconds, with_streams)
+        opened = await _streams(client, process, settings, some, asks["status of a random backtest"])
+    return _page(rows, lines, opened)
 
 
 def _middle(client: httpx.AsyncClient, chance: random.Random) -> Callable[[], Awaitable[httpx.Response]]:
@@ -127,9 +140,12 @@ async def _timed(ask: Callable[[], Awaitable[httpx.Response]]) -> str:
     """Return median, 99th percentile and requests per second, as cells."""
     took: list[float] = []
     left = iter(range(REQUESTS))
+    ends = time.perf_counter() + SECONDS
 
     async def client() -> None:
         for _ in left:
+            if time.perf_counter() > ends:
+                return
             began = time.perf_counter()
             answer = await ask()
             took.append(time.perf_counter() - began)
@@ -139,33 +155,78 @@ async def _timed(ask: Callable[[], Awaitable[httpx.Response]]) -> str:
     await asyncio.gather(*(client() for _ in range(AT_ONCE)))
     seconds = time.perf_counter() - began
     took.sort()
-    return f"{1_000 * took[len(took) // 2]:.0f} | {1_000 * took[int(0.99 * len(took))]:.0f} | {REQUESTS / seconds:.0f}"
+    return f"{1_000 * took[len(took) // 2]:.0f} | {1_000 * took[int(0.99 * len(took))]:.0f} | {len(took) / seconds:.0f}"
 
 
-async def _streams(client: httpx.AsyncClient, process: psutil.Process, some: Callable[[], str]) -> tuple[int, float, int]:
-    """Open the streams, each with one followed backtest; return how many told something, in what time, and the memory then."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a thousand streams took.
+
+    seconds : until all had told something
+    before, after : bytes of the process without and with them
+    changes : seconds until the first, the median and the last stream told a change
+    status : what asking for a status took beside them, as cells
+    """
+
+    seconds: float
+    before: int
+    after: int
+    changes: list[tuple[float, float, float]]
+    status: str
+
+
+async def _streams(
+    client: httpx.AsyncClient,
+    process: psutil.Process,
+    settings: Settings,
+    some: Callable[[], str],
+    ask: Callable[[], Awaitable[httpx.Response]],
+) -> Opened:
+    """Open the streams, each with one followed backtest and the list's changes, and change a backtest some times."""
     told = 0
-    enough, done = asyncio.Event(), asyncio.Event()
+    heard: list[float] = []
+    enough, all_heard = asyncio.Event(), asyncio.Event()
 
     async def follow() -> None:
         nonlocal told
+        is_open = False
         async with client.stream("GET", "/api/stream", params={"ids": some()}) as response:
             async for line in response.aiter_lines():
-                if line.startswith("event: lag"):
-                    told += 1
+                if line.startswith("event: lag") and not is_open:
+                    is_open, told = True, told + 1
                     if told == STREAMS:
                         enough.set()
-                    break
-            await done.wait()
+                elif line.startswith("event: rows"):
+                    heard.append(time.perf_counter())
+                    if len(heard) == STREAMS:
+                        all_heard.set()
 
+    before = process.memory_info().rss
     began = time.perf_counter()
     tasks = [asyncio.create_task(follow()) for _ in range(STREAMS)]
     await asyncio.wait_for(enough.wait(), 300)
     seconds = time.perf_counter() - began
-    memory = process.memory_info().rss
-    done.set()
+    connection = await asyncpg.connect(settings.database_url)
+    changes: list[tuple[float, float, float]] = []
+    for _ in range(CHANGES):
+        await asyncio.sleep(1.0)  # each change alone
+        heard.clear()
+        all_heard.clear()
+        changed = some()
+        began = time.perf_counter()
+        async with connection.transaction():
+            await connection.execute(CHANGE, changed)
+            await connection.execute("SELECT pg_notify('backtape_changes', $1)", changed)
+        await asyncio.wait_for(all_heard.wait(), 60)
+        took = sorted(at - began for at in heard)
+        changes.append((took[0], took[len(took) // 2], took[-1]))
+    await connection.close()
+    after = process.memory_info().rss
+    status = await _timed(ask)
+    for task in tasks:
+        task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    return told, seconds, memory
+    return Opened(seconds, before, after, changes, status)
 
 
 def _process(address: str) -> psutil.Process:
@@ -174,24 +235,36 @@ def _process(address: str) -> psutil.Process:
     return psutil.Process(found.pid)
 
 
-def _page(rows: int, lines: list[str], before: int, after: int, opened: int, seconds: float, with_streams: str) -> str:
+def _page(rows: int, lines: list[str], opened: Opened) -> str:
     mebibyte = 1024 * 1024
     table = "\n".join(lines)
-    grown = (after - before) / 1024 / max(1, opened)
+    grown = (opened.after - opened.before) / 1024 / STREAMS
+    firsts, medians, lasts = (sorted(each) for each in zip(*opened.changes, strict=True))
+    middle = CHANGES // 2
     return f"""# The web service under load
 
-Made by `make bench-web` on {os.cpu_count()} processors shared with the database, Kafka, the client and whatever else ran (load
-average {os.getloadavg()[0]:.1f}), with {rows:,} backtests in the read model, {REQUESTS:,} requests each,
-{AT_ONCE} at a time, one web process.
+Made by `make bench-web` on {os.cpu_count()} processors ({_processor()}) shared with the database, Kafka, the client and whatever
+else ran (load average {os.getloadavg()[0]:.1f}), with {rows:,} backtests in the read model. Each is asked {REQUESTS:,} times
+(fewer where that took {SECONDS:.0f} s), {AT_ONCE} at a time, of one web process.
 
 | request | median, ms | p99, ms | per second |
 |---|---|---|---|
 {table}
-| status, right after the streams | {with_streams} |
+| status, with {STREAMS:,} streams open | {opened.status} |
 
-{opened:,} event streams, each following one backtest, were open after {seconds:.1f} s. Memory of the process:
-{before / mebibyte:.0f} MiB before, {after / mebibyte:.0f} MiB with them: {grown:.0f} KiB each.
+{STREAMS:,} event streams, each following one backtest and the list, were open after {opened.seconds:.1f} s. Memory of the
+process: {opened.before / mebibyte:.0f} MiB before, {opened.after / mebibyte:.0f} MiB with them, {grown:.0f} KiB each.
+
+A change of one backtest (the row's update and its notification, committed as the projector does) reached the first stream after
+{1_000 * firsts[middle]:.0f} ms, half of them after {1_000 * medians[middle]:.0f} ms and the last one after
+{1_000 * lasts[middle]:.0f} ms (medians of {CHANGES} changes; the slowest last one {1_000 * lasts[-1]:.0f} ms). The client, which
+parses all streams in one process on the same processors, is part of that.
 """
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from adapters.ports import BlobStore, LogReader
 from adapters.postgres import PostgresRowStore
 from adapters.postgres_generations import Generations
 from consumers.feed import KafkaMembership, Reading
+from consumers.memory import return_large_buffers
 from consumers.projector import Projector
 from consumers.projector.loop import PROJECTED
 from consumers.settings import Settings
@@ -124,6 +125,7 @@ def _projecting(settings: Settings, generation: Generation) -> Reading:
         from adapters.copy_rows import warm_up  # here: it brings numba, which only projectors need
 
         warm_up()
+        return_large_buffers()
         return Projector(
             store=PostgresRowStore(settings.database_url, generation.schema, role=PROJECTOR_ROLE),
             reader=KafkaLogReader(settings.kafka),

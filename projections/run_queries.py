@@ -136,13 +136,14 @@ def trades_by_side(backtest_id: str) -> Query:
 
 
 def snapshot_counts() -> Query:
-    """How many snapshots there are, and how many finished runs have none yet."""
+    """How many snapshots there are, how many runs that finished lately have none yet, and since when."""
     return Query(
         """
         SELECT (SELECT count(*) FROM backtape.snapshots) AS snapshots,
-               (SELECT count(*) FROM backtape.backtests
-                WHERE status IN ('completed', 'cancelled', 'failed') AND origin = 'run' AND manifest_key IS NULL
-                  AND finished_at > now() - interval '30 days') AS without_snapshot
+               count(*) AS without_snapshot, min(finished_at) AS oldest_without_snapshot
+        FROM backtape.backtests
+        WHERE status IN ('completed', 'cancelled', 'failed') AND origin = 'run' AND manifest_key IS NULL
+          AND finished_at > now() - interval '30 days'
         """
     )
 

@@ -141,7 +141,7 @@ BACKTESTS = Table(
     Index("backtests_by_status", "status", "accepted_at", "backtest_id"),
     Index("backtests_by_finished_at", "finished_at", "backtest_id"),
     Index("backtests_by_strategy", "strategy", "accepted_at", "backtest_id"),
-    Index("backtests_by_submitter", "submitter", "accepted_at", "backtest_id"),
+    Index("backtests_by_submitter", "submitter", "accepted_at", "backtest_id", postgresql_include=["status"]),  # counts by status
     Index("backtests_by_symbol", "symbols", postgresql_using="gin"),
     Index("backtests_by_tag", "tags", postgresql_using="gin"),
     Index("backtests_by_word", text("to_tsvector('simple'::regconfig, words)"), postgresql_using="gin"),
@@ -149,8 +149,8 @@ BACKTESTS = Table(
     # Room for a row's next state on its own page: progress then changes no index.
     postgresql_with={"fillfactor": 80},
 )
-# The best first; what has no value comes last, which a plain index can't give.
-for _name in ("sharpe", "total_return", "max_drawdown"):
+# The best first; what has no value comes last, which a plain index can't give. All of them are written once, at a run's end.
+for _name in ("sharpe", "total_return", "max_drawdown", "cagr", "final_equity"):
     Index(f"backtests_by_{_name}", BACKTESTS.c[_name].desc().nulls_last(), BACKTESTS.c.backtest_id.desc())
 
 ORDERS = Table(

@@ -10,11 +10,15 @@ import gc
 import shutil
 import uuid
 from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from backtape.stack import Endpoints, LocalStack
 from tests.shared_stack import JARS, new_folder, shared_stack
+
+if TYPE_CHECKING:
+    from tests.web_service import Service
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -42,6 +46,15 @@ def stack() -> Iterator[LocalStack]:
 def endpoints(stack: LocalStack) -> Endpoints:
     """Where the shared stack is."""
     return stack.endpoints()
+
+
+@pytest.fixture(scope="session")
+def service(stack: LocalStack) -> Iterator[Service]:
+    """The whole system, for the tests of its HTTP API and of its dashboard alike: it takes long to start."""
+    from tests.web_service import running_service  # most runs of a few tests need nothing of the web
+
+    with running_service(stack) as running:
+        yield running
 
 
 @pytest.fixture

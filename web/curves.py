@@ -8,8 +8,6 @@ import numpy as np
 from adapters.errors import AdapterError
 from projections import chart_queries, queries
 from reports.downsample import kept_places, lowest_places
-from reports.monthly import monthly_returns
-from reports.view import Curve, month_ends
 from schemas.market_data import FloatArray, TimeArray
 from web.prices import bars_of, nanoseconds
 from web.services import Services
@@ -45,35 +43,32 @@ async def equity_chart(services: Services, backtest_id: str, points: int) -> dic
     (row,) = await services.ask(queries.backtest(backtest_id))
     marks = await marks_of(services, backtest_id)
     places = marks.places(points)
-    benchmark = await _benchmark(services, row, marks.time_ns[places])
+    symbol = benchmark_symbol(row)
+    benchmark = await _benchmark(services, row, symbol, marks.time_ns[places])
     return {
         "time_ms": (marks.time_ns[places] // NS_PER_MS).tolist(),
         **{name: marks.columns[name][places].tolist() for name in NAMES},
         "benchmark": benchmark,
-        "benchmark_symbol": row["symbols"][0] if benchmark is not None else None,
+        "benchmark_symbol": symbol if benchmark is not None else None,
         "marks": len(marks),
         "is_thinned": len(places) < len(marks),
     }
 
 
-async def _benchmark(services: Services, row: dict[str, Any], times: TimeArray) -> list[float | None] | None:
-    """Return the initial cash held in the first symbol from the first mark's close on; None without its prices."""
-    if not len(times) or row["dataset_version"] is None or not row["symbols"] or row["initial_cash"] is None:
+def benchmark_symbol(row: dict[str, Any]) -> str | None:
+    """Return what a run is drawn against: the spec's benchmark, else its first symbol; None without both."""
+    chosen = ((row["spec"] or {}).get("statistics") or {}).get("benchmark")
+    return chosen or (row["symbols"][0] if row["symbols"] else None)
+
+
+async def _benchmark(services: Services, row: dict[str, Any], symbol: str | None, times: TimeArray) -> list[float | None] | None:
+    """Return the initial cash held in a symbol from the first mark's close on; None without its prices."""
+    if not len(times) or row["dataset_version"] is None or symbol is None or row["initial_cash"] is None:
         return None
     try:
-        bars = await asyncio.to_thread(bars_of, services.market, row, row["symbols"][0])
+        bars = await asyncio.to_thread(bars_of, services.market, row, symbol)
     except AdapterError:
         return None
     places = np.searchsorted(bars.time_ns, times, side="right") - 1
     first = float(bars.close[max(0, int(places[0]))])
     return [None if place < 0 else row["initial_cash"] * float(bars.close[place]) / first for place in places]
-
-
-async def monthly_table(services: Services, backtest_id: str) -> dict[str, Any]:
-    """Return the answer ``MonthlyTable``."""
-    (row,) = await services.ask(queries.backtest(backtest_id))
-    marks = await marks_of(services, backtest_id)
-    columns = marks.columns
-    curve = Curve(marks.time_ns, columns["equity"], columns["exposure"], columns["drawdown"])
-    table = monthly_returns(month_ends(curve), row["initial_cash"])
-    return {"years": list(table.years), "months": table.months.tolist(), "totals": table.totals.tolist()}

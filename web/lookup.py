@@ -12,6 +12,9 @@ from web.access import Principal
 from web.problems import ProblemError, not_found
 from web.services import Services
 
+# Receipts and events lie on two topics: that a command was accepted may be known before the backtest is.
+REFUSALS = ("rejected", "expired", "queue_full", "dead")
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -31,7 +34,7 @@ class Found:
     def state(self) -> str:
         if self.row is not None:
             return str(self.row["status"])
-        return "rejected" if self.receipt is not None else "submitted"
+        return "rejected" if self.receipt is not None and self.receipt["outcome"] in REFUSALS else "submitted"
 
     @property
     def is_over(self) -> bool:
@@ -53,7 +56,7 @@ async def find(services: Services, principal: Principal, backtest_id: str) -> Fo
     submission = await services.submissions.newest(backtest_id)
     if submission is not None and receipt is not None and _is_newer(submission, receipt):
         receipt = None
-    if submission is None and receipt is None:
+    if (submission is None and receipt is None) or (receipt is not None and _is_deletion(receipt)):
         raise _unknown(backtest_id)
     _check_seen(principal, submission["submitter"] if submission else receipt["submitter"] if receipt else None, backtest_id)
     return Found(backtest_id, None, receipt, submission)
@@ -72,6 +75,10 @@ def _is_newer(submission: dict[str, Any], receipt: dict[str, Any]) -> bool:
     """Say whether the receipt speaks of an earlier command."""
     is_of_it = submission["command_id"] == receipt["command_id"]
     return not is_of_it and (receipt["issued_at"] is None or submission["issued_at"] > receipt["issued_at"])
+
+
+def _is_deletion(receipt: dict[str, Any]) -> bool:
+    return bool(receipt["command_type"] == "DeleteBacktest" and receipt["outcome"] == "accepted")
 
 
 def _check_seen(principal: Principal, submitter: str | None, backtest_id: str) -> None:

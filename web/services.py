@@ -20,8 +20,9 @@ from adapters.kafka_watch import KafkaWatch
 from adapters.market_data import StoredMarketData
 from adapters.ports import BlobStore, Changes, LogReader
 from adapters.postgres_changes import PostgresChanges
+from adapters.postgres_generations import Generations, GenerationState
 from adapters.postgres_reader import PostgresReader
-from projections import queries
+from projections import queries, run_queries
 from projections.queries import Query
 from projections.roles import WEB_ROLE
 from schemas.topics import EVENTS
@@ -76,6 +77,8 @@ class Services:
     counts: Counts
     totals: Kept[dict[str, Any]]
     outcomes: Kept[list[dict[str, Any]]]
+    snapshots: Kept[dict[str, Any]]
+    generations: Kept[list[GenerationState]]
     limits: RateLimits
     metrics: Metrics
     throughput: Throughput = field(default_factory=Throughput)
@@ -145,6 +148,10 @@ def make_services(config: WebConfig) -> Services:
     async def outcomes() -> list[dict[str, Any]]:
         return await ask(queries.receipt_counts())
 
+    async def snapshots() -> dict[str, Any]:
+        (row,) = await ask(run_queries.snapshot_counts())
+        return row
+
     blobs = open_blob_store(config.s3_url, endpoint=config.s3_endpoint)
     reader, watch, control, hub = (
         KafkaLogReader(config.kafka),
@@ -177,6 +184,8 @@ def make_services(config: WebConfig) -> Services:
         counts=Counts(ask),
         totals=Kept(totals, SUMS_SECONDS),
         outcomes=Kept(outcomes, SUMS_SECONDS),
+        snapshots=Kept(snapshots, SUMS_SECONDS),
+        generations=Kept(Generations(config.database_url).all, SUMS_SECONDS),
         limits=RateLimits(config.requests_per_second),
         metrics=metrics,
     )

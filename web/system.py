@@ -6,7 +6,6 @@ from typing import Any
 
 from adapters.errors import AdapterError
 from adapters.ports import TopicPartition
-from projections import run_queries
 from web.lag import Lag
 from web.services import Services
 
@@ -18,7 +17,7 @@ async def overview(services: Services) -> dict[str, Any]:
     lag = await services.lag.now()
     totals = await services.totals.value()
     outcomes = {row["outcome"]: row["count"] for row in await services.outcomes.value()}
-    (snapshots,) = await services.ask(run_queries.snapshot_counts())
+    snapshots = await services.snapshots.value()
     return {
         "now": datetime.now(UTC),
         "version": version("backtape"),
@@ -31,6 +30,10 @@ async def overview(services: Services) -> dict[str, Any]:
         **{name: totals[name] for name in ("events", "commits", "fills", "dead_letters", "quarantined")},
         "outcomes": outcomes,
         **snapshots,
+        "generations": [
+            {"name": each.generation.name, "state": each.state, "changed_at": each.changed_at}
+            for each in await services.generations.value()
+        ],
         "events_per_second": services.throughput.rate(totals["events"]),
         "streams": services.hub.streams,
         "audits_queued": await services.audits.count_open(),

@@ -45,7 +45,7 @@ class Limits:
         first record after a pause does not wait
     """
 
-    batch_bytes: int = 4 * 1024 * 1024
+    batch_bytes: int = 2 * 1024 * 1024  # twice as much is no faster, and each source may have one under way
     waiting_bytes: int = 16 * 1024 * 1024  # of all sources together
     linger_seconds: float = 0.02
     runs: int = 2_000  # unfinished runs whose state is kept, per source

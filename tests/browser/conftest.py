@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from backtape.stack import LocalStack
-from tests.browser.world import World, running_world
-from tests.shared_stack import new_folder
+from tests.web_service import Service
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the tests of the dashboard need Playwright")
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright  # noqa: E402
@@ -24,20 +22,9 @@ PATIENCE_MS = 90_000  # of each wait, on a busy machine
 EXPECTED = "the server responded with a status of"  # Chromium's own line about a refused request: the page tells it itself
 
 
-@pytest.fixture(scope="module")
-def world(stack: LocalStack) -> Iterator[World]:
-    """The whole system, empty but for two data sets."""
-    folder = new_folder()
-    try:
-        with running_world(stack, folder) as running:
-            yield running
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-# The world first: what it prepares runs an event loop, which Playwright's thread can't have beside its own.
-@pytest.fixture(scope="module")
-def browser(world: World) -> Iterator[Browser]:
+# Of this package, not of the session: while it is there, its thread's event loop runs, and no other test could have one.
+@pytest.fixture(scope="package")
+def browser(service: Service) -> Iterator[Browser]:
     """Chromium."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium on this machine (apt-get install chromium)")
@@ -78,9 +65,9 @@ Visit = Callable[..., Page]
 
 
 @pytest.fixture
-def visit(world: World, browser: Browser) -> Iterator[Visit]:
+def visit(service: Service, browser: Browser) -> Iterator[Visit]:
     """Return a function that logs somebody in with a browser of their own, and returns their page."""
-    watch = Watch(world.address)
+    watch = Watch(service.address)
     contexts = []
 
     def log_in(name: str, *scopes: str, colours: str = "light", width: int = 1440) -> Page:
@@ -89,11 +76,11 @@ def visit(world: World, browser: Browser) -> Iterator[Visit]:
         contexts.append(context)
         page = context.new_page()
         watch.follow(page)
-        page.goto(world.login_link(name, *(scopes or ("submit", "cancel"))))
+        page.goto(service.login_link(name, *(scopes or ("submit", "cancel"))))
         return page
 
     sync_api.expect.set_options(timeout=PATIENCE_MS)
     yield log_in
     for context in contexts:
         context.close()
-    assert watch.wrong == [], world.logs()
+    assert watch.wrong == [], service.logs()

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.browser.conftest import Visit
-from tests.browser.world import MINUTES, World
+from tests.web_service import MINUTES, Service
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the tests of the dashboard need Playwright")
 from playwright.sync_api import Page, expect  # noqa: E402
@@ -87,31 +87,31 @@ def test_from_an_empty_system_to_a_proven_result(visit: Visit) -> None:
     expect(page.get_by_text(re.compile("Proven at")).first).to_be_visible()
 
 
-def test_progress_goes_on_when_the_worker_was_killed(visit: Visit, world: World) -> None:
+def test_progress_goes_on_when_the_worker_was_killed(visit: Visit, service: Service) -> None:
     """The page follows a run live, and recovers with it: nobody reloads anything."""
     page = visit("ben")
     submit(page, "survivor", dataset="minutes", strategy="unhurried", parameters={"Milliseconds": "0.1"})
     status(page, "running")
     expect(page.get_by_text(re.compile(f"[1-9][0-9,]* of {MINUTES:,} bars"))).to_be_visible()
-    world.processes["worker"].kill()
-    world.processes["worker"].start()
+    service.processes["worker"].kill()
+    service.processes["worker"].start()
     status(page, "completed")
     page.get_by_role("tab", name="Trades").click()
     expect(page.get_by_role("row").filter(has_text="SIM").first).to_be_visible()
 
 
-def test_stale_numbers_are_said(visit: Visit, world: World) -> None:
+def test_stale_numbers_are_said(visit: Visit, service: Service) -> None:
     """While the projector stands still the page says so, and no longer when it has caught up."""
     page = visit("cleo")
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
-    world.processes["projector"].stop()
+    service.processes["projector"].stop()
     try:
         page.get_by_role("link", name="New backtest").first.click()
         page.get_by_role("textbox", name="Name", exact=True).fill("unseen")
         page.get_by_role("button", name="Run the backtest").click()
         expect(page.get_by_role("heading", name="These numbers are not up to date")).to_be_visible()
     finally:
-        world.processes["projector"].start()
+        service.processes["projector"].start()
     status(page, "completed")
     expect(page.get_by_role("heading", name="These numbers are not up to date")).to_be_hidden()
 

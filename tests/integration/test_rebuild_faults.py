@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -147,4 +148,9 @@ async def test_a_new_column_is_rolled_out_beside_the_old_version_and_taken_back(
         assert await states(settings) == {"v1": "live", "v2": "kept"}
         with pytest.raises(asyncpg.UndefinedColumnError):
             await connection.fetch("SELECT value FROM backtape.fills")
+        process = command("rebuild", "--only", "fills", "--processes", "1", "--json")
+        document, said = await asyncio.to_thread(process.communicate)
+        assert process.returncode == 0, said
+        told = json.loads(document)
+        assert (told["only"], told["swapped"], told["verified"]["differences"]) == ("fills", True, [])
         assert await shown_schemas(connection) == {Generation(1).schema}

@@ -8,7 +8,7 @@ from pydantic import Field
 from schemas.ids import IdField
 from schemas.spec import BacktestSpec, Model
 from web.models.common import Answer, FieldProblemAnswer, row_model
-from web.models.rows import Position
+from web.models.rows import Position, SymbolStatistics
 
 Status = Literal["queued", "running", "completed", "cancelled", "failed"]
 TaskState = Literal["submitted", "rejected", "queued", "running", "completed", "cancelled", "failed"]
@@ -158,6 +158,9 @@ class BacktestResult(_BacktestColumns):  # type: ignore[misc, valid-type]
     progress: float | None = Field(description="bars done / bars, 0 to 1; null before the start")
     queue_position: int | None = Field(description="1: the next one of its partition; null unless queued")
     statistics: dict[str, StatisticValue] = Field(description="by name; docs/statistics.md explains each. Empty unless completed")
+    by_symbol: list[SymbolStatistics] = Field(  # type: ignore[valid-type]
+        description="numbers of the closed positions in each symbol, by name. Empty unless completed"
+    )
     positions: list[Position] = Field(  # type: ignore[valid-type]
         description="the open ones, then the closed ones, newest first; at most 200"
     )

@@ -17,9 +17,11 @@ class EquityChart(Answer):
     exposure: list[float]
     drawdown: list[float] = Field(description="equity / highest equity so far - 1, over all bars")
     benchmark: Numbers | None = Field(
-        description="initial cash held in the first symbol from the first mark on; null where its prices are out of reach"
+        description="initial cash held in the benchmark from the first mark on; null where its prices are out of reach"
     )
-    benchmark_symbol: str | None
+    benchmark_symbol: str | None = Field(
+        description="the spec's statistics.benchmark, else the first symbol; null: none is drawn"
+    )
     marks: int = Field(description="how many marks there are")
     is_thinned: bool
 
@@ -84,11 +86,14 @@ class Candles(Answer):
 
 
 class MonthlyTable(Answer):
-    """Returns by month and year of the UTC calendar, as fractions; null where the run has no mark."""
+    """Returns by month and year of the UTC calendar, as fractions; null where the run has no bar."""
 
     years: list[int]
     months: list[Numbers] = Field(description="twelve for each year")
     totals: Numbers
+    is_exact: bool = Field(
+        description="true: equity at each month's last bar; false: at its last recorded mark, as of a run that did not complete"
+    )
 
 
 class ComparedRun(Answer):

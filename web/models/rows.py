@@ -16,6 +16,12 @@ Position = row_model(
     "Position", "positions", without=_ID, doc="A position in its present or last state, as the view backtape.positions has it."
 )
 Trade = row_model("Trade", "trades", without=_ID, doc="A closed position, flat to flat, as the view backtape.trades has it.")
+SymbolStatistics = row_model(
+    "SymbolStatistics",
+    "symbol_statistics",
+    without=_ID,
+    doc="Closed positions in a symbol, as the view symbol_statistics has it.",
+)
 EquityMark = row_model("EquityMark", "equity", without=_ID, doc="An equity mark, as the view backtape.equity has it.")
 
 

@@ -53,6 +53,16 @@ class GroupLag(Answer):
     lag_records: int | None
 
 
+class GenerationAnswer(Answer):
+    """One build of the read model's tables."""
+
+    name: str
+    state: Literal["building", "standby", "live", "kept", "dropping"] = Field(
+        description="live: what is shown here; building, standby: a rebuild fills it; kept: fed on, to go back to"
+    )
+    changed_at: datetime = Field(description="when it came into this state")
+
+
 class SystemAnswer(Answer):
     """How the system does."""
 
@@ -71,7 +81,9 @@ class SystemAnswer(Answer):
     dead_letters: int
     quarantined: int
     snapshots: int
-    without_snapshot: int = Field(description="finished runs that have no snapshot yet")
+    without_snapshot: int = Field(description="finished runs of the last 30 days that have no snapshot yet")
+    oldest_without_snapshot: datetime | None = Field(description="when the first of them ended; null without any")
+    generations: list[GenerationAnswer] = Field(description="of the read model, the oldest first; more than one: a rebuild")
     events_per_second: float | None = Field(description="into the read model, over the last minute or so; null until known")
     streams: int = Field(description="event streams that this process serves")
     audits_queued: int

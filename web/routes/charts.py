@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from schemas.times import TimeField
 from web import candles as candle_chart
-from web import comparison, curves
+from web import comparison, curves, months
 from web.access import Anyone
 from web.answers import Json
 from web.lookup import seen_row
@@ -21,16 +21,16 @@ Points = Annotated[int, Query(ge=10, le=10_000, description="at most about so ma
 
 @router.get("/backtests/{backtest_id}/chart", response_model=EquityChart, summary="Its equity, to draw")
 async def chart(backtest_id: BacktestIdPath, principal: Anyone, services: Wired, points: Points = 2_000) -> Json:
-    """Equity, cash, exposure and drawdown in columns; peaks and troughs are kept. With buy-and-hold of the first symbol."""
+    """Equity, cash, exposure and drawdown in columns; peaks and troughs are kept. With the benchmark, held."""
     await seen_row(services, principal, backtest_id)
     return Json(await curves.equity_chart(services, backtest_id, points))
 
 
 @router.get("/backtests/{backtest_id}/monthly", response_model=MonthlyTable, summary="Its returns by month")
 async def monthly(backtest_id: BacktestIdPath, principal: Anyone, services: Wired) -> Json:
-    """Returns by month and year, from the equity marks."""
+    """Returns by month and year: of a completed backtest from every bar, of another one from its equity marks."""
     await seen_row(services, principal, backtest_id)
-    return Json(await curves.monthly_table(services, backtest_id))
+    return Json(await months.monthly_table(services, backtest_id))
 
 
 @router.get("/backtests/{backtest_id}/candles", response_model=Candles, summary="Bars of a symbol with what the run did")

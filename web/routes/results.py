@@ -13,6 +13,7 @@ from web.answers import Json, statistics_of
 from web.lookup import seen_row
 from web.models.backtests import BacktestCounts, BacktestPage, BacktestResult, BacktestRow, Status
 from web.models.common import BacktestIdPath
+from web.models.rows import SymbolStatistics
 from web.paging import page_of, sort_of
 from web.services import Services, Wired
 from web.status import links, progress, queue_position
@@ -85,6 +86,10 @@ async def result(backtest_id: BacktestIdPath, principal: Anyone, services: Wired
         "progress": progress(row),
         "queue_position": await queue_position(services, row),
         "statistics": statistics_of(await services.ask(queries.statistics(backtest_id))),
+        "by_symbol": [
+            {name: each[name] for name in SymbolStatistics.model_fields}
+            for each in await services.ask(queries.symbol_statistics(backtest_id))
+        ],
         "positions": positions,
         "positions_total": total,
         "audit": await services.audits.last(backtest_id),

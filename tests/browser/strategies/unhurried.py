@@ -4,8 +4,6 @@ import time
 
 from engine.strategy import Strategy
 
-TRADES_EVERY = 500  # bars
-
 
 class Unhurried(Strategy):
     """Buy and sell in turns, and rest a moment at every bar."""
@@ -14,11 +12,12 @@ class Unhurried(Strategy):
 
     class Parameters(Strategy.Parameters):
         milliseconds: float = 0.2
+        trades_every: int = 500  # bars
 
     def on_bar(self) -> None:
         self.bar = getattr(self, "bar", 0) + 1
         time.sleep(self.parameters.milliseconds / 1000)
-        if self.bar % TRADES_EVERY == 0:
+        if self.bar % self.parameters.trades_every == 0:
             if self.position.is_open:
                 self.close()
             else:

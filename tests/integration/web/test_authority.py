@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 
@@ -11,11 +10,10 @@ import pytest
 from fastapi.routing import APIRoute
 
 from adapters.control.keys import Keys
-from adapters.control.pool import ControlPool
 from backtape.web_process import web_config
 from consumers.settings import Settings
-from tests.integration.web.conftest import SPEC, Service, until
 from tests.integration.web.test_streams import events_of
+from tests.web_service import SPEC, Service, until
 from web.app import create_app
 from web.openapi import api_routes, scope_of
 
@@ -118,7 +116,7 @@ def test_an_id_of_somebody_else_is_not_taken_over(service: Service, finished: st
 
 def test_a_login_link_works_once_and_a_sessions_writes_need_the_token(service: Service) -> None:
     """The cookie is HttpOnly and SameSite=Strict; without X-CSRF-Token nothing is written; logout ends it."""
-    link = asyncio.run(_link(service))
+    link = service.with_keys(lambda keys: keys.create_login_link(service.key_ids["ann"]))
     with service.client(None) as browser:
         first = browser.get("/login", params={"token": link})
         assert first.status_code == 303 and first.headers["location"] == "/"
@@ -139,27 +137,19 @@ def test_a_login_link_works_once_and_a_sessions_writes_need_the_token(service: S
 def test_a_revoked_key_and_one_that_has_ended_are_refused(service: Service) -> None:
     """Within the seconds that an answer about a key is kept."""
 
-    async def make() -> tuple[str, str, str]:
-        pool = ControlPool(service.settings.database_url)
-        keys = Keys(pool)
+    async def make(keys: Keys) -> tuple[str, str, str]:
         key, text = await keys.create_key("gone", ["read"], None)
         _, ended = await keys.create_key("ended", ["read"], datetime.now(UTC) - timedelta(seconds=1))
-        await pool.close()
         return key.key_id, text, ended
 
-    async def revoke(key_id: str) -> None:
-        pool = ControlPool(service.settings.database_url)
-        await Keys(pool).revoke_key(key_id)
-        await pool.close()
-
-    key_id, text, ended = asyncio.run(make())
+    key_id, text, ended = service.with_keys(make)
 
     def ask(key: str) -> int:
         headers = {"Authorization": f"Bearer {key}"}
         return httpx.get(f"{service.address}/api/me", headers=headers, timeout=60).status_code
 
     assert ask(text) == 200 and ask(ended) == 401
-    asyncio.run(revoke(key_id))
+    service.with_keys(lambda keys: keys.revoke_key(key_id))
     until(lambda: ask(text), lambda status: status == 401)
 
 
@@ -185,11 +175,3 @@ def test_bodies_are_limited(service: Service) -> None:
         pieces = (large[at : at + 65_536] for at in range(0, len(large), 65_536))
         with contextlib.suppress(httpx.WriteError):  # the answer came and the connection ended while it was still sending
             assert client.post("/api/backtests/run-async", content=pieces, headers=headers).status_code == 413
-
-
-async def _link(service: Service) -> str:
-    pool = ControlPool(service.settings.database_url)
-    try:
-        return await Keys(pool).create_login_link(service.key_ids["ann"])
-    finally:
-        await pool.close()

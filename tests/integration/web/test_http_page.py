@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.web.conftest import Service
+from tests.web_service import Service
 
 pytestmark = pytest.mark.real
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.web.conftest import ENDLESS, SECONDS, SPEC, Service
+from tests.web_service import ENDLESS, SECONDS, SPEC, Service
 
 pytestmark = pytest.mark.real
 

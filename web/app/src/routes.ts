@@ -50,4 +50,4 @@ export function adjust(changes: Record<string, string | null>, replace = true): 
   dispatchEvent(new HashChangeEvent("hashchange"));
 }
 
-export const backtestAddress = (id: string): string => `#/backtests/${encodeURIComponent(id)}`;
+export const backtestAddress = (id: string, parameters: Record<string, string | null> = {}): string => address(`/backtests/${encodeURIComponent(id)}`, parameters);

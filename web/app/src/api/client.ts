@@ -8,6 +8,7 @@ export type BacktestRow = Schemas["BacktestRow"];
 export type BacktestPage = Schemas["BacktestPage"];
 export type BacktestCounts = Schemas["BacktestCounts"];
 export type BacktestResult = Schemas["BacktestResult"];
+export type SymbolStatistics = Schemas["SymbolStatistics"];
 export type Audit = Schemas["AuditAnswer"];
 export type Strategy = Schemas["StrategyAnswer"];
 export type Preset = Schemas["PresetAnswer"];

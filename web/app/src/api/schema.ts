@@ -223,7 +223,7 @@ export interface paths {
         };
         /**
          * Its equity, to draw
-         * @description Equity, cash, exposure and drawdown in columns; peaks and troughs are kept. With buy-and-hold of the first symbol.
+         * @description Equity, cash, exposure and drawdown in columns; peaks and troughs are kept. With the benchmark, held.
          *
          *     Needs a key or a session; shows what that one sees.
          */
@@ -311,7 +311,7 @@ export interface paths {
         };
         /**
          * Its returns by month
-         * @description Returns by month and year, from the equity marks.
+         * @description Returns by month and year: of a completed backtest from every bar, of another one from its equity marks.
          *
          *     Needs a key or a session; shows what that one sees.
          */
@@ -1099,6 +1099,11 @@ export interface components {
              * @description bars simulated so far, as last reported
              */
             bars_done: number;
+            /**
+             * By Symbol
+             * @description numbers of the closed positions in each symbol, by name. Empty unless completed
+             */
+            by_symbol: components["schemas"]["SymbolStatistics"][];
             /**
              * Cagr
              * @description compound annual growth rate over actual days / 365.25; null if undefined
@@ -2168,10 +2173,13 @@ export interface components {
         EquityChart: {
             /**
              * Benchmark
-             * @description initial cash held in the first symbol from the first mark on; null where its prices are out of reach
+             * @description initial cash held in the benchmark from the first mark on; null where its prices are out of reach
              */
             benchmark: (number | null)[] | null;
-            /** Benchmark Symbol */
+            /**
+             * Benchmark Symbol
+             * @description the spec's statistics.benchmark, else the first symbol; null: none is drawn
+             */
             benchmark_symbol: string | null;
             /** Cash */
             cash: number[];
@@ -2527,6 +2535,26 @@ export interface components {
             type: "fixed";
         };
         /**
+         * GenerationAnswer
+         * @description One build of the read model's tables.
+         */
+        GenerationAnswer: {
+            /**
+             * Changed At
+             * Format: date-time
+             * @description when it came into this state
+             */
+            changed_at: string;
+            /** Name */
+            name: string;
+            /**
+             * State
+             * @description live: what is shown here; building, standby: a rebuild fills it; kept: fed on, to go back to
+             * @enum {string}
+             */
+            state: "building" | "standby" | "live" | "kept" | "dropping";
+        };
+        /**
          * GroupLag
          * @description How far a consumer group has committed one partition of a topic.
          */
@@ -2612,9 +2640,14 @@ export interface components {
         };
         /**
          * MonthlyTable
-         * @description Returns by month and year of the UTC calendar, as fractions; null where the run has no mark.
+         * @description Returns by month and year of the UTC calendar, as fractions; null where the run has no bar.
          */
         MonthlyTable: {
+            /**
+             * Is Exact
+             * @description true: equity at each month's last bar; false: at its last recorded mark, as of a run that did not complete
+             */
+            is_exact: boolean;
             /**
              * Months
              * @description twelve for each year
@@ -3737,6 +3770,47 @@ export interface components {
             };
         };
         /**
+         * SymbolStatistics
+         * @description Closed positions in a symbol, as the view symbol_statistics has it.
+         */
+        SymbolStatistics: {
+            /**
+             * Commission
+             * @description sum of their commissions, account currency
+             */
+            commission: number;
+            /**
+             * Gross Pnl
+             * @description sum of their profits without commissions, account currency
+             */
+            gross_pnl: number;
+            /**
+             * Profit Factor
+             * @description sum of profits / |sum of losses|; null without losses
+             */
+            profit_factor: number | null;
+            /**
+             * Realized Pnl
+             * @description sum of their profits, commissions inside, account currency
+             */
+            realized_pnl: number;
+            /**
+             * Symbol
+             * @description what was traded
+             */
+            symbol: string;
+            /**
+             * Trades
+             * @description closed positions in it
+             */
+            trades: number;
+            /**
+             * Win Rate
+             * @description those with profit / all of them
+             */
+            win_rate: number | null;
+        };
+        /**
          * SymbolSummary
          * @description Positions of one symbol.
          */
@@ -3782,6 +3856,11 @@ export interface components {
             /** Fills */
             fills: number;
             /**
+             * Generations
+             * @description of the read model, the oldest first; more than one: a rebuild
+             */
+            generations: components["schemas"]["GenerationAnswer"][];
+            /**
              * Groups
              * @description the worker's and the compactor's
              */
@@ -3800,6 +3879,11 @@ export interface components {
              * Format: date-time
              */
             now: string;
+            /**
+             * Oldest Without Snapshot
+             * @description when the first of them ended; null without any
+             */
+            oldest_without_snapshot: string | null;
             /**
              * Outcomes
              * @description commands by outcome
@@ -3825,7 +3909,7 @@ export interface components {
             version: string;
             /**
              * Without Snapshot
-             * @description finished runs that have no snapshot yet
+             * @description finished runs of the last 30 days that have no snapshot yet
              */
             without_snapshot: number;
         };
@@ -4976,6 +5060,17 @@ export interface operations {
                      *       "backtest_id": "sample",
                      *       "bars": 3000,
                      *       "bars_done": 3000,
+                     *       "by_symbol": [
+                     *         {
+                     *           "commission": 0,
+                     *           "gross_pnl": 1024.9336740000758,
+                     *           "profit_factor": 1.168804161553208,
+                     *           "realized_pnl": 1024.9336740000758,
+                     *           "symbol": "SIM",
+                     *           "trades": 98,
+                     *           "win_rate": 0.2857142857142857
+                     *         }
+                     *       ],
                      *       "cagr": 0.030254708578105076,
                      *       "calmar": 1.9044721600091499,
                      *       "cancel_command_id": null,
@@ -6250,6 +6345,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "is_exact": true,
                      *       "months": [
                      *         [
                      *           -0.004105291629999841,
@@ -6997,25 +7093,33 @@ export interface operations {
                     /**
                      * @example {
                      *       "backtest_id": "sample",
-                     *       "expires_at": "2026-11-27T09:12:18.533552Z",
+                     *       "expires_at": "2026-11-27T10:07:02.049728Z",
                      *       "files": [
                      *         {
-                     *           "bytes": 17090,
-                     *           "key": "backtests/sample/orders-feb9b32d1ad08e393f5e36faa57a2d522ff1afb7de61033a1ac33ea7e03c2ba7.parquet",
-                     *           "row_groups": null,
-                     *           "rows": 196,
-                     *           "sha256": "feb9b32d1ad08e393f5e36faa57a2d522ff1afb7de61033a1ac33ea7e03c2ba7",
+                     *           "bytes": 13066,
+                     *           "file_rows": 265,
+                     *           "first_row": 212,
+                     *           "key": "bundles/orders-d4740e5e3568c32d6487c9ced455a988e5ae53d3091ceeaa8e4624929179f09f.parquet",
+                     *           "row_groups": [
+                     *             0
+                     *           ],
+                     *           "rows": 53,
+                     *           "sha256": "d4740e5e3568c32d6487c9ced455a988e5ae53d3091ceeaa8e4624929179f09f",
                      *           "table": "orders",
-                     *           "url": "http://s3.example/backtape/backtests/sample/orders-feb9b32d1ad08e393f5e36faa57a2d522ff1afb7de61033a1ac33ea7e03c2ba7.parquet?X-Amz-Signature=..."
+                     *           "url": "http://s3.example/backtape/bundles/orders-d4740e5e3568c32d6487c9ced455a988e5ae53d3091ceeaa8e4624929179f09f.parquet?X-Amz-Signature=..."
                      *         },
                      *         {
-                     *           "bytes": 9578,
-                     *           "key": "backtests/sample/fills-8fddaeb3169c982dfb7423f5c90094cd83423522c981f0588a1cf685bbf07c9d.parquet",
-                     *           "row_groups": null,
-                     *           "rows": 196,
-                     *           "sha256": "8fddaeb3169c982dfb7423f5c90094cd83423522c981f0588a1cf685bbf07c9d",
+                     *           "bytes": 7205,
+                     *           "file_rows": 265,
+                     *           "first_row": 212,
+                     *           "key": "bundles/fills-f302d841efbd4cc51a96bc5c09e043df27d53ae271ee2b9b96e7f3a8281a10e3.parquet",
+                     *           "row_groups": [
+                     *             0
+                     *           ],
+                     *           "rows": 53,
+                     *           "sha256": "f302d841efbd4cc51a96bc5c09e043df27d53ae271ee2b9b96e7f3a8281a10e3",
                      *           "table": "fills",
-                     *           "url": "http://s3.example/backtape/backtests/sample/fills-8fddaeb3169c982dfb7423f5c90094cd83423522c981f0588a1cf685bbf07c9d.parquet?X-Amz-Signature=..."
+                     *           "url": "http://s3.example/backtape/bundles/fills-f302d841efbd4cc51a96bc5c09e043df27d53ae271ee2b9b96e7f3a8281a10e3.parquet?X-Amz-Signature=..."
                      *         }
                      *       ],
                      *       "kind": "s3",
@@ -8337,6 +8441,13 @@ export interface operations {
                      *       "events": 1794,
                      *       "events_per_second": null,
                      *       "fills": 588,
+                     *       "generations": [
+                     *         {
+                     *           "changed_at": "2026-11-27T09:05:27.597137Z",
+                     *           "name": "v1",
+                     *           "state": "live"
+                     *         }
+                     *       ],
                      *       "groups": [
                      *         {
                      *           "committed_offset": 2,
@@ -8359,6 +8470,7 @@ export interface operations {
                      *       "lag_records": 0,
                      *       "lag_seconds": 0,
                      *       "now": "2026-11-27T08:12:49.353828Z",
+                     *       "oldest_without_snapshot": null,
                      *       "outcomes": {
                      *         "accepted": 3
                      *       },

@@ -36,7 +36,7 @@ export default function NewPage({ parameters }: { parameters: URLSearchParams })
       </Empty>
     );
   }
-  const start = origin.value?.spec ? without(origin.value.spec, defaultsOf(schema.value)) : first(datasets.value.items, strategies.value.items);
+  const start = origin.value?.spec ? without(origin.value.spec, standardOf(origin.value.spec, schema.value, strategies.value.items, presets.value.items)) : first(datasets.value.items, strategies.value.items);
   return <Form key={from ?? ""} start={start} from={origin.value ? from : null} strategies={strategies.value.items} datasets={datasets.value.items} presets={presets.value.items} schema={schema.value} />;
 }
 
@@ -46,6 +46,18 @@ function first(datasets: DataSetSummary[], strategies: Strategy[]): Document {
   const strategy = strategies.find(({ name }) => name === "sma_cross") ?? strategies[0];
   if (!data || !strategy) return EMPTY;
   return { data: { dataset: data.dataset, symbols: data.symbols.slice(0, 1), timeframe: data.timeframes[0] }, strategy: { name: strategy.name } };
+}
+
+/** What a spec needs not say: the schema's defaults, its strategy's, and what its preset decides. */
+function standardOf(spec: Document, schema: Schema, strategies: Strategy[], presets: Preset[]): Document {
+  const whole = defaultsOf(schema);
+  const parameters = strategies.find(({ name }) => name === at(spec, ["strategy", "name"]))?.parameters as Schema | undefined;
+  const preset = presets.find(({ name }) => name === at(spec, ["execution", "preset"]));
+  return {
+    ...whole,
+    strategy: { parameters: parameters ? defaultsOf(parameters) : {} },
+    execution: { ...(whole["execution"] as Document), ...preset?.policies },
+  };
 }
 
 const DATA_FIELDS = ["dataset", "symbols", "timeframe", "start", "end"]; // that have a field of their own kind
@@ -67,7 +79,9 @@ function Form({ start, from, strategies, datasets, presets, schema }: FormProper
   const preset = presets.find(({ name }) => name === at(spec, ["execution", "preset"]));
   const strategy = strategies.find(({ name }) => name === at(spec, ["strategy", "name"]));
   const change = useCallback((path: readonly string[], value: unknown) => setSpec((before) => put(before, path, value)), []);
-  const editing: Editing = { document: spec, problems, change, standard: ([group, name]) => (group === "execution" && name !== undefined ? preset?.policies[name] : undefined) };
+  const symbols = datasets.find(({ dataset }) => dataset === at(spec, ["data", "dataset"]))?.symbols;
+  const choices: Editing["choices"] = (path) => (path.join(".") === "statistics.benchmark" ? symbols : undefined);
+  const editing: Editing = { document: spec, problems, change, choices, standard: ([group, name]) => (group === "execution" && name !== undefined ? preset?.policies[name] : undefined) };
   const part = (name: string): Schema => {
     const reference = schema.properties?.[name]?.$ref?.replace("#/$defs/", "") ?? "";
     return schema.$defs?.[reference] ?? {};
@@ -83,7 +97,7 @@ function Form({ start, from, strategies, datasets, presets, schema }: FormProper
       setSending(false);
     }
   };
-  const others = Object.keys(schema.properties ?? {}).filter((name) => !["data", "strategy", "account", "execution"].includes(name));
+  const others = Object.keys(schema.properties ?? {}).filter((name) => !["data", "strategy", "account", "execution", "statistics"].includes(name));
   return (
     <div className="page">
       <div className="page-head">
@@ -103,6 +117,7 @@ function Form({ start, from, strategies, datasets, presets, schema }: FormProper
           <Panel title="Data">
             <div className="stack">
               <DataFields spec={spec} change={change} problems={problems} datasets={datasets} />
+              <SchemaFields schema={part("statistics")} root={schema} path={["statistics"]} editing={editing} only={["benchmark"]} />
               <details>
                 <summary>More about the data</summary>
                 <SchemaFields schema={part("data")} root={schema} path={["data"]} editing={editing} except={DATA_FIELDS} />
@@ -133,6 +148,10 @@ function Form({ start, from, strategies, datasets, presets, schema }: FormProper
           <Panel title="More">
             <details>
               <summary>Statistics, recording, limits, seed, tags</summary>
+              <fieldset>
+                <legend>Statistics</legend>
+                <SchemaFields schema={part("statistics")} root={schema} path={["statistics"]} editing={editing} except={["benchmark"]} />
+              </fieldset>
               <SchemaFields schema={schema} path={[]} editing={editing} only={others.filter((name) => name !== "tags")} />
             </details>
             <TagField spec={spec} change={change} />

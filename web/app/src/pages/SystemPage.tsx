@@ -54,6 +54,14 @@ function State({ system }: { system: System }) {
   return system.is_stale ? <Badge tone="warn">The read model is behind the log</Badge> : <Badge tone="good">✓ Up to date</Badge>;
 }
 
+const GENERATIONS: Record<System["generations"][number]["state"], string> = {
+  building: "a rebuild makes its tables",
+  standby: "a rebuild fills it from the log",
+  live: "what is shown here",
+  kept: "fed on, to go back to",
+  dropping: "being removed",
+};
+
 function Now({ system }: { system: System }) {
   const figures: [string, React.ReactNode, string?][] = [
     ["Behind the log", <Figure key="l" kind="count" value={system.lag_records} unit="records" />],
@@ -77,7 +85,7 @@ function Now({ system }: { system: System }) {
       </dl>
       <div className="grid-2">
         <LagPanel title="Projector: log to read model" rows={system.sources.map((row) => ({ name: row.topic, partition: row.partition, done: row.next_offset, end: row.end_offset, lag: row.lag_records, at: row.recorded_at }))} withTime />
-        <LagPanel title="Consumer groups" rows={system.groups.map((row) => ({ name: row.group, partition: row.partition, done: row.committed_offset, end: row.end_offset, lag: row.lag_records, at: null }))} />
+        <LagPanel title="Consumer groups" rows={system.groups.map((row) => ({ name: row.group, partition: row.partition, done: row.committed_offset, end: row.end_offset, lag: row.lag_records, at: null }))} note="The compactor commits where every run before has ended: what comes after the first open one counts as behind." />
       </div>
       <div className="grid-2">
         <Panel title="Recorded so far">
@@ -96,15 +104,24 @@ function Now({ system }: { system: System }) {
             ))}
           </dl>
         </Panel>
-        <Panel title="Versions">
+        <Panel title="Kept and rebuilt">
           <dl className="facts">
             <dt>Backtape</dt>
             <dd>{system.version}</dd>
-            <dt>read model</dt>
-            <dd>written by the projector alone; a rebuild fills a new version beside it</dd>
             <dt>snapshots</dt>
-            <dd className="number">
-              {count(system.snapshots)} written, {count(system.without_snapshot)} to come
+            <dd>
+              <span className="number">
+                {count(system.snapshots)} written, {count(system.without_snapshot)} to come
+              </span>
+              {system.oldest_without_snapshot ? <>; the first of them ended <When at={system.oldest_without_snapshot} relative /></> : null}
+            </dd>
+            <dt>read model</dt>
+            <dd>
+              {system.generations.map((each) => (
+                <div key={each.name}>
+                  <code>{each.name}</code> <Badge {...(each.state === "live" ? { tone: "good" as const } : {})}>{each.state}</Badge> {GENERATIONS[each.state]}, since <When at={each.changed_at} relative />
+                </div>
+              ))}
             </dd>
             <dt>audits waiting</dt>
             <dd className="number">{count(system.audits_queued)}</dd>
@@ -143,20 +160,21 @@ function summed(rows: LagRow[]): LagRow[] {
   }));
 }
 
-function LagPanel({ title, rows, withTime }: { title: string; rows: LagRow[]; withTime?: boolean }) {
+function LagPanel({ title, rows, withTime, note }: { title: string; rows: LagRow[]; withTime?: boolean; note?: string }) {
   const [by, setBy] = useState<"name" | "partition">("name");
   const columns: Column<LagRow>[] = [
     { id: "name", header: withTime ? "Topic" : "Group", sort: (row) => row.name, cell: (row) => row.name },
+    { id: "lag", header: "Behind", unit: "records", right: true, sort: (row) => row.lag, cell: (row) => (row.lag ? <b className="warn number">{count(row.lag)}</b> : <Figure kind="count" value={row.lag} />) },
     { id: "partition", header: by === "name" ? "Partitions" : "Partition", right: true, sort: (row) => row.partition, cell: (row) => row.partition },
     { id: "done", header: "Read up to", right: true, sort: (row) => row.done, cell: (row) => <Figure kind="count" value={row.done} /> },
     { id: "end", header: "End", right: true, sort: (row) => row.end, cell: (row) => <Figure kind="count" value={row.end} /> },
-    { id: "lag", header: "Behind", unit: "records", right: true, sort: (row) => row.lag, cell: (row) => (row.lag ? <b className="warn number">{count(row.lag)}</b> : <Figure kind="count" value={row.lag} />) },
     ...(withTime ? [{ id: "at", header: "Newest record", right: true, sort: (row: LagRow) => row.at, cell: (row: LagRow) => <When at={row.at} relative /> }] : []),
   ];
   const choices = [{ value: "name" as const, label: "Together" }, { value: "partition" as const, label: "By partition" }];
   return (
     <Panel flush title={title} actions={<Segments label={`${title}, shown`} choices={choices} value={by} onChange={setBy} />}>
       <DataTable label={title} columns={columns} rows={by === "name" ? summed(rows) : rows} rowKey={(row) => `${row.name}/${row.partition}`} empty={<Empty title="Nothing is read yet" />} />
+      {note ? <p className="table-note">{note}</p> : null}
     </Panel>
   );
 }
@@ -289,7 +307,7 @@ function Data() {
   const [isUploading, setUploading] = useState(false);
   const maySubmit = useMay("submit");
   const columns: Column<DataSetSummary>[] = [
-    { id: "dataset", header: "Data set", sort: (row) => row.dataset, cell: (row) => <button type="button" className="plain" onClick={() => setOpened(row.dataset)}>{row.dataset}</button> },
+    { id: "dataset", header: "Data set", sort: (row) => row.dataset, cell: (row) => <button type="button" className="plain link" onClick={() => setOpened(row.dataset)}>{row.dataset}</button> },
     { id: "version", header: "Version", right: true, sort: (row) => row.version, cell: (row) => row.version },
     { id: "symbols", header: "Symbols", cell: (row) => <span title={row.symbols.join(" ")}>{row.symbols.slice(0, 6).join(" ")}{row.symbols.length > 6 ? ` +${row.symbols.length - 6}` : ""}</span> },
     { id: "timeframes", header: "Bars of", cell: (row) => row.timeframes.join(" ") },

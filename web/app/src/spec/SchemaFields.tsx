@@ -1,7 +1,7 @@
 // A form that follows a JSON Schema. Nothing is sent that was not filled in: an empty field shows its default and leaves it to it.
 import { useEffect, useId, useState } from "react";
 import type { FieldProblem } from "../api/problem";
-import { at, propertiesOf, readNumber, type Document, type Property, type Schema } from "./schema";
+import { at, propertiesOf, readList, readNumber, type Document, type Property, type Schema } from "./schema";
 import { hintOf, labelOf, POLICIES, VARIANTS } from "./words";
 
 export interface Editing {
@@ -11,6 +11,8 @@ export interface Editing {
   change: (path: readonly string[], value: unknown) => void;
   /** What holds where nothing is filled in: a preset's policy, else the schema's default. */
   standard?: (path: readonly string[]) => unknown;
+  /** What a field of text may hold, where that is known. */
+  choices?: (path: readonly string[]) => readonly string[] | undefined;
 }
 
 interface Properties {
@@ -40,7 +42,9 @@ export function problemsAt(problems: readonly FieldProblem[], path: readonly str
 
 function PropertyField({ property, root, path, editing }: { property: Property; root: Schema; path: readonly string[]; editing: Editing }) {
   const id = useId();
-  const { name, field } = property;
+  const { name } = property;
+  const known = property.field.kind === "text" ? editing.choices?.(path) : undefined;
+  const field: Property["field"] = known ? { kind: "choice", values: [...known] } : property.field;
   const value = at(editing.document, path);
   const standard = editing.standard?.(path) ?? property.default;
   const problems = field.kind === "group" || field.kind === "variants" ? [] : problemsAt(editing.problems, path);
@@ -82,10 +86,11 @@ function PropertyField({ property, root, path, editing }: { property: Property; 
       </label>
       {field.kind === "choice" ? (
         <select {...common} value={typeof value === "string" ? value : ""} onChange={(event) => set(event.target.value || undefined)}>
-          {property.isRequired && value !== undefined ? null : <option value="">{standard === undefined || standard === null ? "–" : `${choiceName(name, String(standard))} (default)`}</option>}
+          {property.isRequired && value !== undefined ? null : <option value="">{standard === undefined || standard === null ? (known ? "none" : "–") : `${choiceName(name, String(standard))} (default)`}</option>}
+          {typeof value === "string" && !field.values.includes(value) ? <option value={value}>{value}</option> : null}
           {field.values.map((each) => (
             <option key={each} value={each}>
-              {choiceName(name, each)}
+              {known ? each : choiceName(name, each)}
             </option>
           ))}
         </select>
@@ -93,6 +98,8 @@ function PropertyField({ property, root, path, editing }: { property: Property; 
         <TextField common={{ ...common, inputMode: field.isInteger ? "numeric" : "decimal" }} value={value} standard={standard} read={readNumber} set={set} />
       ) : field.kind === "text" ? (
         <TextField common={common} value={value} standard={standard} read={(text) => text.trim() || undefined} set={set} />
+      ) : field.kind === "list" ? (
+        <TextField common={common} value={value} standard="" read={readList} set={set} />
       ) : (
         <JsonField common={common} value={value} standard={standard} set={set} />
       )}
@@ -124,9 +131,9 @@ type Common = React.InputHTMLAttributes<HTMLInputElement>;
 
 /** Keeps what is typed as it is typed ("1." is no number yet), and follows the document when that changes from elsewhere. */
 function TextField({ common, value, standard, read, set }: { common: Common; value: unknown; standard: unknown; read: (text: string) => unknown; set: (value: unknown) => void }) {
-  const written = value === undefined || value === null ? "" : String(value);
+  const written = asText(value);
   const [text, setText] = useState(written);
-  useEffect(() => setText((before) => (String(read(before) ?? "") === written ? before : written)), [written]);
+  useEffect(() => setText((before) => (asText(read(before)) === written ? before : written)), [written]);
   return (
     <input
       {...common}
@@ -139,6 +146,8 @@ function TextField({ common, value, standard, read, set }: { common: Common; val
     />
   );
 }
+
+const asText = (value: unknown): string => (value === undefined || value === null ? "" : Array.isArray(value) ? value.join(", ") : String(value));
 
 function JsonField({ common, value, standard, set }: { common: { id: string; "aria-invalid": boolean; "aria-describedby": string }; value: unknown; standard: unknown; set: (value: unknown) => void }) {
   const written = value === undefined ? "" : JSON.stringify(value, null, 2);

@@ -26,6 +26,7 @@ export type Field =
   | { kind: "flag" }
   | { kind: "number"; isInteger: boolean; limits: string }
   | { kind: "text" }
+  | { kind: "list" }
   | { kind: "group"; schema: Schema }
   | { kind: "variants"; by: string; variants: Record<string, Schema> }
   | { kind: "json" };
@@ -64,6 +65,7 @@ function fieldOf(schema: Schema, root: Schema): Field {
   if (schema.type === "boolean") return { kind: "flag" };
   if (schema.type === "integer" || schema.type === "number") return { kind: "number", isInteger: schema.type === "integer", limits: limitsOf(schema) };
   if (schema.type === "string") return { kind: "text" };
+  if (schema.type === "array" && schema.items?.type === "string") return { kind: "list" };
   if (schema.type === "object" && schema.properties) return { kind: "group", schema };
   return { kind: "json" };
 }
@@ -126,6 +128,7 @@ export function defaultsOf(schema: Schema, root: Schema = schema): Document {
     if (property.default !== undefined) result[property.name] = property.default;
     else if (property.field.kind === "group") result[property.name] = defaultsOf(property.field.schema, root);
     else if (property.field.kind === "variants") result[property.name] = { [property.field.by]: "none" };
+    else if (property.field.kind === "list") result[property.name] = [];
     else if (property.isNullable) result[property.name] = null;
   }
   return result;
@@ -137,4 +140,10 @@ export function readNumber(text: string): number | string | undefined {
   if (trimmed === "") return undefined;
   const value = Number(trimmed);
   return Number.isFinite(value) ? value : trimmed;
+}
+
+/** "1h, 1d" gives both; nothing gives undefined, which is the default. */
+export function readList(text: string): string[] | undefined {
+  const words = text.split(",").map((each) => each.trim()).filter(Boolean);
+  return words.length > 0 ? words : undefined;
 }

@@ -1,13 +1,15 @@
 // The numbers that are asked for first, the curve, the months, and every statistic.
 import { useState } from "react";
-import { backtestPath, isOver, url, type EquityChart as Columns, type MonthlyTable } from "../../api/client";
+import { backtestPath, isOver, url, type EquityChart as Columns, type MonthlyTable, type SymbolStatistics } from "../../api/client";
 import { useResource } from "../../api/resource";
 import { EquityChart } from "../../charts/EquityChart";
 import { HeatMap } from "../../charts/HeatMap";
 import { BigMoney, Empty, Failure, Figure, Loading, Panel, Segments } from "../../components/basics";
+import { DataTable, type Column } from "../../components/DataTable";
 import { type Kind } from "../../format/numbers";
 import { grouped, labelOf, shown } from "../../format/statistics";
 import { spansDays } from "../../format/times";
+import { backtestAddress } from "../../routes";
 import { useVersion, type TabProperties } from "../BacktestPage";
 
 const HEADLINES: [keyof TabProperties["run"], string, Kind, boolean][] = [
@@ -29,14 +31,15 @@ export function OverviewTab({ run, version }: TabProperties) {
   const days = spansDays(run.timeframe);
   const currency = run.currency ?? "";
   const isOnlyRunning = run.status === "running" || run.status === "queued";
+  const soFar = isOnlyRunning ? numbersSoFar(run, chart.value) : {};
   return (
     <>
       <dl className="headlines">
         {HEADLINES.map(([name, label, kind, signed]) => (
           <div key={name}>
-            <dt>{label}</dt>
+            <dt>{name in soFar ? `${label} so far` : label}</dt>
             <dd>
-              <Figure kind={kind} value={run[name] as number | null} signed={signed} />
+              <Figure kind={kind} value={(soFar[name] ?? run[name]) as number | null} signed={signed} />
             </dd>
           </div>
         ))}
@@ -69,16 +72,46 @@ export function OverviewTab({ run, version }: TabProperties) {
         {chart.value && chart.value.time_ms.length > 0 ? (
           <EquityChart data={chart.value} currency={currency} days={days} logarithmic={scale === "log"} withBenchmark={withBenchmark} />
         ) : chart.value ? (
-          <Empty title="No equity yet">{isOnlyRunning ? "The curve appears with the first marks." : "The run ended before its first mark."}</Empty>
+          <Empty title={isOnlyRunning ? "No equity yet" : "No equity"}>{isOnlyRunning ? "The curve appears with the first marks." : "The run ended before its first mark."}</Empty>
         ) : null}
       </Panel>
       {monthly.value && monthly.value.years.length > 0 ? (
-        <Panel title="Returns by month">
+        <Panel title="Returns by month" actions={monthly.value.is_exact ? null : <span className="muted small">from the recorded marks: the run did not complete</span>}>
           <HeatMap data={monthly.value} />
         </Panel>
       ) : null}
+      {run.by_symbol.length > 0 ? <Symbols run={run} /> : null}
       {Object.keys(run.statistics).length > 0 ? <Statistics run={run} /> : <Parameters run={run} />}
     </>
+  );
+}
+
+/** What can be told before the end, when the engine has its statistics. */
+function numbersSoFar(run: TabProperties["run"], chart: Columns | undefined): Partial<Record<keyof TabProperties["run"], number>> {
+  if (run.equity === null || run.initial_cash === null || !chart?.drawdown.length) return {};
+  return { total_return: run.equity / run.initial_cash - 1, max_drawdown: Math.min(...chart.drawdown) };
+}
+
+/** Closed positions by symbol; what sorts by a click stands at its best first. */
+function Symbols({ run }: { run: TabProperties["run"] }) {
+  const currency = run.currency ?? "";
+  const money = (id: "realized_pnl" | "gross_pnl" | "commission", header: string): Column<SymbolStatistics> => ({
+    id, header, unit: currency, right: true, sort: (row) => row[id], cell: (row) => <Figure kind="money" value={row[id]} signed={id !== "commission"} />,
+    ...(run.by_symbol.length > 1 ? { foot: <Figure kind="money" value={run.by_symbol.reduce((sum, row) => sum + row[id], 0)} signed={id !== "commission"} /> } : {}),
+  });
+  const columns: Column<SymbolStatistics>[] = [
+    { id: "symbol", header: "Symbol", sort: (row) => row.symbol, cell: (row) => <a href={backtestAddress(run.backtest_id, { tab: "market", symbol: row.symbol })}>{row.symbol}</a>, ...(run.by_symbol.length > 1 ? { foot: "Total" } : {}) },
+    { id: "trades", header: "Trades", right: true, sort: (row) => row.trades, cell: (row) => <Figure kind="count" value={row.trades} />, ...(run.by_symbol.length > 1 ? { foot: <Figure kind="count" value={run.by_symbol.reduce((sum, row) => sum + row.trades, 0)} /> } : {}) },
+    { id: "win_rate", header: "Win rate", right: true, sort: (row) => row.win_rate, cell: (row) => <Figure kind="percent" value={row.win_rate} /> },
+    { id: "profit_factor", header: "Profit factor", right: true, sort: (row) => row.profit_factor, cell: (row) => <Figure kind="ratio" value={row.profit_factor} /> },
+    money("realized_pnl", "Realised"),
+    money("gross_pnl", "Gross"),
+    money("commission", "Commission"),
+  ];
+  return (
+    <Panel flush title="Symbol by symbol">
+      <DataTable label="Closed positions by symbol" columns={columns} rows={run.by_symbol} rowKey={(row) => row.symbol} />
+    </Panel>
   );
 }
 

@@ -39,7 +39,13 @@ function PositionsTable({ run, version, summary }: TabProperties & { summary: Po
   const currency = run.currency ?? "";
   const ofSymbol = summary?.symbols.find((each) => each.symbol === symbol);
   const totals = holds !== "all" || !summary ? null : symbol ? ofSymbol : summary;
-  const columns = useMemo(() => columnsOf(days, currency, totals ?? null), [days, currency, totals]);
+  // Columns that would hold nothing are left out: most runs have no funding, and what is closed has no mark.
+  const hasOpen = holds !== "closed" && summary?.open !== 0;
+  const hasFunding = summary?.funding !== 0;
+  const columns = useMemo(
+    () => columnsOf(days, currency, totals ?? null).filter(({ id }) => (hasOpen || (id !== "mark" && id !== "unrealized_pnl")) && (hasFunding || id !== "funding")),
+    [days, currency, totals, hasOpen, hasFunding],
+  );
   const total = holds === "all" ? (symbol ? ofSymbol?.positions : summary?.positions) : holds === "open" ? (symbol ? ofSymbol?.open : summary?.open) : undefined;
   return (
     <Panel
