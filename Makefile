@@ -3,7 +3,7 @@
 
 PACKAGES = schemas engine projections snapshots reports adapters consumers web backtape migrations
 
-.PHONY: setup browser demo test web bench bench-engine bench-read bench-web lint up down doctor clean
+.PHONY: setup browser demo test differential mutation web bench bench-engine bench-read bench-web lint up down doctor clean
 
 setup:
 	@deploy/bootstrap.sh
@@ -16,6 +16,15 @@ browser:
 
 test: setup browser
 	@.venv/bin/python -m pytest $(ARGS)
+
+# The same rules in the engines whose presets we have, fill by fill; writes the table in docs/conformance.md.
+differential: setup
+	@.venv/bin/python -m tests.differential $(ARGS)
+
+# Small mistakes in the kernels on purpose, one by one: is there a test that finds each? Goes on where it was stopped. For hours.
+mutation: setup
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
+	@NUMBA_DISABLE_JIT=1 .venv/bin/python -m tests.mutation $(ARGS)
 
 # The dashboard, made anew from its sources: needs Node 20 or newer and npm. What it makes is committed.
 web:

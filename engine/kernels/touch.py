@@ -44,7 +44,7 @@ def limit_touched(core: Any, side: int, limit: float, low: float, high: float, c
 def limit_price(core: Any, side: int, limit: float, bar_open: float, high: float, low: float, close: float) -> float:
     """Return the price of a limit order in this bar: the limit, or by the gap rule when the bar opens beyond it.
 
-    Buy at 98 in 96/103/95/101: open 96, gap rule limit 98, gap rule close 101, gap rule within 98.
+    Buy at 98 in 96/103/95/101: open 96, gap rule limit 98, gap rule within 98, gap rule close 98 (a close of 97 would be 97).
     """
     if not limit_touched(core, side, limit, low, high, close):
         return math.nan
@@ -54,7 +54,7 @@ def limit_price(core: Any, side: int, limit: float, bar_open: float, high: float
         if core["gap_limit"] == GAP_LIMIT:
             return limit
         if core["gap_limit"] == GAP_CLOSE:
-            return close
+            return close if side * (limit - close) >= 0.0 else limit
         return min(max(limit, low), high)
     if core["limit_touch"] == TOUCH_CLOSE:
         return close

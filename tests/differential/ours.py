@@ -18,7 +18,7 @@ from tests.differential import rules
 Fill = tuple[int, int, float, float]  # time, side, quantity, price
 
 
-def run_ours(path: Path, data: str, strategy: str, tick: float, execution: dict[str, Any]) -> tuple[list[Fill], float]:
+def run_ours(path: Path, data: str, strategy: str, execution: dict[str, Any]) -> tuple[list[Fill], float]:
     """Return the fills, in their order, and the final equity."""
     frame = pd.read_parquet(path)
     timeframe = data.rsplit(".", 1)[1]
@@ -26,7 +26,7 @@ def run_ours(path: Path, data: str, strategy: str, tick: float, execution: dict[
     columns = {name: np.ascontiguousarray(frame[name].to_numpy()) for name in ("open", "high", "low", "close")}
     bars = Bars(symbol="X", timeframe=timeframe, time_ns=times, volume=np.full(len(times), 1e9), **columns)
     # The others don't round: where prices come from a percentage, neither do we.
-    grid = 0.0 if strategy == "trailing_stop" else tick
+    grid = 0.0 if strategy == "trailing_stop" else rules.TICKS[data]
     market = Market(bars=(bars,), instruments=(Instrument(symbol="X", tick=grid, lot=1.0, calendar="always"),))
     spec = parse_spec(
         {
@@ -36,7 +36,7 @@ def run_ours(path: Path, data: str, strategy: str, tick: float, execution: dict[
             "execution": execution,
         }
     )
-    made = strategy_of(strategy, data, tick, execution["preset"])
+    made = strategy_of(strategy, data, execution["preset"])
     events = [
         event
         for commit in simulate(BacktestId("differential"), spec, Head(2, 2, Digest("0" * 64)), market, made)
@@ -52,18 +52,19 @@ def run_ours(path: Path, data: str, strategy: str, tick: float, execution: dict[
     return fills, completed.final_equity
 
 
-def strategy_of(name: str, data: str, tick: float, preset: str) -> type[Strategy]:
+def strategy_of(name: str, data: str, preset: str) -> type[Strategy]:
     """Return the strategy for these rules, as a user of that engine would write it.
 
     backtrader and vectorbt have a trailing stop of their own; elsewhere the strategy moves a stop at each close. vectorbt sends
     at most one order in a bar: no entry where an exit has filled.
     """
-    quantity = rules.QUANTITY[data]
+    quantity, tick, trail = rules.QUANTITY[data], rules.TICKS[data], rules.trail(data)
+    name_of_data = data
     one_order_a_bar = preset == "vectorbt"
 
     class Rules(Strategy):
         def prepare(self, data: Any) -> None:
-            for column, values in rules.signals(name, data.close, tick).items():
+            for column, values in rules.signals(name, data.close, name_of_data).items():
                 setattr(self, column, self.indicator(np.asarray(values, dtype=np.float64)))
 
     class Signals(Rules):
@@ -85,6 +86,16 @@ def strategy_of(name: str, data: str, tick: float, preset: str) -> type[Strategy
                 exits = {} if stop != stop else {"stop_loss": stop, "take_profit": target}
                 self.buy(quantity, **exits)
 
+    class Reversal(Rules):
+        """Long from one cross on, short from the other: twice the quantity turns the position over."""
+
+        def on_bar(self) -> None:
+            size = 2.0 * quantity if self.position.is_open else quantity
+            if self.enter[-1]:
+                self.buy(size)
+            elif self.leave[-1]:
+                self.sell(size)
+
     class LimitReversion(Rules):
         held = 0
 
@@ -99,7 +110,7 @@ def strategy_of(name: str, data: str, tick: float, preset: str) -> type[Strategy
 
     class TrailingStop(Rules):
         def on_bar(self) -> None:
-            level = float(rules.on_grid(np.array([self.bars.close[-1] * (1.0 - rules.TRAIL)]), tick)[0])
+            level = float(rules.on_grid(np.array([self.bars.close[-1] * (1.0 - trail)]), tick)[0])
             if self.position.is_open:
                 if not self.orders:
                     self.sell(quantity, stop=level, reduce_only=True)
@@ -117,7 +128,7 @@ def strategy_of(name: str, data: str, tick: float, preset: str) -> type[Strategy
 
         def on_fill(self, fill: Any) -> None:
             if fill.side is Side.BUY:
-                self.sell(quantity, trail_percent=100.0 * rules.TRAIL, reduce_only=True)
+                self.sell(quantity, trail_percent=100.0 * trail, reduce_only=True)
 
     class TrailAttached(Rules):
         """A trailing stop that is attached to the entry: from the entry's price."""
@@ -127,11 +138,11 @@ def strategy_of(name: str, data: str, tick: float, preset: str) -> type[Strategy
         def on_bar(self) -> None:
             if self.filled_at != self.step and not self.position.is_open and self.enter[-1]:
                 entry = self.buy(quantity)
-                self.sell(quantity, trail_percent=100.0 * rules.TRAIL, parent=entry, reduce_only=True)
+                self.sell(quantity, trail_percent=100.0 * trail, parent=entry, reduce_only=True)
 
         def on_fill(self, fill: Any) -> None:
             self.filled_at = self.step
 
     if name == "trailing_stop":
         return {"backtrader": TrailFromFill, "vectorbt": TrailAttached}.get(preset, TrailingStop)
-    return LimitReversion if name == "limit_reversion" else Signals
+    return {"limit_reversion": LimitReversion, "sma_reversal": Reversal}.get(name, Signals)

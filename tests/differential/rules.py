@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 QUANTITY = {"AAPL.1d": 10.0, "SPY.1d": 10.0, "BTC-PERP.1m": 1.0, "GBPUSD.1m": 1_000.0}
+# Every price of the data lies on its grid: adjusted prices of shares have four decimals, one of the perpetual's has three.
+TICKS = {"AAPL.1d": 0.0001, "SPY.1d": 0.0001, "BTC-PERP.1m": 0.001, "GBPUSD.1m": 0.00001}
+# Of the distances below: as far as these prices go within some bars, so that orders of each kind fill often.
+SCALE = {"AAPL.1d": 1.0, "SPY.1d": 1.0, "BTC-PERP.1m": 0.2, "GBPUSD.1m": 0.03}
 CASH = 1_000_000.0
 STOP_LOSS, TAKE_PROFIT = 0.02, 0.03  # of the close at the signal
 LIMIT_BELOW = 0.002
@@ -41,29 +45,34 @@ def crosses(first: Floats, second: Floats) -> tuple[NDArray[np.bool_], NDArray[n
     return up, down
 
 
-def signals(strategy: str, close: Floats, tick: float) -> dict[str, Floats | NDArray[np.bool_]]:
+def trail(data: str) -> float:
+    """Return the distance of the trailing stop, as a fraction of the price."""
+    return TRAIL * SCALE[data]
+
+
+def signals(strategy: str, close: Floats, data: str) -> dict[str, Floats | NDArray[np.bool_]]:
     """Return the columns that a strategy goes by. Prices are on the grid of the instrument.
 
-    enter, leave : at the close of these bars
+    enter, leave : at the close of these bars; the reversal goes short where it leaves
     stop, target, limit : prices of the orders sent there; NaN: none
     """
-    nothing = np.full(len(close), np.nan)
-    if strategy in ("sma_cross", "trailing_stop"):
+    nothing, tick, scale = np.full(len(close), np.nan), TICKS[data], SCALE[data]
+    if strategy in ("sma_cross", "sma_reversal", "trailing_stop"):
         up, down = crosses(mean(close, 20), mean(close, 100))
-        leave = down if strategy == "sma_cross" else np.zeros(len(close), dtype=bool)
+        leave = np.zeros(len(close), dtype=bool) if strategy == "trailing_stop" else down
         return {"enter": up, "leave": leave, "stop": nothing, "target": nothing, "limit": nothing}
     if strategy == "rsi_brackets":
         level = rsi(close, 14)
         enter = np.zeros(len(close), dtype=bool)
         enter[1:] = (level[1:] < 30.0) & (level[:-1] >= 30.0)
-        stop, target = on_grid(close * (1.0 - STOP_LOSS), tick), on_grid(close * (1.0 + TAKE_PROFIT), tick)
+        stop, target = on_grid(close * (1.0 - STOP_LOSS * scale), tick), on_grid(close * (1.0 + TAKE_PROFIT * scale), tick)
         return {"enter": enter, "leave": np.zeros(len(close), dtype=bool), "stop": stop, "target": target, "limit": nothing}
     assert strategy == "limit_reversion", strategy
     average = mean(close, 20)
     enter = close < average
     return {
         "enter": enter, "leave": np.zeros(len(close), dtype=bool), "stop": nothing, "target": nothing,
-        "limit": on_grid(close * (1.0 - LIMIT_BELOW), tick),
+        "limit": on_grid(close * (1.0 - LIMIT_BELOW * scale), tick),
     }  # fmt: skip
 
 
@@ -73,4 +82,4 @@ def on_grid(prices: Floats, tick: float) -> Floats:
     return np.round(np.round(prices / tick) * tick, places)
 
 
-STRATEGIES = ("sma_cross", "rsi_brackets", "limit_reversion", "trailing_stop")
+STRATEGIES = ("sma_cross", "sma_reversal", "rsi_brackets", "limit_reversion", "trailing_stop")

@@ -5,6 +5,7 @@ last digest was found again. So the commits of both processes together must be t
 the strategy holds: random numbers, lists, timers, handles on orders.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from adapters.market_data import MemoryMarketData
 from consumers.simulation import child
 from consumers.simulation.frames import AnyFrame, Committed, Failed, Job
+from engine.resample import by_time
 from engine.strategy import Data, Strategy
 from schemas.commit import Head
 from schemas.ids import Digest
@@ -22,6 +24,22 @@ from schemas.times import format_time
 from tests.unit.engine.recipes import walk
 
 BARS = 9_000  # two blocks and a rest, about 12 commits
+# The same bars, and those of two hours that they make up: played along the hours, with quotes, and each fill a lot of its own.
+RICH: dict[str, Any] = {
+    "data": {"dataset": "quoted", "symbols": ["X"], "timeframe": "2h", "warmup": 10},
+    "account": {"cash": 1e6, "positions": "hedging", "leverage": 3.0, "maintenance_margin": 0.2},
+    "execution": {
+        "detail_timeframe": "1h",
+        "slippage": {"type": "quotes"},
+        "volume_limit": 0.002,
+        "latency_bars": 1,
+        "limit_fill_probability": 0.7,
+    },
+}
+PLAIN: dict[str, Any] = {
+    "data": {"dataset": "walks", "symbols": ["X"], "timeframe": "1h", "warmup": 10},
+    "account": {"cash": 1e6},
+}
 ACCEPTED = Head(1, 1, Digest("a" * 64))
 
 
@@ -44,7 +62,7 @@ class Stateful(Strategy):
         self.at(format_time(1_704_067_200_000_000_000 + 400 * 3_600_000_000_000), self.cancel_all)
 
     def on_bar(self) -> None:
-        if self.step == self.dies_at:
+        if self.dies_at is not None and self.step >= self.dies_at:
             raise Died
         self.seen.append(self.same[-1] * self.random.random())
         if len(self.seen) % 3 == 0:
@@ -60,24 +78,30 @@ class Stateful(Strategy):
         self.target(quantity=round(sum(self.seen[-5:])) % 7 - 3)
 
 
+class StatefulLots(Stateful):
+    """The same with lots: the oldest one is closed each day."""
+
+    def rebalance(self) -> None:
+        for lot in self.lots("X")[:1]:
+            (self.sell if lot.quantity > 0 else self.buy)(abs(lot.quantity), position=lot)
+
+
 @pytest.fixture(scope="module")
 def data() -> MemoryMarketData:
     store = MemoryMarketData()
-    store.publish("walks", [walk(BARS)])
+    hours = walk(BARS)
+    store.publish("walks", [hours])
+    quoted = replace(hours, bid=hours.close - 0.02, ask=hours.close + 0.03)
+    store.publish("quoted", [by_time(quoted, "2h", None).bars, quoted])
     return store
 
 
-def frames_of(data: MemoryMarketData, known: Head, dies_at: int | None) -> list[AnyFrame]:
+def frames_of(data: MemoryMarketData, known: Head, dies_at: int | None, parts: dict[str, Any] = PLAIN) -> list[AnyFrame]:
     """Run a job in this process as a child would, up to its end or its death."""
-    document = {
-        "data": {"dataset": "walks", "symbols": ["X"], "timeframe": "1h", "warmup": 10},
-        "strategy": {"name": "stateful"},
-        "account": {"cash": 1e6},
-        "seed": 7,
-    }
+    document = {"strategy": {"name": "stateful"}, "seed": 7, **parts}
     job = Job(backtest_id="cut", spec=parse_spec(document).recorded(), accepted=ACCEPTED, known=known)
     sent: list[AnyFrame] = []
-    strategy = type("Stateful", (Stateful,), {"dies_at": dies_at})
+    strategy = type("Stateful", (StatefulLots if parts is RICH else Stateful,), {"dies_at": dies_at})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(child, "load_strategy", lambda name, files: strategy)
         patch.setattr(child, "_limit_memory", lambda megabytes: None)
@@ -121,6 +145,16 @@ def test_dying_at_any_bar_twice_gives_the_same_log(
         known = head_of(log[-1]) if log else ACCEPTED
         log += commits_of(frames_of(data, known, dies_at))
     assert log == whole
+
+
+def test_lots_quotes_and_finer_bars_go_on_with_the_same_bytes(data: MemoryMarketData) -> None:
+    """A process dies between two of the strategy's bars: the second one sends what the first one had not."""
+    whole = commits_of(frames_of(data, ACCEPTED, None, RICH))
+    assert len(whole) > 6
+    for dies_at in (BARS // 3, BARS - 60):
+        sent = commits_of(frames_of(data, ACCEPTED, dies_at, RICH))
+        assert 0 < len(sent) < len(whole)
+        assert sent + commits_of(frames_of(data, head_of(sent[-1]), None, RICH)) == whole
 
 
 def test_a_log_that_does_not_follow_from_the_run_is_noticed(data: MemoryMarketData, whole: list[Committed]) -> None:

@@ -20,7 +20,6 @@ class Task:
 
     data: str
     strategy: str
-    tick: float
     frame: pd.DataFrame
     columns: dict[str, Any]
     fills: list[tuple[int, int, float, float]] = field(default_factory=list)
@@ -30,6 +29,14 @@ class Task:
         return rules.QUANTITY[self.data]
 
     @property
+    def tick(self) -> float:
+        return rules.TICKS[self.data]
+
+    @property
+    def trail(self) -> float:
+        return rules.trail(self.data)
+
+    @property
     def times(self) -> np.ndarray:
         return self.frame["timestamp"].dt.tz_localize(None).to_numpy().astype("datetime64[ns]").astype(np.int64)
 
@@ -37,12 +44,12 @@ class Task:
         self.fills.append((int(time_ns), side, float(quantity), float(price)))
 
     def report(self, engine: str, final_equity: float) -> None:
-        json.dump({"engine": engine, "fills": self.fills, "final_equity": float(final_equity)}, sys.stdout)
+        """Print what came out as the last line."""
+        print("\n" + json.dumps({"engine": engine, "fills": self.fills, "final_equity": float(final_equity)}))
 
 
 def task() -> Task:
-    """Read the arguments: file of bars, name of the data, strategy, tick."""
-    path, data, strategy, tick = sys.argv[1:5]
+    """Read the arguments: file of bars, name of the data, strategy."""
+    path, data, strategy = sys.argv[1:4]
     frame = pd.read_parquet(path)
-    columns = rules.signals(strategy, frame["close"].to_numpy(), float(tick))
-    return Task(data, strategy, float(tick), frame, columns)
+    return Task(data, strategy, frame, rules.signals(strategy, frame["close"].to_numpy(), data))

@@ -29,9 +29,13 @@ class Rules(Strategy):
             return
         if TASK.strategy == "trailing_stop":
             for trade in self.trades:
-                stop = rules.on_grid(np.array([self.data.Close[-1] * (1.0 - rules.TRAIL)]), TASK.tick)[0]
+                stop = rules.on_grid(np.array([self.data.Close[-1] * (1.0 - TASK.trail)]), TASK.tick)[0]
                 trade.sl = max(trade.sl or 0.0, stop)
-        if self.position:
+        if TASK.strategy == "sma_reversal":
+            for column, order in (("enter", self.buy), ("leave", self.sell)):
+                if COLUMNS[column][bar]:
+                    order(size=QUANTITY * (2 if self.position else 1))
+        elif self.position:
             if COLUMNS["leave"][bar]:
                 self.position.close()
         elif COLUMNS["enter"][bar] and not self.orders:

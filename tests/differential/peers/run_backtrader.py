@@ -19,7 +19,7 @@ class Rules(backtrader.Strategy):
             for bit in order.executed.iterpending():
                 TASK.fill(TIMES[len(self.data) - 1], 1 if bit.size > 0 else -1, abs(bit.size), bit.price)
             if TASK.strategy == "trailing_stop" and order.isbuy():
-                self.sell(size=QUANTITY, exectype=backtrader.Order.StopTrail, trailpercent=rules.TRAIL)
+                self.sell(size=QUANTITY, exectype=backtrader.Order.StopTrail, trailpercent=TASK.trail)
         if self.entry is not None and order.ref == self.entry.ref and not order.alive():
             self.entry = None
 
@@ -36,7 +36,11 @@ class Rules(backtrader.Strategy):
             elif COLUMNS["enter"][bar]:
                 self.entry = self.buy(size=QUANTITY, exectype=backtrader.Order.Limit, price=COLUMNS["limit"][bar])
             return
-        if self.position:
+        if TASK.strategy == "sma_reversal":
+            for column, order in (("enter", self.buy), ("leave", self.sell)):
+                if COLUMNS[column][bar]:
+                    order(size=QUANTITY * (2 if self.position else 1))
+        elif self.position:
             if COLUMNS["leave"][bar]:
                 self.close()
         elif COLUMNS["enter"][bar] and self.entry is None:

@@ -7,7 +7,7 @@ import numpy as np
 from common import rules, task
 from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.config import LoggingConfig
-from nautilus_trader.model.currencies import USD
+from nautilus_trader.model.currencies import USDT
 from nautilus_trader.model.data import Bar, BarType
 from nautilus_trader.model.enums import AccountType, OmsType, OrderSide
 from nautilus_trader.model.identifiers import InstrumentId, Symbol, Venue
@@ -56,7 +56,7 @@ class Rules(Strategy):
                 self.submit_order(self.entry)
             return
         if TASK.strategy == "trailing_stop" and not self.is_flat():
-            level = rules.on_grid(np.array([bar.close.as_double() * (1.0 - rules.TRAIL)]), TASK.tick)[0]
+            level = rules.on_grid(np.array([bar.close.as_double() * (1.0 - TASK.trail)]), TASK.tick)[0]
             if self.trail is None or self.trail.is_closed:
                 self.trail = self.order_factory.stop_market(
                     INSTRUMENT, OrderSide.SELL, quantity, self.price(level), reduce_only=True
@@ -64,7 +64,12 @@ class Rules(Strategy):
                 self.submit_order(self.trail)
             elif level > self.trail.trigger_price.as_double():
                 self.modify_order(self.trail, trigger_price=self.price(level))
-        if not self.is_flat():
+        if TASK.strategy == "sma_reversal":
+            size = Quantity(TASK.quantity * (1 if self.is_flat() else 2), 0)
+            for column, side in (("enter", OrderSide.BUY), ("leave", OrderSide.SELL)):
+                if COLUMNS[column][place]:
+                    self.submit_order(self.order_factory.market(INSTRUMENT, side, size))
+        elif not self.is_flat():
             if COLUMNS["leave"][place]:
                 self.close_all_positions(INSTRUMENT)
         elif COLUMNS["enter"][place]:
@@ -81,10 +86,10 @@ class Rules(Strategy):
 
 def main() -> None:
     engine = BacktestEngine(BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True)))
-    engine.add_venue(VENUE, OmsType.NETTING, AccountType.MARGIN, [Money(rules.CASH, USD)], base_currency=USD)
+    engine.add_venue(VENUE, OmsType.NETTING, AccountType.MARGIN, [Money(rules.CASH, USDT)], base_currency=USDT)
     increment = Price(TASK.tick, PLACES)
     engine.add_instrument(
-        Equity(INSTRUMENT, Symbol("X"), USD, PLACES, increment, Quantity.from_int(1), 0, 0, margin_init=Decimal(0))
+        Equity(INSTRUMENT, Symbol("X"), USDT, PLACES, increment, Quantity.from_int(1), 0, 0, margin_init=Decimal(0))
     )
     volume = Quantity.from_int(1_000_000_000)
     rows = TASK.frame[["open", "high", "low", "close"]].to_numpy()
@@ -96,7 +101,7 @@ def main() -> None:
     )
     engine.add_strategy(Rules())
     engine.run()
-    cash = engine.cache.account_for_venue(VENUE).balance_total(USD).as_double()
+    cash = engine.cache.account_for_venue(VENUE).balance_total(USDT).as_double()
     open_gain = sum(position.unrealized_pnl(Price(rows[-1][3], PLACES)).as_double() for position in engine.cache.positions_open())
     TASK.report(f"nautilus_trader {nautilus_trader.__version__}", cash + open_gain)
 

@@ -18,11 +18,16 @@ def main() -> None:
             "tp_stop": pd.Series(columns["target"] / close.to_numpy() - 1.0, index=close.index),
         }
     if TASK.strategy == "trailing_stop":
-        stops = {"sl_stop": rules.TRAIL, "sl_trail": True}
+        stops = {"sl_stop": TASK.trail, "sl_trail": True}
+    leave = pd.Series(columns["leave"], index=close.index)
+    nowhere = pd.Series(False, index=close.index)
+    is_reversal = TASK.strategy == "sma_reversal"
     portfolio = vectorbt.Portfolio.from_signals(
         close,
         entries=pd.Series(columns["enter"], index=close.index),
-        exits=pd.Series(columns["leave"], index=close.index),
+        exits=nowhere if is_reversal else leave,
+        short_entries=leave if is_reversal else nowhere,
+        short_exits=nowhere,
         open=frame["open"],
         high=frame["high"],
         low=frame["low"],
