@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from adapters.kafka import KafkaAddress
+from adapters.kafka_address import KafkaAddress
 
 
 def openapi_document() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.kafka import KafkaAddress
+from adapters.kafka_address import KafkaAddress
 
 MAX_BODY_BYTES = 512 * 1024  # of a request that is not an upload: a command's limit, and its envelope
 REQUEST_SECONDS = 30.0  # until an answer begins; what streams afterwards may take its time
