@@ -2,8 +2,8 @@
 
 import gc
 
-# New objects until the next collection. Python's 700 make it look through all that is being imported dozens of times: a tenth of a
-# cold start. Cycles are rare here (events take no part in collections), and so many of them weigh a few megabytes.
+# New objects until the next collection. At Python's 700 it looks through all that is being imported dozens of times: a tenth of
+# a cold start. Cycles are rare here (events take no part in collections), and so many of them weigh a few megabytes.
 COLLECT_AFTER = 50_000
 
 
