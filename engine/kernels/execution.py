@@ -18,6 +18,7 @@ from engine.kernels.codes import (
     IMMEDIATE_OR_CANCEL,
     INDEPENDENT,
     IOC,
+    LEFT_GROUP,
     LIMIT,
     MODIFIED,
     NOTHING_TO_DO,
@@ -306,7 +307,7 @@ def _reduce_group(state: State, place: int, quantity: float, step: int) -> None:
     """One cancels other: what one order of a group fills, the others lose."""
     core = state.core[0]
     group = state.book[place]["group"]
-    if group == 0:
+    if group <= 0:
         return
     for other in range(core["orders"]):
         order = state.book[other]
@@ -315,6 +316,7 @@ def _reduce_group(state: State, place: int, quantity: float, step: int) -> None:
         if state.book[place]["is_done"] or order["leaves"] <= quantity:
             if core["same_bar"] == INDEPENDENT and order["active_step"] <= step:
                 order["cancel_step"] = step  # each alone: it may still fill in this bar
+                order["group"] = LEFT_GROUP
             else:
                 end_order(state, order, CANCELLED, ONE_CANCELS_OTHER, step)
         else:

@@ -11,6 +11,7 @@ import pytest
 
 import backtape
 from adapters.errors import NotFoundError
+from adapters.folder import FolderBlobStore
 from backtape import (
     BadDataError,
     EngineError,
@@ -226,8 +227,6 @@ def test_instruments_shape_the_fills():
 
 
 def test_a_store_of_data_sets_is_read_as_a_worker_does(tmp_path, monkeypatch):
-    from adapters.folder import FolderBlobStore
-
     monkeypatch.setenv("BACKTAPE_CACHE_DIR", str(tmp_path / "cache"))
     imported = import_frame(FolderBlobStore(tmp_path / "store"), frame(), dataset="waves", symbol="WAVE", timeframe="1d")
     document = {**SMA, "data": {"dataset": "waves", "symbols": ["WAVE"], "timeframe": "1d"}}
