@@ -81,7 +81,7 @@ CORE = _record(
     market_fill=I, limit_touch=I, gap_limit=I, stop_touch=I, gap_stop=I, stop_limit=I, trail=I, same_bar=I, entry_bar=I,
     cash_short=I,
     latency=I, latency_ns=I, timeframe_ns=I, limit_probability=F, seed=I,
-    volume_limit=F, slippage=I, slippage_value=F, slippage_scope=I, whole_units=I,
+    volume_limit=F, slippage=I, slippage_value=F, slippage_probability=F, slippage_scope=I, whole_units=I,
     fee_fixed=F, fee_rate=F, fee_maker_rate=F, fee_per_unit=F, fee_minimum=F, fee_maximum=F,
     # recording and statistics
     equity_every=I, by_bar=I,
