@@ -261,4 +261,5 @@ def test_a_single_contract_can_be_called(side: str) -> None:
     close = 90.0 if side == "buy" else 110.0
     market = make_market(make_bars(flat(100.0, 100.0, close, close)), settlement="margin", maintenance_margin=0.5)
     events = play(market, [{"at": 0, "side": side, "quantity": 1.0}], account={"cash": 20.0, "leverage": 10.0})
-    assert len(of(events, MarginCalled)) == 1
+    [called] = of(events, MarginCalled)
+    assert (called.equity, called.maintenance) == (10.0, 0.5 * close)

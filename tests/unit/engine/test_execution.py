@@ -43,6 +43,14 @@ def test_all_or_nothing_takes_no_part() -> None:
     assert fills(whole) == [(1, "buy", 4.0, 100.0)]
 
 
+def test_an_order_is_over_at_the_time_it_names() -> None:
+    """Good till the time at which bar 2 begins: bar 2 is too late."""
+    rows: list[Row] = [*flat(100.0, 100.0), (100.0, 100.0, 97.0, 98.0)]
+    order = {"side": "buy", "limit_price": 98.0, "time_in_force": "gtd", "expires_at": "2024-01-01T00:02:00Z"}
+    assert fills(played(rows, order)) == []
+    assert len(fills(played(rows, order | {"expires_at": "2024-01-01T00:02:01Z"}))) == 1
+
+
 # --- what there is to reduce ---
 
 
