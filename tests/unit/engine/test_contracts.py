@@ -257,9 +257,19 @@ def test_a_foreign_share_adds_all_its_units_to_equity() -> None:
 
 @pytest.mark.parametrize("side", ["buy", "sell"])
 def test_a_single_contract_can_be_called(side: str) -> None:
-    """1 unit at 100 with 20 of cash and half of it as maintenance: at 90 (110) equity 10 is below 45 (55)."""
+    """1 unit at 100 with 52 of cash, half of it as maintenance: 50 is covered. At 90 (110) equity is 42, below 45 (55)."""
     close = 90.0 if side == "buy" else 110.0
     market = make_market(make_bars(flat(100.0, 100.0, close, close)), settlement="margin", maintenance_margin=0.5)
-    events = play(market, [{"at": 0, "side": side, "quantity": 1.0}], account={"cash": 20.0, "leverage": 10.0})
+    events = play(market, [{"at": 0, "side": side, "quantity": 1.0}], account={"cash": 52.0, "leverage": 10.0})
     [called] = of(events, MarginCalled)
-    assert (called.equity, called.maintenance) == (10.0, 0.5 * close)
+    assert (called.equity, called.maintenance) == (42.0, 0.5 * close)
+
+
+@pytest.mark.parametrize(("initial", "filled"), [(1.0, 1), (0.5, 2)])
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_a_single_contract_takes_its_part_of_the_cover(side: str, initial: float, filled: int) -> None:
+    """Equity 150 carries one of two units at 100 paid in full; both where half is enough."""
+    prices = flat(100.0, 100.0, 100.0)
+    market = make_market(make_bars(prices), make_bars(prices, symbol="Y"), settlement="margin", initial_margin=initial)
+    orders = [{"at": at, "side": side, "quantity": 1.0, "symbol": symbol} for at, symbol in ((0, "X"), (1, "Y"))]
+    assert len(of(play(market, orders, account={"cash": 150.0}), OrderFilled)) == filled
