@@ -79,4 +79,6 @@ EXPLAINED: tuple[Explanation, ...] = (
         r'"tick"\] / 1\.0',
         "a price that was rounded past the limit lies half a tick or more above a tick: less half a tick or one, it rounds to it",
     ),
+    Explanation("matching", "match_step", r"fills = -1", r"fills = - ?2", "any number that no fill has starts the loop"),
+    Explanation("matching", "_match_once", r"range\(4\)", r"range\( ?5\)", "no order has the rank 4"),
 )
