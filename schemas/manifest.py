@@ -1,4 +1,4 @@
-"""This module defines the manifests of what lies in the blob store: snapshots of runs and imports, moved bundles, archived ranges.
+"""This module defines the manifests in the blob store: of snapshots of runs and imports, of moved bundles, of archived ranges.
 
 The manifest is the one object whose existence makes the rest complete. It is written once by a conditional PUT and never changed.
 Readers go by manifests, never by globs.

@@ -42,6 +42,14 @@ KEYS: dict[ImportTable, str] = {
 KEPT_BATCHES = 4  # of manifests, in memory: events of one batch come one after the other
 
 
+BATCH = ".jsonl"
+
+
+def done_key(batch_key: str) -> str:
+    """Return where it is noted that every result of a batch was answered, and how those that were refused."""
+    return batch_key.removesuffix(BATCH) + ".done.json"
+
+
 def import_prefix(import_id: str) -> str:
     """Return where the batches of one import lie."""
     return f"{IMPORTS}{import_id}/"
@@ -78,7 +86,7 @@ def write_batch(store: Blobs, import_id: str, documents: Sequence[Document]) -> 
             own.append(file)
     bodies = [canonical_json(_manifest_of(each, own).model_dump(mode="json")) for each, own in zip(ordered, files, strict=True)]
     whole = b"".join(body + b"\n" for body in bodies)
-    key = f"{import_prefix(import_id)}{sha256(whole)}.jsonl"
+    key = f"{import_prefix(import_id)}{sha256(whole)}{BATCH}"
     put_checked(store, key, whole, sha256(whole))
     return batch_of(key, whole)
 

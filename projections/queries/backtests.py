@@ -172,3 +172,13 @@ def totals() -> Query:
         FROM backtape.backtests
         """
     )
+
+
+def import_states(backtest_ids: Sequence[str]) -> Query:
+    """What there is of these ids: ``origin`` run, imported (then with the ``digest`` of the original document) or deleted."""
+    return Query(
+        "SELECT backtest_id, origin, CASE WHEN origin = 'imported' THEN submitted_digest END AS digest"
+        " FROM backtape.backtests WHERE backtest_id = ANY($1)"
+        " UNION ALL SELECT backtest_id, 'deleted', NULL FROM backtape.deleted_backtests WHERE backtest_id = ANY($1)",
+        (list(backtest_ids),),
+    )
