@@ -125,10 +125,10 @@ def named_backtests(backtest_ids: Sequence[str]) -> Query:
 
 
 def finished_ids() -> Query:
-    """All finished backtests that a log can prove, the oldest first."""
+    """All finished backtests, the oldest first; imported results among them."""
     return Query(
         "SELECT backtest_id, manifest_key FROM backtape.backtests"
-        " WHERE status IN ('completed', 'cancelled', 'failed') AND origin = 'run' ORDER BY accepted_at, backtest_id"
+        " WHERE status IN ('completed', 'cancelled', 'failed') ORDER BY accepted_at, backtest_id"
     )
 
 
