@@ -205,8 +205,10 @@ class _Reading:
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
         self._problems: list[Problem] = []
-        self._start_ns = self._time("/start", document["start"])
-        self._end_ns = self._time("/end", document["end"])
+        start_ns, end_ns = self._time("/start", document["start"]), self._time("/end", document["end"])
+        if start_ns is None or end_ns is None:
+            raise _Refused(*self._problems)
+        self._start_ns, self._end_ns = start_ns, end_ns
         if len(document["end"]) == len("2020-12-31"):
             self._end_ns += DAY_NS - 1
         if self._end_ns < self._start_ns:
@@ -246,16 +248,16 @@ class _Reading:
         if len(self._problems) >= MAX_PROBLEMS:
             raise _Refused(*self._problems)
 
-    def _time(self, pointer: str, text: str) -> int:
+    def _time(self, pointer: str, text: str) -> int | None:
         try:
             return parse_time(text)
         except ValueError as error:
             self._refuse(pointer, text, str(error))
-            return 0
+            return None
 
-    def _time_within(self, pointer: str, text: str) -> int:
+    def _time_within(self, pointer: str, text: str) -> int | None:
         time_ns = self._time(pointer, text)
-        if not self._start_ns <= time_ns <= self._end_ns:
+        if time_ns is not None and not self._start_ns <= time_ns <= self._end_ns:
             document = self._document
             self._refuse(pointer, text, f"a time from start, {document['start']}, to end, {document['end']}")
         return time_ns
@@ -271,7 +273,7 @@ class _Reading:
             self._check_symbol(pointer, trade["symbol"])
             opened.append(self._time_within(f"{pointer}/entry_time", trade["entry_time"]))
             closed.append(self._time_within(f"{pointer}/exit_time", trade["exit_time"]))
-            if closed[-1] < opened[-1]:
+            if _is_before(closed[-1], opened[-1]):
                 self._refuse(f"{pointer}/exit_time", trade["exit_time"], f"a time not before its entry, {trade['entry_time']}")
         entries, exits, pnl, commission = (
             [float(trade[name]) for trade in trades] for name in ("entry_price", "exit_price", "pnl", "commission")
@@ -353,7 +355,7 @@ class _Reading:
                 self._refuse(f"{pointer}/order_id", fill["order_id"], "the id of one of /orders")
             numbers.append(number)
         for place, (before, after) in enumerate(pairwise(times), start=1):
-            if after < before:
+            if _is_before(after, before):
                 self._refuse(f"/fills/{place}/time", fills[place]["time"], f"a time not before the one of /fills/{place - 1}")
         return {
             "fill_id": list(range(1, len(fills) + 1)),
@@ -367,7 +369,7 @@ class _Reading:
     def _equity(self, marks: list[list[Any]]) -> Columns:
         times = [self._time_within(f"/equity/{place}/0", mark[0]) for place, mark in enumerate(marks)]
         for place, (before, after) in enumerate(pairwise(times), start=1):
-            if after <= before:
+            if _is_before(after, before) or (after is not None and after == before):
                 self._refuse(f"/equity/{place}/0", marks[place][0], f"a time after the one of /equity/{place - 1}")
         values = [float(mark[1]) for mark in marks]
         drawdowns, peak = [], -math.inf
@@ -422,6 +424,11 @@ class _Reading:
 
 def _return(entry: float, leave: float, *, is_long: bool) -> float | None:
     return None if entry == 0.0 else _finite((1 if is_long else -1) * (leave / entry - 1.0))
+
+
+def _is_before(one: int | None, other: int | None) -> bool:
+    """Say whether a time is before another; what is no time was refused already."""
+    return one is not None and other is not None and one < other
 
 
 def _is_near(told: float, follows: float) -> bool:
