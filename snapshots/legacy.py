@@ -21,6 +21,7 @@ from schemas.ids import Digest, id_from, sha256
 from schemas.imported import ImportedResult, check_result_size
 from schemas.legacy_result import LEGACY_RESULT, MAX_DOCUMENT_BYTES
 from schemas.times import NANOSECONDS, parse_time
+from snapshots.quick_schema import quick_validator
 
 MAX_PROBLEMS = 20  # of one document
 MAX_NUMBER = 1e18  # sums, products and ratios of such numbers stay finite
@@ -124,6 +125,8 @@ def _number_problems(value: Any, pointer: str) -> Iterator[Problem]:
     match value:
         case dict():
             for name, each in value.items():
+                if each.__class__ is str and each.isascii():
+                    continue
                 yield from _number_problems(each, f"{pointer}{_pointer([name])}")
         case list():
             for place, each in enumerate(value):
@@ -150,7 +153,7 @@ def _is_text(value: str) -> bool:
 
 @cache
 def _validator() -> Validator:
-    return jsonschema.Draft202012Validator(LEGACY_RESULT)
+    return quick_validator(LEGACY_RESULT)
 
 
 def _schema_problems(document: Any) -> list[Problem]:

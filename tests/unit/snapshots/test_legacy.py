@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from schemas.ids import sha256
 from schemas.legacy_result import LEGACY_RESULT
 from snapshots.legacy import MAX_PROBLEMS, Document, read_document
+from snapshots.quick_schema import quick_validator
 from tests.legacy_results import BROKEN, DAMAGES, damaged, document_of, legacy, with_orders
 
 
@@ -97,6 +98,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
+PLAIN, QUICK = jsonschema.Draft202012Validator(LEGACY_RESULT), quick_validator(LEGACY_RESULT)
 PLACES = tuple(LEGACY_RESULT["properties"])
 
 
@@ -110,6 +112,21 @@ def test_whatever_stands_there_is_taken_or_refused(place: str, value: Any) -> No
         assert again == found and found.result.model_dump_json()
     else:
         assert found
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_the_quick_validator_says_what_jsonschema_says(data: st.DataObject) -> None:
+    """Anything at any place of a document: the same errors, at the same places."""
+    document: Any = with_orders()
+    place, name = document, data.draw(st.sampled_from(sorted(document)))
+    while isinstance(place[name], dict | list) and place[name] and data.draw(st.booleans()):
+        place = place[name]
+        name = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+    near = st.sampled_from([0, -1, 1.5, True, "", "buy", "2020-01-01", "2020-01-01\n", "x" * 200, float("nan"), [1], {}])
+    place[name] = data.draw(near | VALUES)
+    said = [{str(error) for error in each.iter_errors(document)} for each in (PLAIN, QUICK)]
+    assert said[0] == said[1]
 
 
 def test_a_row_counts_once_in_the_sums() -> None:
