@@ -1,4 +1,4 @@
-"""docs/import.md says what the code does: its document is taken, its limits are the schema's, its tables are those of an import."""
+"""docs/import.md says what the code does: its document is taken, its limits are those of the schema, its tables an import's."""
 
 import json
 import re
