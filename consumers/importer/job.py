@@ -10,7 +10,7 @@ follow from the documents.
 import asyncio
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from adapters.command_publisher import now
@@ -83,6 +83,22 @@ class ImportJob:
     async def run(self, *, resumes: bool = False) -> ImportReport:
         """Bring in every document that can be. Raises AdapterError where the outside fails: `resumes` goes on from there."""
         journal = await self._resumed(self._destination) if resumes and self._destination is not None else _Journal()
+        under_way: asyncio.Task[None] | None = None
+        try:
+            async for batch in self._batches(journal):
+                if under_way is not None:
+                    await under_way
+                under_way = asyncio.create_task(self._import(batch))  # while the next one is read
+            if under_way is not None:
+                await under_way
+        finally:
+            if under_way is not None:
+                under_way.cancel()  # nothing happens to one that is done
+        self.report.refusals.sort(key=lambda each: (each.file, each.line or 0))
+        return self.report
+
+    async def _batches(self, journal: _Journal) -> AsyncIterator[list[tuple[Piece, Document]]]:
+        """Yield the documents that may be new, as many as are written together; count the others."""
         pending: list[tuple[Piece, Document]] = []
         size = 0
         portions = self._portions(journal)
@@ -96,11 +112,10 @@ class ImportJob:
                     pending.append((piece, found))
                     size += len(piece.content)
                     if len(pending) >= self._most or size >= BATCH_BYTES:
-                        await self._import(pending)
+                        yield pending
                         pending, size = [], 0
         if pending:
-            await self._import(pending)
-        return self.report
+            yield pending
 
     # --- reading --------------------------------------------------------------------------------------------------
 

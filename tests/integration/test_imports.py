@@ -107,7 +107,7 @@ def command(folder: Path, settings: Settings, *options: str) -> list[str]:
 
 def kill_after_batches(folder: Path, settings: Settings, batches: int) -> None:
     """Begin an import, and kill it while it works on the batch after so many."""
-    with subprocess.Popen(command(folder, settings, "--batch", "400"), stderr=subprocess.PIPE, text=True) as started:
+    with subprocess.Popen(command(folder, settings, "--batch", "200"), stderr=subprocess.PIPE, text=True) as started:
         assert started.stderr is not None
         done = 0
         for line in started.stderr:
@@ -120,7 +120,7 @@ def kill_after_batches(folder: Path, settings: Settings, batches: int) -> None:
 
 def resumed(folder: Path, settings: Settings) -> tuple[int, dict[str, Any]]:
     made = subprocess.run(
-        command(folder, settings, "--batch", "400", "--resume", "--json"), capture_output=True, text=True, check=False
+        command(folder, settings, "--batch", "200", "--resume", "--json"), capture_output=True, text=True, check=False
     )
     assert made.stdout, made.stderr
     return made.returncode, json.loads(made.stdout)
@@ -137,7 +137,7 @@ async def test_ten_thousand_files_are_brought_in_once_whatever_is_killed(setting
         await asyncio.to_thread(kill_after_batches, folder, settings, 2)
         code, report = await asyncio.to_thread(resumed, folder, settings)
         assert (code, report["documents"], report["imported"], report["refused"]) == (1, FILES, good, len(told))
-        assert report["resumed"] >= 2 * 400 and report["already"] == 0
+        assert report["resumed"] >= 2 * 200 and report["already"] == 0
         check_refusals(report, told)
 
         rows = await sql.rows()
