@@ -10,7 +10,7 @@ from adapters.memory_blobs import MemoryBlobStore
 from schemas.ids import sha256
 from snapshots.blobs import BUNDLES, IMPORTS, manifest_key
 from snapshots.deletion import delete_snapshot
-from snapshots.errors import DamagedError
+from snapshots.errors import DamagedError, ReadBackError
 from snapshots.imports import IMPORT_TABLES, Batch, Batches, place_manifest, verify_import, write_batch
 from snapshots.orphans import Orphans, collect_orphans
 from snapshots.reader import read_snapshots
@@ -134,15 +134,28 @@ def test_rows_that_are_not_the_originals_are_found() -> None:
     assert found is not None and "trades row 1, column average_close: the file has None, the original gives" in found
 
 
-def test_a_changed_manifest_is_found() -> None:
-    """The log names its digest."""
+@pytest.mark.parametrize("changed", [(b'"trades":3', b'"trades":4'), (b'{"backtest_id"', b'{ "backtest_id"')])
+def test_a_changed_manifest_is_found(changed: tuple[bytes, bytes]) -> None:
+    """The log names its digest: also where it says the same in other bytes."""
     shelf = Shelf()
     batch = shelf.write(1)
     shelf.place(batch)
     body = shelf.store.get(manifest_key("old-1"))
-    shelf.store.put(manifest_key("old-1"), body.replace(b'"trades":3', b'"trades":4'))
+    assert changed[0] in body
+    shelf.store.put(manifest_key("old-1"), body.replace(*changed))
     found = verify_import(shelf.store, "old-1", event_of(batch, batch.waiting[0]))
     assert found is not None and "the log says" in found
+
+
+@pytest.mark.parametrize("column", ["realized_pnl", "commission"])
+def test_rows_that_do_not_add_up_are_not_left_for_the_log(column: str) -> None:
+    """What was read back is summed again, and compared with what the document says."""
+    document = document_of(1)
+    document.rows["trades"][column][1] += 1.0
+    store = MemoryBlobStore()
+    with pytest.raises(ReadBackError, match=f"the sum of {column} is"):
+        write_batch(store, "import-1", [document])
+    assert not list(store.list(IMPORTS))
 
 
 def test_large_results_keep_their_rows_apart() -> None:

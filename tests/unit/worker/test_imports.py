@@ -198,6 +198,19 @@ async def test_a_resumed_import_does_not_do_again_what_is_done(system: System, t
     assert (again.imported, again.resumed, again.refused, again.pnl) == (GOOD, GOOD, first.refused, first.pnl)
 
 
+async def test_a_document_that_was_changed_meanwhile_is_not_taken_for_the_old_one(system: System, tmp_path: Path) -> None:
+    """The journal knows the content, not the name alone."""
+    write_source(tmp_path, damages=0)
+    worker, store = system.worker(), MemoryBlobStore()
+    await worker.assign(0, 1)
+    await bring_in(tmp_path, store, WorkerRegistry(worker))
+    (tmp_path / "good-1.json").write_text(json.dumps(legacy(1, tags=["changed"])))
+    report = await bring_in(tmp_path, store, WorkerRegistry(worker), resumes=True)
+    (refusal, _) = report.refusals  # the other one is the line that is cut off
+    assert (report.imported, report.refused) == (GOOD - 1, 2)
+    assert refusal.file == "good-1.json" and "imported with other content" in refusal.allowed
+
+
 async def test_a_dry_run_writes_and_sends_nothing(tmp_path: Path) -> None:
     """It needs no server, and says the same."""
     refused = write_source(tmp_path)
@@ -213,6 +226,19 @@ async def test_files_are_found_by_their_names(tmp_path: Path) -> None:
     assert open_documents(str(tmp_path)).names() == ["a.json", "b/2.JSON", "c.ndjson"]
     report = await ImportJob(open_documents(str(tmp_path / "a.json")), None).run()
     assert (report.files, report.imported) == (1, 1)
+
+
+def test_a_file_that_is_too_large_or_gone_is_a_problem_of_its_own(tmp_path: Path) -> None:
+    """It is not read, and the others are."""
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.json").write_text("1" * (1 if name == "a" else 100))
+    documents = open_documents(str(tmp_path))
+    names = documents.names()
+    (tmp_path / "c.json").unlink()
+    small, large, gone = documents.files(names, max_bytes=10)
+    assert (small.content, small.problem) == (b"1", None)
+    assert (large.content, large.problem) == (b"", "100 bytes are not allowed: at most 10")
+    assert gone.problem is not None and "it can't be read: No such file" in gone.problem
 
 
 def test_the_journal_lies_where_the_source_says(tmp_path: Path) -> None:
