@@ -1,4 +1,4 @@
-"""This module writes imported results into the blob store, puts their manifests in their place, and checks them.
+"""This module writes imported results into the blob store, and puts their manifests in their place.
 
 Results are written together, as small runs are (docs/decisions/0012): one file for each table, read back, the original documents
 among them. Their manifests are not put in their place yet, because only the log decides whether a result is taken: they are left
@@ -24,10 +24,9 @@ from schemas.manifest import ImportManifest, ImportTable, SnapshotAnnouncement, 
 from snapshots.blobs import IMPORTS, Blobs, bundle_key, fetch, manifest_key
 from snapshots.bundle import RUNS, places
 from snapshots.errors import DamagedError, ReadBackError
-from snapshots.legacy import Columns, Document, read_document
+from snapshots.legacy import Columns, Document
 from snapshots.parquet import Part, decode_table, encode_parts
 from snapshots.tables import imported_schema_of
-from snapshots.verify import compare_tables, read_parts
 from snapshots.writer import announcement, check_files, put_checked, read_manifest
 
 IMPORT_TABLES: tuple[ImportTable, ...] = get_args(ImportTable)
@@ -247,67 +246,3 @@ def place_manifest(store: Blobs, batches: Batches, backtest_id: str, event: Back
         holds = f"content {found.content_sha256}" if isinstance(found, ImportManifest) else "a run"
         raise DamagedError(f"{store.url}/{key} is the manifest of {holds}, the log says content {event.content_digest}")
     return announcement(found, body)
-
-
-# --- checking -----------------------------------------------------------------------------------------------------
-
-
-def verify_import(store: Blobs, backtest_id: str, event: BacktestImported) -> str | None:
-    """Return None when manifest, files and rows of an imported result are what its event and its original say.
-
-    Else the first difference in words: the manifest against the event, every file against its digest, sums and counts, and every
-    row against the original document, read again.
-    """
-    key = manifest_key(backtest_id)
-    body = fetch(store, key)
-    if body is None:
-        return f"{store.url}/{key} is missing"
-    if sha256(body) != event.manifest_digest:
-        return f"{store.url}/{key} has SHA-256 {sha256(body)}, the log says {event.manifest_digest}"
-    try:
-        manifest = read_manifest(body, where=f"{store.url}/{key}")
-        if not isinstance(manifest, ImportManifest):
-            return f"{store.url}/{key} is the manifest of a run"
-        for name, told, recorded in (
-            ("backtest_id", manifest.backtest_id, backtest_id),
-            ("content_sha256", manifest.content_sha256, event.content_digest),
-            ("result", manifest.result.model_dump(mode="json"), event.result),
-        ):
-            if told != recorded:
-                return f"{store.url}/{key} says {name} {told}, the log says {recorded}"
-        return _compare_with_original(store, manifest)
-    except DamagedError as error:
-        return str(error)
-
-
-def _compare_with_original(store: Blobs, manifest: ImportManifest) -> str | None:
-    tables = dict(zip((file.table for file in manifest.files), read_parts(store, _named(manifest)), strict=True))
-    if tuple(tables) != IMPORT_TABLES:
-        return f"the manifest names the tables {', '.join(tables)}; an import has {', '.join(IMPORT_TABLES)}"
-    for name in IMPORT_TABLES:
-        difference = sums_differ(name, tables[name], manifest.result, manifest.content_sha256)
-        if difference is not None:
-            return difference
-    content = tables["original"].column("content")[0].as_py()
-    document = read_document(content, source=manifest.result.source)
-    if not isinstance(document, Document):
-        return f"the original is no result that can be brought in: {document[0]}"
-    if document.result != manifest.result:
-        return "the original gives another result than the manifest says"
-    for name in IMPORT_TABLES:
-        expected, _ = table_of(name, [_under(document, manifest.backtest_id)])
-        difference = compare_tables(tables[name].replace_schema_metadata(None), expected, name=name)
-        if difference is not None:
-            return difference.replace("the log gives", "the original gives")
-    return None
-
-
-def _named(manifest: ImportManifest) -> list[tuple[str, SnapshotFile]]:
-    return [(manifest.backtest_id, file) for file in manifest.files]
-
-
-def _under(document: Document, backtest_id: str) -> Document:
-    """Return the document if it has this id. Raises DamagedError."""
-    if document.backtest_id != backtest_id:
-        raise DamagedError(f"the original is of backtest {document.backtest_id}, the manifest of {backtest_id}")
-    return document

@@ -1,47 +1,25 @@
 """This module reads one document that another system wrote: what is wrong with it, or its result and its rows.
 
-The document must follow schemas/legacy_result.py; what relates several of its fields is checked here. Every problem says where it
-is (a JSON pointer), what stands there and what is allowed. Nothing is mended: a result is taken as it was written, or not at all.
+The document must follow schemas/legacy_result.py (legacy_json.py sees to it); what relates several of its fields is checked here.
+Nothing is mended: a result is taken as it was written, or not at all.
 """
 
-import json
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
-import jsonschema
-from jsonschema.protocols import Validator
-
-from schemas.canonical import MAX_INTEGER
 from schemas.errors import TooLargeError, shown
 from schemas.ids import Digest, id_from, sha256
 from schemas.imported import ImportedResult, check_result_size
-from schemas.legacy_result import LEGACY_RESULT, MAX_DOCUMENT_BYTES
 from schemas.times import NANOSECONDS, parse_time
-from snapshots.quick_schema import quick_validator
+from snapshots.legacy_json import MAX_PROBLEMS, Problem, Refused, parsed_document
 
-MAX_PROBLEMS = 20  # of one document
-MAX_NUMBER = 1e18  # sums, products and ratios of such numbers stay finite
 DAY_NS = 86_400 * NANOSECONDS
 SUM_TOLERANCE = 1e-9  # relative: sums of the same numbers in another order
 RETURN_TOLERANCE = 1e-3  # absolute and relative: reported returns are often rounded, and percent is a hundred times as much
 
 Columns = dict[str, list[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong: where, what stands there, what is allowed. An empty pointer is the document itself."""
-
-    pointer: str
-    value: str
-    allowed: str
-
-    def __str__(self) -> str:
-        return f"{self.pointer or 'document'}: {self.value} is not allowed: {self.allowed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +33,6 @@ class Document:
     rows: dict[str, Columns]
 
 
-class _Refused(Exception):
-    """The document can't be brought in."""
-
-    def __init__(self, *problems: Problem) -> None:
-        super().__init__(*problems)
-        self.problems = list(problems)
-
-
 def read_document(content: bytes, *, source: str) -> Document | list[Problem]:
     """Return the document, or what is wrong with it.
 
@@ -70,136 +40,9 @@ def read_document(content: bytes, *, source: str) -> Document | list[Problem]:
     source : name of its file, with its line
     """
     try:
-        parsed = _parsed(content)
-        problems = _schema_problems(parsed) or list(islice(_number_problems(parsed, ""), MAX_PROBLEMS))
-        if problems:
-            return problems
-        return _Reading(parsed).document(content, source=source)
-    except _Refused as refused:
+        return _Reading(parsed_document(content)).document(content, source=source)
+    except Refused as refused:
         return refused.problems[:MAX_PROBLEMS]
-
-
-# --- JSON ---------------------------------------------------------------------------------------------------------
-
-
-def _parsed(content: bytes) -> Any:
-    if len(content) > MAX_DOCUMENT_BYTES:
-        raise _Refused(Problem("", f"{len(content)} bytes", f"at most {MAX_DOCUMENT_BYTES}"))
-    doubled: list[tuple[dict[str, Any], str]] = []
-
-    def made_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
-            names = [name for name, _ in pairs]
-            doubled.append((made, next(name for name in names if names.count(name) > 1)))
-        return made
-
-    try:
-        document = json.loads(content.decode("utf-8"), object_pairs_hook=made_of)
-    except UnicodeDecodeError as error:
-        raise _Refused(Problem("", f"byte {error.start} is 0x{content[error.start]:02x}", "UTF-8")) from error
-    except RecursionError as error:
-        raise _Refused(Problem("", "brackets within brackets", "JSON that is not nested so deeply")) from error
-    except ValueError as error:  # also an integer of more than 4,300 digits
-        raise _Refused(Problem("", shown(content[:60].decode("utf-8", "replace")), f"JSON: {error}")) from error
-    if doubled:
-        raise _Refused(*(Problem(f"{_place_of(made, document)}{_pointer([name])}", "twice", "once") for made, name in doubled))
-    return document
-
-
-def _place_of(wanted: dict[str, Any], value: Any, pointer: str = "") -> str | None:
-    """Return where an object stands within a value."""
-    if value is wanted:
-        return pointer
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    found = (_place_of(wanted, each, f"{pointer}{_pointer([name])}") for name, each in items)
-    return next((place for place in found if place is not None), None)
-
-
-def _pointer(path: Sequence[object]) -> str:
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
-
-
-def _number_problems(value: Any, pointer: str) -> Iterator[Problem]:
-    """Yield what JSON Schema lets through: numbers and texts that no column holds exactly."""
-    match value:
-        case dict():
-            for name, each in value.items():
-                if each.__class__ is str and each.isascii():
-                    continue
-                yield from _number_problems(each, f"{pointer}{_pointer([name])}")
-        case list():
-            for place, each in enumerate(value):
-                if each.__class__ is not float or not abs(each) <= MAX_NUMBER:
-                    yield from _number_problems(each, f"{pointer}/{place}")
-        case float() if not abs(value) <= MAX_NUMBER:  # NaN, too
-            yield Problem(pointer, shown(value), f"a number from -{MAX_NUMBER:g} to {MAX_NUMBER:g}")
-        case int() if abs(value) > MAX_INTEGER:
-            yield Problem(pointer, shown(value), f"an integer of at most 53 bits ({MAX_INTEGER})")
-        case str() if not value.isascii() and not _is_text(value):
-            yield Problem(pointer, shown(value), "text without halves of surrogate pairs")
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-# --- the schema ---------------------------------------------------------------------------------------------------
-
-
-@cache
-def _validator() -> Validator:
-    return quick_validator(LEGACY_RESULT)
-
-
-def _schema_problems(document: Any) -> list[Problem]:
-    found: dict[Problem, None] = {}
-    for error in _validator().iter_errors(document):
-        found.update(dict.fromkeys(_explained(error)))
-        if len(found) >= MAX_PROBLEMS:
-            break
-    return list(found)[:MAX_PROBLEMS]
-
-
-def _explained(error: jsonschema.ValidationError) -> Iterator[Problem]:
-    """Say an error of the schema in our words."""
-    pointer = _pointer(list(error.absolute_path))
-    value: Any = error.instance
-    limit: Any = error.validator_value
-    schema = error.schema if isinstance(error.schema, dict) else {}
-    match error.validator:
-        case "required":
-            missing = (name for name in limit if name not in value)
-            yield from (Problem(f"{pointer}/{name}", "nothing", "this field is required") for name in missing)
-        case "additionalProperties":
-            known = schema["properties"]
-            for name in value.keys() - known.keys():
-                allowed = f"there is no such field; there are {', '.join(known)}"
-                yield Problem(f"{pointer}{_pointer([name])}", shown(value[name]), allowed)
-        case "enum":
-            yield Problem(pointer, shown(value), f"one of {', '.join(map(str, limit))}")
-        case "const":
-            yield Problem(pointer, shown(value), str(limit))
-        case "maxItems" | "maxProperties":
-            yield Problem(pointer, f"{len(value)} items", f"at most {limit}")
-        case "minItems" | "maxLength":
-            yield Problem(
-                pointer, f"length {len(value)}", f"{'at least' if error.validator == 'minItems' else 'at most'} {limit}"
-            )
-        case "uniqueItems":
-            yield Problem(pointer, shown(value), "each item once")
-        case _:  # of one value: its description says all of it
-            kinds = schema.get("type")
-            kind = " or ".join(kinds) if isinstance(kinds, list) else kinds
-            what = schema.get("description") or error.message
-            yield Problem(pointer, shown(value), what if kind is None else f"{kind}: {what}")
-
-
-# --- relations of fields, and rows --------------------------------------------------------------------------------
 
 
 class _Reading:
@@ -210,7 +53,7 @@ class _Reading:
         self._problems: list[Problem] = []
         start_ns, end_ns = self._time("/start", document["start"]), self._time("/end", document["end"])
         if start_ns is None or end_ns is None:
-            raise _Refused(*self._problems)
+            raise Refused(*self._problems)
         self._start_ns, self._end_ns = start_ns, end_ns
         if len(document["end"]) == len("2020-12-31"):
             self._end_ns += DAY_NS - 1
@@ -239,17 +82,17 @@ class _Reading:
         try:
             check_result_size(result)
         except TooLargeError as error:
-            raise _Refused(Problem("", "too much beside the rows", str(error))) from error
+            raise Refused(Problem("", "too much beside the rows", str(error))) from error
         return Document(document.get("id") or id_from("import", digest), digest, content, result, rows)
 
     def _raise_if_refused(self) -> None:
         if self._problems:
-            raise _Refused(*self._problems)
+            raise Refused(*self._problems)
 
     def _refuse(self, pointer: str, value: object, allowed: str) -> None:
         self._problems.append(Problem(pointer, shown(value), allowed))
         if len(self._problems) >= MAX_PROBLEMS:
-            raise _Refused(*self._problems)
+            raise Refused(*self._problems)
 
     def _time(self, pointer: str, text: str) -> int | None:
         try:

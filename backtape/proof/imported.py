@@ -9,7 +9,7 @@ from schemas.commit import Author, ChainError, Head, encode_commit, follow
 from schemas.events import BacktestImported
 from schemas.ids import BacktestId, Digest
 from snapshots.blobs import manifest_key
-from snapshots.imports import verify_import
+from snapshots.verify_import import verify_import
 
 RERUN = "re-run"  # the one check that an imported result can't pass
 

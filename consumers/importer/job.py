@@ -24,7 +24,8 @@ from schemas.ids import id_from, sha256
 from schemas.imported import ImportedResult
 from schemas.legacy_result import MAX_LINES_BYTES
 from snapshots.imports import BATCH, Batch, Waiting, batch_of, done_key, import_prefix, write_batch
-from snapshots.legacy import Document, Problem, read_document
+from snapshots.legacy import Document, read_document
+from snapshots.legacy_json import Problem
 
 BATCH_DOCUMENTS = 2_000
 BATCH_BYTES = 64 * 1024 * 1024  # of documents; their tables in memory are about as large

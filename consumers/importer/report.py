@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from adapters.documents import Piece
-from snapshots.legacy import Problem
+from snapshots.legacy_json import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 from schemas import legacy_result
 from schemas.legacy_result import LEGACY_RESULT
 from snapshots.imports import IMPORT_TABLES
-from snapshots.legacy import MAX_NUMBER, MAX_PROBLEMS, Document, read_document
+from snapshots.legacy import Document, read_document
+from snapshots.legacy_json import MAX_NUMBER, MAX_PROBLEMS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

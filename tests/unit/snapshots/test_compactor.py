@@ -19,9 +19,10 @@ from consumers.snapshot_once import snapshot_once
 from schemas.commit import Author, Head
 from schemas.ids import Digest
 from snapshots.blobs import manifest_key
-from snapshots.imports import Batch, Waiting, verify_import, write_batch
+from snapshots.imports import Batch, Waiting, write_batch
 from snapshots.reader import read_snapshots
 from snapshots.verify import verify_snapshot
+from snapshots.verify_import import verify_import
 from tests.factories import LOG_ID, Log, finished_log
 from tests.legacy_results import document_of, event_of
 

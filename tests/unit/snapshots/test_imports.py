@@ -11,10 +11,11 @@ from schemas.ids import sha256
 from snapshots.blobs import BUNDLES, IMPORTS, manifest_key
 from snapshots.deletion import delete_snapshot
 from snapshots.errors import DamagedError, ReadBackError
-from snapshots.imports import IMPORT_TABLES, Batch, Batches, place_manifest, verify_import, write_batch
+from snapshots.imports import IMPORT_TABLES, Batch, Batches, place_manifest, write_batch
 from snapshots.orphans import Orphans, collect_orphans
 from snapshots.reader import read_snapshots
 from snapshots.run_log import Place
+from snapshots.verify_import import verify_import
 from snapshots.writer import write_snapshot
 from tests.factories import LOG_ID, finished_log
 from tests.legacy_results import document_of, event_of, with_orders

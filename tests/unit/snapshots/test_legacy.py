@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from schemas.ids import sha256
 from schemas.legacy_result import LEGACY_RESULT
-from snapshots.legacy import MAX_PROBLEMS, Document, read_document
+from snapshots.legacy import Document, read_document
+from snapshots.legacy_json import MAX_PROBLEMS
 from snapshots.quick_schema import quick_validator
 from tests.legacy_results import BROKEN, DAMAGES, damaged, document_of, legacy, with_orders
 

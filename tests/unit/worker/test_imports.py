@@ -15,7 +15,8 @@ from consumers.importer.registry import Answer, Known
 from consumers.importer.report import ImportReport
 from schemas.events import BacktestImported
 from snapshots.blobs import IMPORTS
-from snapshots.imports import Batches, place_manifest, verify_import
+from snapshots.imports import Batches, place_manifest
+from snapshots.verify_import import verify_import
 from tests.legacy_results import BROKEN, DAMAGES, damaged, legacy
 from tests.unit.snapshots.test_compactor import Died, Fuse, FusedStore
 from tests.unit.worker.harness import Member, System, delete, submit
