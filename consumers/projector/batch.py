@@ -43,11 +43,15 @@ class Limits:
 
     linger_seconds : least time between two batches of one source, so that a steady flow is written in larger batches; the
         first record after a pause does not wait
+    behind_seconds : records older than this are history being caught up with: they wait for whole batches, for a moment
     """
 
-    batch_bytes: int = 2 * 1024 * 1024  # twice as much is no faster, and each source may have one under way
+    # PostgreSQL takes 1 ms for a COPY of 1,000 rows or more besides its rows (docs/performance.md): less costs, more is memory.
+    batch_bytes: int = 4 * 1024 * 1024
+    batches: int = 2  # under way at a time, of all sources together: one is made while another is written
     waiting_bytes: int = 16 * 1024 * 1024  # of all sources together
     linger_seconds: float = 0.02
+    behind_seconds: float = 1.0
     runs: int = 2_000  # unfinished runs whose state is kept, per source
     retry_seconds: float = 300.0  # of the database; beyond, the process ends
 
