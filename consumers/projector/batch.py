@@ -141,12 +141,13 @@ class EventsProjection:
     def _fold(self, records: Sequence[Record], poison: dict[int, str], counts: Counters) -> list[RowChange]:
         """Fold the commits in order. Raises Poison for the first that does not fit, with the states half changed.
 
-        Each commit is decoded only here: its events are still in the processor's cache when they are folded.
+        Each commit is decoded only here: its events are still in the processor's cache when they are folded. The commits of a
+        backtest come together, in their order: its rows lie together in the tables, and go into the same pages of their keys.
         """
         rows = self._rows()
         unsettled = 0
         set_aside: list[Row] = []
-        for record in records:
+        for record in sorted(records, key=lambda record: record.key or b""):
             backtest_id = run_id_of(record)
             if backtest_id in self._quarantined:
                 counts.skipped += 1
