@@ -104,7 +104,9 @@ def test_a_value_that_its_column_cannot_hold_is_named(kind: str, value: object) 
 
 def test_chunks_of_any_size_make_one_copy() -> None:
     """Parts end between chunks; what is larger than a part, or grows while it is written, is begun anew in a larger one."""
-    chunks = [[(number, "x" * size)] * count for number, (size, count) in enumerate([(3, 9_000), (400_000, 1), (3, 1), (9, 70_000)])]
+    chunks = [
+        [(number, "x" * size)] * count for number, (size, count) in enumerate([(3, 9_000), (400_000, 1), (3, 1), (9, 70_000)])
+    ]
     chunks.append([(7, "\0" * 100_000)] * 2)
     columns = (("a", "int8"), ("b", "text"))
     rows = [row for chunk in chunks for row in chunk]
