@@ -309,7 +309,8 @@ class Watched(MemoryRowStore):
     async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite], effects: Effects = NO_EFFECTS) -> None:
         self.under_way += 1
         self.most = max(self.most, self.under_way)
-        await asyncio.sleep(0.002)
+        for _ in range(20):
+            await asyncio.sleep(0)
         self.under_way -= 1
         self.ends += [advance.next_offset for advance in advances]
         await super().write(advances, writes, effects)
