@@ -58,7 +58,8 @@ def write_page(
         changes = "<br>".join(f"{code(mutant.was)} → {code(mutant.became)}" for mutant in found)
         text += f"| `{module}.{function}` | {changes} | {reason} |\n"
     if unexplained:
-        text += "\n## What survives without a reason yet\n\nEach is a test that is missing, or a reason that nobody has written down.\n\n"
+        text += "\n## What survives without a reason yet\n\n"
+        text += "Each is a test that is missing, or a reason that nobody has written down. Some were tried before the newest tests.\n\n"
         for module in modules:
             open_ones = Counter(mutant.function for mutant in unexplained if mutant.module == module)
             if open_ones:
