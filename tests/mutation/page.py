@@ -59,7 +59,9 @@ def write_page(
         text += f"| `{module}.{function}` | {changes} | {reason} |\n"
     if unexplained:
         text += "\n## What survives without a reason yet\n\n"
-        text += "Each is a test that is missing, or a reason that nobody has written down. Some were tried before the newest tests.\n\n"
+        text += (
+            "Each is a test that is missing, or a reason that nobody has written down. Some lived before the newest tests.\n\n"
+        )
         for module in modules:
             open_ones = Counter(mutant.function for mutant in unexplained if mutant.module == module)
             if open_ones:

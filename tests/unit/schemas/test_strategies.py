@@ -15,10 +15,13 @@ BOUNDED = {"type": "integer", "minimum": 2, "exclusiveMaximum": 5}
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 12), st.floats(-3, 12), st.just(float("nan")), st.text(max_size=2), st.just([1])
 )
+BOUND = st.integers(0, 9)
 NUMBER = st.fixed_dictionaries(
     {"type": st.sampled_from(["integer", "number"])},
-    optional={name: st.integers(0, 9) for name in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")},
-)
+    optional={
+        "minimum": BOUND, "maximum": BOUND, "exclusiveMinimum": BOUND, "exclusiveMaximum": BOUND, "multipleOf": st.integers(1, 9),
+    },
+)  # fmt: skip
 PLAIN = st.one_of(NUMBER, st.sampled_from([{"type": "boolean"}, {"type": "string"}, {"type": "null"}, {"enum": [1]}, {}]))
 PARTS = st.one_of(PLAIN, st.fixed_dictionaries({"anyOf": st.lists(PLAIN, min_size=1, max_size=2)}))
 
