@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Lock
 
 from adapters.blob_keys import check_key
@@ -24,6 +25,9 @@ class MemoryBlobStore:
             self._blobs[check_key(key)] = bytes(data)
             self._modified[key] = self._now_ms()
 
+    def put_file(self, key: str, path: Path) -> None:
+        self.put(key, path.read_bytes())
+
     def put_if_absent(self, key: str, data: bytes) -> bool:
         with self._lock:
             if check_key(key) in self._blobs:
@@ -38,6 +42,9 @@ class MemoryBlobStore:
         if data is None:
             raise NotFoundError(f"{self.url}/{key}: there is no such object")
         return data
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        yield self.get(key)
 
     def head(self, key: str) -> BlobInfo | None:
         with self._lock:
