@@ -38,9 +38,9 @@ class FolderBlobStore:
     def put(self, key: str, data: bytes) -> None:
         self._put(key, lambda file: file.write(data))
 
-    def put_file(self, key: str, path: Path) -> None:
-        with path.open("rb") as source:
-            self._put(key, lambda file: shutil.copyfileobj(source, file, PIECE_BYTES))
+    def put_file(self, key: str, file: IO[bytes]) -> None:
+        file.seek(0)
+        self._put(key, lambda made: shutil.copyfileobj(file, made, PIECE_BYTES))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         path = self._path(key)

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from threading import Lock
+from typing import IO
 
 from adapters.blob_keys import check_key
 from adapters.errors import NotFoundError
@@ -25,8 +25,9 @@ class MemoryBlobStore:
             self._blobs[check_key(key)] = bytes(data)
             self._modified[key] = self._now_ms()
 
-    def put_file(self, key: str, path: Path) -> None:
-        self.put(key, path.read_bytes())
+    def put_file(self, key: str, file: IO[bytes]) -> None:
+        file.seek(0)
+        self.put(key, file.read())
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         with self._lock:

@@ -7,8 +7,7 @@ Errors are those of adapters/errors.py.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import IO, Any, Literal, Protocol
 
 from schemas.actions import Side
 from schemas.market_data import Bars, DataSetManifest
@@ -170,8 +169,8 @@ class BlobStore(Protocol):
         """Store the bytes under the key; what was there is replaced."""
         ...
 
-    def put_file(self, key: str, path: Path) -> None:
-        """Store a file's bytes under the key, as ``put`` does, without holding them all in memory."""
+    def put_file(self, key: str, file: IO[bytes]) -> None:
+        """Store an open file's bytes, from its first on, as ``put`` does, without holding them all in memory."""
         ...
 
     def put_if_absent(self, key: str, data: bytes) -> bool:

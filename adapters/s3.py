@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import chain
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import botocore.exceptions as boto
 
@@ -95,13 +94,13 @@ class S3Provider:
         else:
             self._tried(f"PUT {self._name(key)}", lambda: self._client.put_object(**self._upload(key, data)))
 
-    def put_file(self, key: str, path: Path) -> None:
-        with path.open("rb") as file:
-            first = file.read(self.part_bytes)
-            if len(first) < self.part_bytes:
-                self.put(key, first)
-            else:
-                self._put_parts(key, chain([first], iter(partial(file.read, self.part_bytes), b"")))
+    def put_file(self, key: str, file: IO[bytes]) -> None:
+        file.seek(0)
+        first = file.read(self.part_bytes)
+        if len(first) < self.part_bytes:
+            self.put(key, first)
+        else:
+            self._put_parts(key, chain([first], iter(partial(file.read, self.part_bytes), b"")))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         token = uuid.uuid4().hex

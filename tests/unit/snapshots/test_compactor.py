@@ -73,6 +73,8 @@ class FusedStore(MemoryBlobStore):
         super().__init__()
         self.put = lambda key, data: fuse.call(store.put, key, data)  # type: ignore[method-assign]
         self.put_if_absent = lambda key, data: fuse.call(store.put_if_absent, key, data)  # type: ignore[method-assign]
+        self.put_file = lambda key, file: fuse.call(store.put_file, key, file)  # type: ignore[method-assign]
+        self.pieces = lambda key: iter(fuse.call(lambda: list(store.pieces(key))))  # type: ignore[method-assign]
         self.get = lambda key: fuse.call(store.get, key)  # type: ignore[method-assign]
         self.head = lambda key: fuse.call(store.head, key)  # type: ignore[method-assign]
         self.delete = lambda key: fuse.call(store.delete, key)  # type: ignore[method-assign]
