@@ -522,3 +522,17 @@ async def test_lag_and_spools_are_measured() -> None:
     assert measures["snapshot_lag_seconds"] == 0.0
     await process.loop.close()
     assert world.store.head(manifest_key("open")) is None
+
+
+async def test_the_lag_grows_until_the_snapshot_is_announced() -> None:
+    """From the record of the run's end on, by wall clock."""
+    world = World()
+    world.append(finished_log("done"))
+    process = Process(world)
+    await process.loop.on_assigned({TopicPartition(EVENTS, 0)})
+    await process.loop.on_records(TopicPartition(EVENTS, 0), process.membership.fetch(TopicPartition(EVENTS, 0)))
+    world.clock.seconds += 40.0
+    assert process.loop.measures()["snapshot_lag_seconds"] >= 40.0
+    await process.loop.drained()
+    assert process.loop.measures()["snapshot_lag_seconds"] == 0.0
+    await process.loop.close()
