@@ -8,6 +8,7 @@ says whose it is.
 
 import base64
 import hashlib
+import os
 import re
 import time
 import uuid
@@ -18,6 +19,7 @@ from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import IO, Any, TypeVar
+from urllib.parse import urlsplit
 
 import botocore.exceptions as boto
 
@@ -208,6 +210,10 @@ class S3Provider:
 
     def credentials_source(self) -> str:
         """Return where the credentials come from: ``env``, ``assume-role`` … Raises ConfigurationError when there are none."""
+        return str(self._credentials().method)
+
+    def _credentials(self) -> Any:
+        """Return the client's credentials, which were had just now."""
         try:
             found = self._client._request_signer._credentials
             if found is not None:
@@ -216,7 +222,23 @@ class S3Provider:
             raise ConfigurationError(f"the credentials for {self.url} can't be had: {error}") from error
         if found is None:
             raise ConfigurationError(f"there are no credentials for {self.url}")
-        return str(found.method)
+        return found
+
+    def arrow_options(self) -> dict[str, Any]:
+        """Return how Arrow's file system reaches the bucket as we do. Alone it knows neither a profile's role nor AWS_CA_BUNDLE.
+
+        Credentials that expire are those of now: a file system that is older than them has to be made anew.
+        """
+        options: dict[str, Any] = {"region": self._client.meta.region_name}
+        if self.options.endpoint is not None:
+            address = urlsplit(self.options.endpoint)
+            options |= {"endpoint_override": address.netloc + address.path.rstrip("/"), "scheme": address.scheme}
+            options["force_virtual_addressing"] = self.options.addressing == "virtual"
+        if bundle := os.environ.get("AWS_CA_BUNDLE"):
+            options["tls_ca_file_path"] = bundle
+        found = self._credentials().get_frozen_credentials()
+        options |= {"access_key": found.access_key, "secret_key": found.secret_key}
+        return options | ({"session_token": found.token} if found.token else {})
 
     def _is_ours(self, key: str, data: bytes, *, token: str) -> bool:
         """Say whether the object that is there is the one we sent when the answer was lost.

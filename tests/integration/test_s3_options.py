@@ -22,8 +22,11 @@ from adapters.s3_options import Addressing, Encryption, S3Options
 from adapters.s3_probe import LEAST_PART_BYTES, probe
 from backtape.cli.app import app
 from backtape.stack import Endpoints
+from backtape.stored_results import read_results
 from consumers.settings import load_settings
 from tests.contract.moto_server import moto_environment
+from tests.factories import finished_log
+from tests.unit.snapshots.test_bundles import bundle
 
 USUAL = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION")
 
@@ -62,7 +65,7 @@ def test_a_profile_and_the_role_that_it_assumes(aws: Path, moto: str, monkeypatc
         RoleName="writer", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     )
     arn = role["Role"]["Arn"]
-    writes = {"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::bucket/role/*"}
+    writes = {"Effect": "Allow", "Action": "s3:*", "Resource": ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/role/*"]}
     iam.put_role_policy(
         RoleName="writer", PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [writes]})
     )
@@ -77,6 +80,7 @@ def test_a_profile_and_the_role_that_it_assumes(aws: Path, moto: str, monkeypatc
     )
     (aws / "config").write_text(f"[profile backtape]\nrole_arn={arn}\nsource_profile=person\nregion=eu-central-1\n")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto)
+    bundle(S3Provider(bucket="bucket", prefix="role", client=boto3.client("s3", **root)), finished_log())  # type: ignore[call-overload]
     with enable_iam_authentication():
         monkeypatch.setenv("AWS_PROFILE", "person")
         person = S3Provider(bucket="bucket", prefix="role", options=S3Options(endpoint=moto))
@@ -88,6 +92,8 @@ def test_a_profile_and_the_role_that_it_assumes(aws: Path, moto: str, monkeypatc
         store.put("k", b"1")
         assert store.get("k") == b"1" and store.credentials_source() == "assume-role"
         assert "eu-central-1" in (store.presigned("k", 60) or ""), "the profile's region"
+        results = read_results("s3://bucket/role", endpoint=moto)
+        assert results.dataset("fills").count_rows() == len(results.pandas("fills")) > 0, "Arrow reads with the role's keys"
 
 
 def test_a_profile_that_is_not_there_is_named(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +135,8 @@ def test_tls_is_spoken_and_an_unknown_certificate_is_refused_at_once(aws: Path, 
         store = S3Provider(bucket="secret", options=S3Options(endpoint=endpoint), sleep=waits.append)
         store.put("k", b"1")
         assert store.get("k") == b"1"
+        bundle(store, finished_log())
+        assert read_results("s3://secret", endpoint=endpoint).dataset("fills").count_rows() > 0, "Arrow trusts it, too"
     assert waits == []
 
 
