@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import IO, Protocol
 
 from schemas.ids import Digest
-from schemas.manifest import Table
+from schemas.manifest import AnyTable, Table
 
 PREFIX = "backtests/"
 BUNDLES = "bundles/"  # files that several runs share
 MOVED = "moved/"  # where the rows of a shared file are that was written anew
+IMPORTS = "imports/"  # manifests of imports, until each is put in its place
 DELETED = "deleted/"  # marks of runs that were deleted: no snapshot of theirs is made again
 
 
@@ -57,7 +58,7 @@ def file_key(backtest_id: str, table: Table, digest: str) -> str:
     return f"{PREFIX}{backtest_id}/{table}-{digest}.parquet"
 
 
-def bundle_key(table: Table, digest: str) -> str:
+def bundle_key(table: AnyTable, digest: str) -> str:
     return f"{BUNDLES}{table}-{digest}.parquet"
 
 

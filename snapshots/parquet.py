@@ -12,7 +12,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.manifest import Table
+from schemas.manifest import AnyTable, Table
 from snapshots.errors import DamagedError
 from snapshots.run_log import RunFacts
 
@@ -47,7 +47,7 @@ class Part:
     rows: int
 
 
-def encode_parts(groups: Sequence[pa.Table], *, name: Table, sorted_by: Sequence[str], metadata: Mapping[str, str]) -> bytes:
+def encode_parts(groups: Sequence[pa.Table], *, name: AnyTable, sorted_by: Sequence[str], metadata: Mapping[str, str]) -> bytes:
     """Return a Parquet file with one row group for each of the tables, of rows of several runs."""
     told = {"backtape.format": FORMAT, "backtape.table": name, **metadata}
     return _encoded(groups, metadata=told, sorted_by=sorted_by, group_rows=2**31 - 1)
@@ -77,7 +77,7 @@ def open_writer(sink: IO[bytes], schema: pa.Schema, *, sorted_by: Sequence[str])
 
 
 def decode_table(
-    body: bytes, *, key: str, row_groups: Sequence[int] | None = None, first_row: int = 0, rows: int = -1
+    body: bytes, *, key: str, row_groups: Sequence[int] | None = None, first_row: int = 0, rows: int | None = None
 ) -> pa.Table:
     """Return the table of a Parquet file, or some rows of some of its row groups. Raises DamagedError when it is no such file."""
     try:
