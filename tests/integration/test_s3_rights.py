@@ -41,6 +41,7 @@ def stored(store: S3Provider) -> None:
     bundle(store, *LOGS[:3])
     store.put(range_file_key(*RANGE, "0" * 64), b"records")
     store.put(manifest_key(*RANGE), b"{}")
+    store.put("imports/one/left", b"a batch of an import")
     generate_dataset(store, dataset="g", bars=100, seed=1)
 
 
@@ -73,6 +74,8 @@ def compact(store: S3Provider, folder: Path) -> None:
     key = range_file_key("backtape.events", 0, LOG_ID, 10, "1" * 64)
     store.put(key, b"more records")
     assert store.get(key) == b"more records" and store.put_if_absent(manifest_key("backtape.events", 0, LOG_ID, 10), b"{}")
+    assert store.get("imports/one/left") == b"a batch of an import"
+    store.delete("imports/one/left")
     for at in ("backtests/x/y", "bundles/y"):
         target = {"Bucket": store.bucket, "Key": store.prefix + at}
         store._client.abort_multipart_upload(**target, UploadId=store._client.create_multipart_upload(**target)["UploadId"])
