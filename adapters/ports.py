@@ -253,7 +253,7 @@ class TableWrite:
         (rows with this key go, if there are any; the key may be a part of the primary key)
     columns : what stands at each place of a row: a column's name and SQL type; None for a value that is not written
     count : number of rows
-    packed : the rows, a MessagePack array of arrays; times are int64 nanoseconds since 1970 UTC, JSON is text
+    packed : the rows in chunks, each a MessagePack array of arrays; times are int64 nanoseconds since 1970 UTC, JSON is text
     """
 
     table: str
@@ -261,7 +261,7 @@ class TableWrite:
     key: tuple[str, ...]
     columns: tuple[tuple[str, str] | None, ...]
     count: int
-    packed: bytes
+    packed: tuple[bytes, ...]
 
     @property
     def names(self) -> list[str]:
