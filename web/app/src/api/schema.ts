@@ -4603,7 +4603,10 @@ export interface operations {
     };
     status: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description wait, up to 10 seconds, until the answer shows what came of the command at this offset of the commands topic (run-async tells it), or of a later one about this backtest */
+                min_offset?: number | null;
+            };
             header?: never;
             path: {
                 /** @description the backtest's id */
@@ -5044,7 +5047,10 @@ export interface operations {
     };
     result: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description wait, up to 10 seconds, until the answer shows what came of the command at this offset of the commands topic (run-async tells it), or of a later one about this backtest */
+                min_offset?: number | null;
+            };
             header?: never;
             path: {
                 /** @description the backtest's id */
