@@ -7,7 +7,7 @@ Errors are those of adapters/errors.py.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import IO, Any, Literal, Protocol
 
 from schemas.actions import Side
 from schemas.market_data import Bars, DataSetManifest
@@ -169,12 +169,20 @@ class BlobStore(Protocol):
         """Store the bytes under the key; what was there is replaced."""
         ...
 
+    def put_file(self, key: str, file: IO[bytes]) -> None:
+        """Store an open file's bytes, from its first on, as ``put`` does, without holding them all in memory."""
+        ...
+
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Store the bytes unless the key exists. Exactly one of several racing callers gets True."""
         ...
 
     def get(self, key: str) -> bytes:
         """Return the object's bytes, or raise NotFoundError."""
+        ...
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """Yield the object's bytes piece by piece, all of one version of it. Raises NotFoundError."""
         ...
 
     def head(self, key: str) -> BlobInfo | None: ...

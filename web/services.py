@@ -152,7 +152,7 @@ def make_services(config: WebConfig) -> Services:
         (row,) = await ask(run_queries.snapshot_counts())
         return row
 
-    blobs = open_blob_store(config.s3_url, endpoint=config.s3_endpoint)
+    blobs = open_blob_store(config.s3_url, options=config.s3)
     reader, watch, control, hub = (
         KafkaLogReader(config.kafka),
         KafkaWatch(config.kafka),
