@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.kafka import KafkaAddress, KafkaAppender
+from adapters.kafka import KafkaAppender
+from adapters.kafka_address import KafkaAddress
 from schemas.commands import parse_command
 from schemas.partitioning import home_partition
 from schemas.topics import COMMANDS

@@ -21,6 +21,11 @@ from schemas.market_data import BAR_COLUMNS, QUOTE_COLUMNS, Bars, DataFile, Data
 PREFIX = "datasets/"
 
 
+def read_parquet(body: bytes) -> pa.Table:
+    """Return the table of one Parquet file. (``pq.read_table`` would load pandas for it: half a second.)"""
+    return pq.ParquetFile(io.BytesIO(body)).read()
+
+
 def version_key(dataset: str, version: int) -> str:
     return f"{PREFIX}{dataset}/versions/{version:08d}.json"
 
@@ -86,9 +91,7 @@ def download(store: BlobStore, file: DataFile) -> Bars:
         raise IntegrityError(
             f"{store.url}/{file.key}: the data's bytes have SHA-256 {found}, the data set's manifest says {file.sha256}"
         )
-    bars = bars_of_table(
-        pq.read_table(io.BytesIO(body), columns=list(columns_of(file))), symbol=file.symbol, timeframe=file.timeframe
-    )
+    bars = bars_of_table(read_parquet(body).select(list(columns_of(file))), symbol=file.symbol, timeframe=file.timeframe)
     told = (file.rows, file.first_ns, file.last_ns)
     holds = (len(bars), int(bars.time_ns[0]), int(bars.time_ns[-1])) if len(bars) else (0, 0, 0)
     if holds != told:

@@ -7,7 +7,6 @@ committed does not exist. Offsets have holes (transaction markers), so nothing h
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka import TopicPartition as KafkaTopicPartition
@@ -16,9 +15,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 from adapters.errors import ConfigurationError, NotFoundError, RetryableError
+from adapters.kafka_address import KafkaAddress
 from adapters.kafka_headers import read_any_header_name
 from adapters.ports import LogReader, Record, TopicPartition
-from schemas.topics import ARCHIVE, TOPICS, Topic, topic_name
+from schemas.topics import ARCHIVE, TOPICS, Topic
 
 REQUEST_TIMEOUT_MS = 20_000
 VISIBLE_SECONDS = 20.0
@@ -31,17 +31,6 @@ MAX_SOURCES = 16  # partitions a reader keeps positioned at once
 
 # Wherever this module is imported, consumers run, FastStream's too: none of them may stop at a header's name.
 read_any_header_name()
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaAddress:
-    """Where Kafka is, and what our topics are called there."""
-
-    bootstrap: str
-    prefix: str = "backtape"
-
-    def topic(self, topic: Topic) -> str:
-        return topic_name(self.prefix, topic)
 
 
 def to_record(message: ConsumerRecord) -> Record:

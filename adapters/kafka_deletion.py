@@ -6,7 +6,8 @@ from aiokafka import TopicPartition as KafkaTopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
-from adapters.kafka import KafkaAddress, admin_of, translated
+from adapters.kafka import admin_of, translated
+from adapters.kafka_address import KafkaAddress
 from adapters.ports import TopicPartition
 
 COORDINATOR_SECONDS = 30.0

@@ -15,7 +15,8 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import RecordMetadata
 
 from adapters.errors import FencedError, NotFoundError, OutcomeUnknownError, RetryableError
-from adapters.kafka import KafkaAddress, KafkaAppender, read_all, translated
+from adapters.kafka import KafkaAppender, read_all, translated
+from adapters.kafka_address import KafkaAddress
 from adapters.ports import LogReader, Record, TopicPartition, Write
 from schemas.topics import COMMANDS, EVENTS, RUNS
 

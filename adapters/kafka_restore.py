@@ -4,7 +4,8 @@ import asyncio
 
 from aiokafka import AIOKafkaProducer
 
-from adapters.kafka import REQUEST_TIMEOUT_MS, KafkaAddress, translated
+from adapters.kafka import REQUEST_TIMEOUT_MS, translated
+from adapters.kafka_address import KafkaAddress
 from adapters.ports import Record
 
 MAX_BATCH_BYTES = 1024 * 1024

@@ -7,7 +7,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaTopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from adapters.kafka import REQUEST_TIMEOUT_MS, KafkaAddress, translated
+from adapters.kafka import REQUEST_TIMEOUT_MS, translated
+from adapters.kafka_address import KafkaAddress
 from adapters.ports import TopicPartition
 
 

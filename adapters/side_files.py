@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.data_sets import file_key
+from adapters.data_sets import file_key, read_parquet
 from adapters.errors import ConfigurationError, IntegrityError, NotFoundError
 from adapters.ports import BlobStore
 from schemas.actions import ActionKind, CorporateAction, RateKind, RateSeries, Side
@@ -71,7 +71,7 @@ def file_of_rates(dataset: str, rates: tuple[RateSeries, ...]) -> tuple[SideFile
 
 
 def actions_in(body: bytes) -> tuple[CorporateAction, ...]:
-    table = pq.read_table(io.BytesIO(body)).cast(_ACTIONS)
+    table = read_parquet(body).cast(_ACTIONS)
     times = table.column("timestamp").cast(pa.int64()).to_pylist()
     rest = [table.column(name).to_pylist() for name in ("symbol", "action", "value", "new_symbol")]
     return tuple(
@@ -81,7 +81,7 @@ def actions_in(body: bytes) -> tuple[CorporateAction, ...]:
 
 
 def rates_in(body: bytes) -> tuple[RateSeries, ...]:
-    table = pq.read_table(io.BytesIO(body)).cast(_RATES)
+    table = read_parquet(body).cast(_RATES)
     times = table.column("timestamp").cast(pa.int64()).to_numpy()
     rates = table.column("rate").to_numpy()
     places: dict[tuple[RateKind, str], list[int]] = {}

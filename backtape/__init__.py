@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from backtape.stored_results import read_results
     from engine.arrays import ArrayStrategy, Signals
     from engine.errors import EngineError, StrategyError
-    from engine.strategy import Data, Fill, Order, Position, Strategy, Timer, crossed_above, crossed_below
+    from engine.strategy import Data, Fill, Order, Position, Strategy, Timer, crossed, crossed_above, crossed_below
     from schemas.errors import SchemaError
     from schemas.market_data import Instrument
 
@@ -34,6 +34,7 @@ __all__ = [
     "Strategy",
     "StrategyError",
     "Timer",
+    "crossed",
     "crossed_above",
     "crossed_below",
     "read_results",
@@ -56,6 +57,7 @@ _HOMES = {
     "Strategy": "engine.strategy",
     "StrategyError": "engine.errors",
     "Timer": "engine.strategy",
+    "crossed": "engine.strategy",
     "crossed_above": "engine.strategy",
     "crossed_below": "engine.strategy",
     "read_results": "backtape.stored_results",

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from adapters.kafka import KafkaAddress
+from adapters.kafka_address import KafkaAddress
 from adapters.s3_options import S3Options
 
 

@@ -142,8 +142,9 @@ def peer_rows(
         arguments = [str(many), *(["--wall"] if sizes.by_wall else [])]
         try:
             found = peers.run(SCRIPTS / f"run_{script}.py", case, str(files[count]), *arguments)
-        except (RuntimeError, KeyError) as error:
-            rows.append(Row(name, count, float("nan"), 0, f"failed: {str(error).splitlines()[-1]}"))
+        except (RuntimeError, KeyError, IndexError, ValueError, OSError, subprocess.SubprocessError) as error:
+            said = (str(error).splitlines() or [type(error).__name__])[-1]  # whatever a peer does, the other figures stand
+            rows.append(Row(name, count, float("nan"), 0, f"failed: {said}"))
             print(f"  {error}", flush=True)
             continue
         rows.append(Row(f"{name} {note}", count, statistics.median(found["seconds"][many > 1 :]), found["fills"]))
@@ -297,15 +298,21 @@ QUICK = Sizes(
 def processes(sizes: Sizes) -> str:
     """Measure what needs processes of its own: the memory of long runs, and starts from nothing."""
     lines = [
-        f"## Memory of {sizes.long:,} bars, in a process of its own",
+        f"## Memory of {sizes.long:,} bars, in a process of its own: resident, MB",
         "",
-        "| run | bars' own bytes | highest resident set before | during the run | beside the data |",
-        "|---|---:|---:|---:|---:|",
+        "| run | with imports and a small run done | bars | peak of the run | beside the bars | of which averages |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
-    for title, kind in (("event-driven, commits let go as they come", "cross"), ("array-driven, to the statistics", "arrays")):
+    runs = (
+        ("event-driven without averages, commits let go as they come", "plain", 0),
+        ("event-driven, two averages, commits let go as they come", "cross", 2),
+        ("array-driven, two averages, to the statistics", "arrays", 2),
+    )
+    for title, kind, columns in runs:
         found = json.loads(output_of([sys.executable, "-m", "benchmarks.long_run", kind, str(sizes.long)])[0])
         data, before, peak = (found[name] / 1e6 for name in ("data", "before", "peak"))
-        lines.append(f"| {title} | {data:,.0f} MB | {before:,.0f} MB | {peak:,.0f} MB | {peak - data:,.0f} MB |")
+        own = columns * 8 * sizes.long / 1e6
+        lines.append(f"| {title} | {before:,.0f} | {data:,.0f} | {peak:,.0f} | {peak - data:,.0f} | {own:,.0f} |")
     with tempfile.TemporaryDirectory() as folder:
         spec, frame = Path(folder, "spec.json"), Path(folder, "X.1d.csv")
         spec.write_text(json.dumps(DAILY))
@@ -317,7 +324,10 @@ def processes(sizes: Sizes) -> str:
         tables = sorted(output_of([*backtape, "run", str(spec)], store)[1] for _ in range(5))
         peer = str(SCRIPTS / "run_backtesting.py")
         one = written(market_of([generated(2_500)]), Path(folder), "one")
-        others = sorted(output_of([str(peers.python()), peer, "cross", str(one), "1"])[1] for _ in range(5))
+        try:
+            others = f"{sorted(output_of([str(peers.python()), peer, 'cross', str(one), '1'])[1] for _ in range(5))[2]:.2f}"
+        except (RuntimeError, OSError) as error:
+            others = f"failed: {(str(error).splitlines() or [type(error).__name__])[-1]}"
     return "\n".join(
         [
             *lines,
@@ -328,7 +338,7 @@ def processes(sizes: Sizes) -> str:
             "|---|---:|",
             f"| **backtape run SPEC --json** (data set in a folder, log and statistics) | {starts[2]:.2f} |",
             f"| **backtape run SPEC** (the same, and the tables of the report) | {tables[2]:.2f} |",
-            f"| backtesting.py (imports, one run; bars from an npz file) | {others[2]:.2f} |",
+            f"| backtesting.py (imports, one run; bars from an npz file) | {others} |",
             "",
         ]
     )

@@ -14,6 +14,7 @@ from typing import Any
 from backtape import Result, Strategy, run
 from backtape.data.sample_market import RAW_STOCKS, sample_market
 from engine.strategies.indicators import crossings, highest, sma
+from reports.theme import MUTED, drawing_rules
 from schemas.market_data import Instrument, Market
 from schemas.presets import PRESETS
 from schemas.spec import parse_spec
@@ -168,35 +169,58 @@ much hangs on an assumption about what happened inside a bar, not which assumpti
 """
 
 
+# Told apart also by those who don't see red and green (Okabe and Ito 2008), dark enough on white; one is dashed besides.
+LINES = ("#0072b2", "#d55e00", "#009e73", "#a33c7d", "#1b1f24", "#b8860b", "#56a0c9")
+ACROSS = 3  # panels side by side
+
+
 def picture(found: list[Variant], path: Path) -> None:
-    """Draw one panel a policy: equity less the default's."""
-    from matplotlib.dates import DateFormatter, YearLocator
+    """Draw one panel a policy: equity less the default's. Variants with the same equity share a line."""
     from matplotlib.figure import Figure
 
     groups: dict[str, list[Variant]] = {}
     for each in found[1:]:
         groups.setdefault(each.policy, []).append(each)
+    presets = groups.pop("preset")
     base = found[0].result.equity["equity"]
-    columns = 4
-    lines = -(-len(groups) // columns)
-    figure = Figure(figsize=(14, 2.6 * lines), layout="constrained")
-    panels = figure.subplots(lines, columns, sharex=True).ravel()
-    for panel, (policy, members) in zip(panels, groups.items(), strict=False):
-        for each in members:
-            panel.plot(base.index, each.result.equity["equity"] - base, linewidth=1.1, label=each.value)
-        panel.axhline(0.0, color="0.6", linewidth=0.8)
-        panel.set_title(policy, fontsize=10, loc="left", fontweight="bold")
-        panel.legend(fontsize=7, frameon=False, loc="best")
-        panel.tick_params(labelsize=8)
-        panel.xaxis.set_major_locator(YearLocator(3))
-        panel.xaxis.set_major_formatter(DateFormatter("%Y"))
-        panel.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        for side in ("top", "right"):
-            panel.spines[side].set_visible(False)
-    for panel in panels[len(groups) :]:
-        panel.set_visible(False)
-    figure.supylabel("equity less the default's, USD", fontsize=9)
-    figure.savefig(path, dpi=80, metadata={"Software": None})
+    rows = -(-len(groups) // ACROSS)
+    with drawing_rules():
+        figure = Figure(figsize=(13.0, 2.5 * rows + 4.6), layout="constrained")
+        grid = figure.add_gridspec(rows + 1, ACROSS, height_ratios=[2.5] * rows + [4.4])
+        for place, (policy, members) in enumerate(groups.items()):
+            _panel(figure.add_subplot(grid[place // ACROSS, place % ACROSS]), policy, members, base)
+        _panel(figure.add_subplot(grid[rows, :]), "preset", presets, base)
+        figure.supylabel("Equity less that of the default, USD", fontsize=10, color=MUTED)
+        figure.savefig(path, dpi=80, metadata={"Software": None})
+
+
+def _panel(panel: Any, policy: str, members: list[Variant], base: Any) -> None:
+    from matplotlib.dates import DateFormatter, YearLocator
+
+    curves: list[tuple[list[str], Any]] = []
+    for each in members:
+        curve = each.result.equity["equity"] - base
+        same = next((names for names, other in curves if other.equals(curve)), None)
+        if same is None:
+            curves.append(([each.value], curve))
+        else:
+            same.append(each.value)
+    panel.axhline(0.0, color=MUTED, linewidth=0.9)
+    for place, (names, curve) in enumerate(curves):
+        is_same = not curve.any()
+        label = ", ".join(names) + (": no difference" if is_same else "")
+        style = {"linewidth": 1.3, "color": MUTED if is_same else LINES[place], "linestyle": "--" if place == 1 else "-"}
+        panel.plot(base.index, curve, label=label, **style)
+    panel.set_title(policy, fontsize=11, loc="left", fontweight="bold", pad=22)
+    legend = panel.legend(
+        fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=len(curves), borderpad=0.2,
+        handlelength=1.6, columnspacing=1.2, borderaxespad=0.0,
+    )  # fmt: skip
+    legend.set_in_layout(False)  # a long one may reach beyond its panel; it must not push the others away
+    panel.margins(x=0.01)
+    panel.xaxis.set_major_locator(YearLocator(2))
+    panel.xaxis.set_major_formatter(DateFormatter("%Y"))
+    panel.yaxis.set_major_formatter(lambda value, _: f"{value:+,.0f}".replace("-", "\N{MINUS SIGN}") if value else "0")
 
 
 def main() -> None:

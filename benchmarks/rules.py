@@ -4,7 +4,7 @@ from typing import Any
 
 from engine.arrays import ArrayStrategy, Signals
 from engine.strategies.indicators import crossings, sma
-from engine.strategy import Data, Strategy, crossed_above, crossed_below
+from engine.strategy import Data, Strategy, crossed, crossed_above
 from schemas.market_data import Bars, Instrument, Market
 from schemas.spec import BacktestSpec, parse_spec
 
@@ -30,9 +30,10 @@ class Averages(Strategy):
 
 class Cross(Averages):
     def on_bar(self) -> None:
-        if crossed_above(self.fast, self.slow):
+        cross = crossed(self.fast, self.slow)
+        if cross > 0:
             self.buy(1.0)
-        elif crossed_below(self.fast, self.slow):
+        elif cross < 0:
             self.close()
 
 
@@ -46,9 +47,10 @@ class Brackets(Averages):
 class Portfolio(Averages):
     def on_bar(self) -> None:
         for symbol, fast, slow in self.pairs:
-            if crossed_above(fast, slow):
+            cross = crossed(fast, slow)
+            if cross > 0:
                 self.buy(1.0, symbol=symbol)
-            elif crossed_below(fast, slow):
+            elif cross < 0:
                 self.close(symbol)
 
 

@@ -61,7 +61,8 @@ async def _have_ended(settings: Settings, ids: list[str]) -> bool:
 
 async def _bare_producer(scene: Scene, written: Written) -> float:
     """Return the events/s of sending the same commits again, to a topic of its own, from one transactional producer."""
-    from adapters.kafka import KafkaAddress, create_topics
+    from adapters.kafka import create_topics
+    from adapters.kafka_address import KafkaAddress
 
     address = KafkaAddress(scene.settings.kafka_bootstrap, "bare")
     await create_topics(address, partitions=PARTITIONS)

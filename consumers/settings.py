@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters.errors import ConfigurationError
-from adapters.kafka import KafkaAddress
+from adapters.kafka_address import KafkaAddress
 from adapters.s3_options import Addressing, Encryption, S3Options
 from schemas.generations import Generation
 from schemas.topics import DEFAULT_PARTITIONS

@@ -145,7 +145,7 @@ fetch_jars() {
 # numba compiles at the first call and keeps the result beside the source: pay for it here, not in the first backtest.
 warm_up() {
     [ -f engine/warm.py ] || return 0
-    stamp=$(cat engine/*.py | cksum)
+    stamp=$(cat engine/*.py engine/kernels/*.py | cksum)
     [ "$(cat .venv/backtape-warm 2>/dev/null || true)" != "$stamp" ] || return 0
     say "setup: compiling the engine's loops"
     .venv/bin/python -m engine.warm >&2

@@ -6,7 +6,7 @@ last ``history`` values; older ones are dropped from its front, so indices count
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from engine.market import read_only
 from schemas.market_data import Bars
 
 Series = list[float]
+# Numbers that lie ready as Python objects for the steps to come: with many feeds they must not push each other out of the cache.
+VALUES_AT_ONCE = 16_384
 COLUMNS = ("open", "high", "low", "close", "volume", "time_ns", "bid", "ask")
 
 
@@ -72,7 +74,10 @@ def rows(feeds: list[Feed], first: int, end: int) -> Iterator[Any]:
     """Return an iterator whose n-th step makes all feeds show step ``first + n``."""
     if not feeds:
         return repeat(None, end - first)
-    return zip(*[feed.steps(first, end) for feed in feeds], strict=False)
+    length = max(VALUES_AT_ONCE // len(feeds), 1)
+    if end - first <= length:
+        return zip(*[feed.steps(first, end) for feed in feeds], strict=False)
+    return chain.from_iterable(rows(feeds, start, min(start + length, end)) for start in range(first, end, length))
 
 
 class Columns:

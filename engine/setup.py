@@ -176,6 +176,7 @@ def _set_slippage(core: Records, slippage: Slippage) -> None:
             record["slippage"], record["slippage_value"] = codes.SLIP_PERCENT, slippage.value / 10_000.0
         case TicksSlippage():
             record["slippage"], record["slippage_value"] = codes.SLIP_TICKS, slippage.ticks
+            record["slippage_probability"] = slippage.probability
         case PercentSlippage():
             record["slippage"], record["slippage_value"] = codes.SLIP_PERCENT, slippage.rate
         case QuotesSlippage():

@@ -35,9 +35,10 @@ from schemas.times import Moment, moment
 if TYPE_CHECKING:
     from engine.broker import Broker
 
-__all__ = ["Data", "Fill", "Order", "Position", "Series", "Strategy", "Timer", "crossed_above", "crossed_below"]
+__all__ = ["Data", "Fill", "Order", "Position", "Series", "Strategy", "Timer", "crossed", "crossed_above", "crossed_below"]
 
 Value = TypeVar("Value")
+Crossing = TypeVar("Crossing", bound=int)
 
 
 class Data:
@@ -297,6 +298,24 @@ def crossed_below(first: Series, second: Series | float) -> bool:
         return False
 
 
-def _crossed(first: Series, level: Any, rule: Callable[[Series, Series], bool]) -> bool:
+def crossed(first: Series, second: Series | float) -> int:
+    """Return 1 if ``first`` rose above ``second`` with this bar, -1 if it fell below, else 0.
+
+    What ``crossed_above`` and ``crossed_below`` say, in one call: half the time where a strategy asks for both.
+
+    second : a series, or a level
+    """
+    try:
+        value, level = first[-1], second[-1]  # type: ignore[index]
+        if value > level:
+            return 1 if first[-2] <= second[-2] else 0  # type: ignore[index]
+        return -1 if value < level and first[-2] >= second[-2] else 0  # type: ignore[index]
+    except TypeError:
+        return _crossed(first, second, crossed)
+    except IndexError:
+        return 0
+
+
+def _crossed(first: Series, level: Any, rule: Callable[[Series, Series], Crossing]) -> Crossing:
     """Take a level as a series. Raises TypeError for what is neither."""
     return rule(first, [float(level)] * 2)

@@ -152,10 +152,11 @@ class BasisPointsSlippage(Model):
 
 
 class TicksSlippage(Model):
-    """So many of the instrument's ticks, against the order."""
+    """So many of the instrument's ticks, against the order; with a probability below 1 only where a throw of dice says so."""
 
     type: Literal["ticks"]
     ticks: Annotated[int, Field(ge=0, le=10_000)]
+    probability: Fraction = 1.0  # that an order slips in a bar; the throw follows from seed, order and step alone
     scope: SlippageScope = "aggressive"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.kafka import KafkaAddress
+from adapters.kafka_address import KafkaAddress
 from adapters.s3_options import S3Options
 
 MAX_BODY_BYTES = 512 * 1024  # of a request that is not an upload: a command's limit, and its envelope

@@ -1,6 +1,5 @@
 """This module is the frame of the command line: the app, its errors and exit codes, and what all commands share."""
 
-import asyncio
 import logging
 import os
 import sys
@@ -119,15 +118,19 @@ def _misused(error: Any) -> int:
 
 def settings() -> Any:
     """Return the settings: the environment's, else those of the local stack in this folder."""
-    from backtape.local import use_local_stack
     from consumers.settings import load_settings
 
-    use_local_stack()
+    if any(Path(".backtape").glob("*/service.json")):  # a server was started here; to look after it takes psutil and more
+        from backtape.local import use_local_stack
+
+        use_local_stack()
     return load_settings()
 
 
 def wait_for(coroutine: Coroutine[Any, Any, Answer]) -> Answer:
     """Run a coroutine to its end."""
+    import asyncio
+
     quieten_logs()
     return asyncio.run(coroutine)
 

@@ -1,6 +1,5 @@
 """This module holds the commands about backtests: run, submit, cancel, status, list, events, report."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Literal
@@ -284,6 +283,8 @@ def _unless_rejected(call: Callable[[], Any]) -> Any:
 
 
 def within(seconds: float | None, coroutine: Coroutine[Any, Any, Any], what: str) -> Any:
+    import asyncio
+
     try:
         return wait_for(asyncio.wait_for(coroutine, seconds))
     except TimeoutError:

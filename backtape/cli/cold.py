@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from backtape.cli.app import app, settings, wait_for
-from backtape.cli.output import DONE, JSON_OPTION, NO, STDERR, fail, print_json, say, table
+from backtape.cli.output import DONE, JSON_OPTION, NO, console, fail, print_json, say, table
 
 
 @app.command()
@@ -61,8 +61,8 @@ def _collect(grace_days: float, *, is_dry: bool, as_json: bool) -> None:
 
 
 def _progress(done: int, total: int) -> None:
-    if STDERR.is_terminal:
-        STDERR.print(f"{done:,} of {total:,} records", end="\r")
+    if console(is_error=True).is_terminal:
+        console(is_error=True).print(f"{done:,} of {total:,} records", end="\r")
 
 
 @app.command()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from adapters.errors import ConfigurationError
-from backtape.cli.output import STDOUT
+from backtape.cli.output import console
 from backtape.local import STATE, ConsumerProcess, LocalBacktape
 from backtape.stack.doctor import Check, examine
 from consumers.settings import PREFIX, load_settings
@@ -91,6 +91,6 @@ def show(checks: Sequence[Check]) -> None:
     """Print one line a check, and the remedy below what is not well."""
     for check in checks:
         mark, style = ("ok  ", "green") if check.ok else ("note", "yellow") if check.is_optional else ("bad ", "red")
-        STDOUT.print(Text(mark, style=style), Text(f"{check.name}: {check.detail}"), soft_wrap=True)
+        console().print(Text(mark, style=style), Text(f"{check.name}: {check.detail}"), soft_wrap=True)
         if not check.ok and check.remedy:
-            STDOUT.print(Text(f"       {check.remedy}"), soft_wrap=True)
+            console().print(Text(f"       {check.remedy}"), soft_wrap=True)

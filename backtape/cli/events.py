@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 
 from adapters.run_log import StoredCommit
-from backtape.cli.output import STDOUT, fail, print_json
+from backtape.cli.output import console, fail, print_json
 from projections.replay_state import point_of
 from schemas.events import AnyEvent
 from schemas.times import format_time
@@ -58,7 +58,7 @@ def print_events(commits: Sequence[StoredCommit], choice: Choice, *, as_json: bo
         )
         return
     for _, event in chosen:
-        STDOUT.print(_line(event), markup=False, soft_wrap=True)
+        console().print(_line(event), markup=False, soft_wrap=True)
 
 
 async def follow_events(settings: "Settings", backtest_id: str, choice: Choice) -> None:
@@ -68,7 +68,7 @@ async def follow_events(settings: "Settings", backtest_id: str, choice: Choice) 
     async for stored in follow(settings, backtest_id):
         for event in stored.commit.events:
             if choice.has(event):
-                STDOUT.print(_line(event), markup=False, soft_wrap=True)
+                console().print(_line(event), markup=False, soft_wrap=True)
 
 
 def _line(event: AnyEvent) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from backtape.cli.app import app, settings, wait_for
-from backtape.cli.output import DONE, JSON_OPTION, NO, STDERR, fail, print_json, say
+from backtape.cli.output import DONE, JSON_OPTION, NO, console, fail, print_json, say
 
 
 @app.command("import-results")
@@ -55,7 +55,7 @@ async def _import(used: Any, source: str, is_dry: bool, resumes: bool, submitter
 
 def _say(line: str) -> None:
     say(line)
-    STDERR.file.flush()
+    console(is_error=True).file.flush()
 
 
 def _show(report: Any, *, is_dry: bool, as_json: bool) -> None:

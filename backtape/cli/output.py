@@ -6,13 +6,13 @@
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 DONE = 0
 NO = 1
@@ -24,13 +24,13 @@ UNBOUNDED_COLUMNS = 10_000
 JSON_OPTION = typer.Option(False, "--json", help="Print one JSON document on stdout and nothing else there.")
 
 
-def _console(*, is_error: bool = False) -> Console:
+@cache
+def console(*, is_error: bool = False) -> "Console":
+    """Return the console of stdout or stderr."""
+    from rich.console import Console  # here: an answer in JSON needs none of it
+
     stream = sys.stderr if is_error else sys.stdout
     return Console(stderr=is_error, highlight=False, width=None if stream.isatty() else UNBOUNDED_COLUMNS)
-
-
-STDOUT = _console()
-STDERR = _console(is_error=True)
 
 
 class CommandError(Exception):
@@ -57,12 +57,14 @@ def print_json(document: Any) -> None:
 
 def say(text: str) -> None:
     """Tell a person something, on stderr."""
-    STDERR.print(text, soft_wrap=True, markup=False)
+    console(is_error=True).print(text, soft_wrap=True, markup=False)
 
 
 def say_error(text: str) -> None:
     """Tell what went wrong, as one line on stderr."""
-    STDERR.print(Text("error:", style="red"), Text(one_line(text)), soft_wrap=True)
+    from rich.text import Text
+
+    console(is_error=True).print(Text("error:", style="red"), Text(one_line(text)), soft_wrap=True)
 
 
 def one_line(text: str) -> str:
@@ -72,16 +74,21 @@ def one_line(text: str) -> str:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
     """Print a table; ``right`` names the columns of numbers."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     made = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(Text(_cell(cell)) for cell in row))
-    if STDOUT.is_terminal:
-        STDOUT.print(made)
+    stdout = console()
+    if stdout.is_terminal:
+        stdout.print(made)
         return
-    with STDOUT.capture() as captured:
-        STDOUT.print(made)
+    with stdout.capture() as captured:
+        stdout.print(made)
     typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 

@@ -1,6 +1,5 @@
 """This module holds the command that builds the read model anew, beside the one that people read."""
 
-import asyncio
 import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -31,6 +30,8 @@ def rebuild(
 
     Readers see the old tables or the new ones, never a mix. Exit 1: rows differ, nothing was swapped.
     """
+    import asyncio
+
     from consumers.rebuild.job import DifferentError, Rebuild
     from consumers.rebuild.only import TableRebuild
 
@@ -60,6 +61,8 @@ def rebuild(
 
 
 def _remake(backtest_id: str, *, as_json: bool) -> None:
+    import asyncio
+
     from consumers.rebuild.one import remake_backtest
 
     done = asyncio.run(remake_backtest(settings(), backtest_id))
@@ -73,6 +76,8 @@ def _remake(backtest_id: str, *, as_json: bool) -> None:
 
 
 def _tell_dropped(job: "Rebuild", *, as_json: bool) -> None:
+    import asyncio
+
     dropped = asyncio.run(job.drop_old())
     if as_json:
         print_json({"dropped": [str(each) for each in dropped]})

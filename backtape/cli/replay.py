@@ -1,6 +1,6 @@
 """This module prints the state of a run at one point."""
 
-from backtape.cli.output import STDOUT, number, print_json, table
+from backtape.cli.output import console, number, print_json, table
 from projections.replay_state import Replayed, document
 from schemas.times import format_time
 
@@ -13,7 +13,7 @@ def show_replay(state: Replayed, *, as_json: bool) -> None:
         print_json(document(state))
         return
     when = _time(state.time_ns)
-    STDOUT.print(
+    console().print(
         f"{state.backtest_id} after event {state.sequence} (commit {state.commit}), {when}: {state.status}", soft_wrap=True
     )
     rows = [(name.replace("_", " "), number(getattr(state, name)), state.currency) for name in MONEY]

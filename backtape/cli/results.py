@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from backtape.cli.output import STDOUT, number, percent, print_json, say, table
+from backtape.cli.output import console, number, percent, print_json, say, table
 
 if TYPE_CHECKING:
     from backtape.result import Result
@@ -40,8 +40,8 @@ def show_result(result: "Result", *, as_json: bool) -> None:
         for index, line in enumerate(group.lines)
     ]
     table(title, ("", "statistic", "value", "unit"), rows, right=("value",))
-    STDOUT.print(", ".join(f"{value:,} {name}" for name, value in counts.items()))
-    STDOUT.print(f"backtest {result.backtest_id}, chain head {result.chain_head}", soft_wrap=True)
+    console().print(", ".join(f"{value:,} {name}" for name, value in counts.items()))
+    console().print(f"backtest {result.backtest_id}, chain head {result.chain_head}", soft_wrap=True)
 
 
 # --- the read model -------------------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ def show_backtest(row: dict[str, Any], *, as_json: bool) -> None:
     else:
         known = [(name, _value(value)) for name, value in row.items() if value is not None and name != "spec"]
         table(row["backtest_id"], ("field", "value"), known)
-        STDOUT.print("spec", json.dumps(row["spec"]), markup=False, soft_wrap=True)
+        console().print("spec", json.dumps(row["spec"]), markup=False, soft_wrap=True)
 
 
 def say_progress(row: dict[str, Any]) -> None:

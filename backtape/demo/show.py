@@ -17,7 +17,7 @@ from rich.text import Text
 
 from backtape.cli.audit import show_audits
 from backtape.cli.local import show_login
-from backtape.cli.output import STDERR, STDOUT, print_json, say, table
+from backtape.cli.output import console, print_json, say, table
 from backtape.cli.results import show_results
 from backtape.demo.drive import Submitted, follow, submit_all
 from backtape.demo.runs import LONG_BARS, LONG_DATASET, LONG_SEED
@@ -98,9 +98,9 @@ def _import(settings: Settings) -> None:
 
 async def _submit_and_follow(settings: Settings, *, as_json: bool) -> tuple[Submitted, list[dict[str, Any]]]:
     sent = await submit_all(settings, _indented)
-    if as_json or not STDERR.is_terminal:
+    if as_json or not console(is_error=True).is_terminal:
         return sent, await follow(settings, sent, lambda rows: None)
-    with Live(console=STDERR, refresh_per_second=8, transient=True) as live:
+    with Live(console=console(is_error=True), refresh_per_second=8, transient=True) as live:
         return sent, await follow(settings, sent, lambda rows: live.update(progress_view(rows)))
 
 
@@ -146,7 +146,7 @@ def _show(
     if as_json:
         print_json(summary(sent, rows, audits, facts, seconds))
         return
-    STDOUT.print()
+    console().print()
     show_results("Results, from SQL", rows)
     refused = [row for row in facts["commands"] if row["outcome"] not in ("accepted", "duplicate")]
     columns = ("backtest", "outcome", "reason", "detail")
@@ -156,7 +156,7 @@ def _show(
         [(row["backtest_id"], row["outcome"], row["reason"], row["detail"]) for row in refused]
         + [("–", "dead letter", row["reason"], row["detail"]) for row in facts["dead_letters"]],
     )
-    STDOUT.print(f"(the forwarded command was sent by {sent.other_client})\n", soft_wrap=True)
+    console().print(f"(the forwarded command was sent by {sent.other_client})\n", soft_wrap=True)
     show_audits(audits, as_json=False)
     _try_next(local, sent, rows, keep=keep)
     phases = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
@@ -194,8 +194,8 @@ def _try_next(local: LocalBacktape, sent: Submitted, rows: list[dict[str, Any]],
     psql = local.stack.postgres.psql
     start = "" if keep else "  .venv/bin/backtape up                                   # everything again, with this data\n"
     query = f"read_parquet('{_file_of(snapshots / example, 'fills')}')"
-    STDOUT.print("Snapshots lie here, one folder a run, each named by its manifest.json:")
-    STDOUT.print(f"  s3://backtape/backtests/  =  {_relative(snapshots)}\n", soft_wrap=True)
+    console().print("Snapshots lie here, one folder a run, each named by its manifest.json:")
+    console().print(f"  s3://backtape/backtests/  =  {_relative(snapshots)}\n", soft_wrap=True)
     lines = (
         f"{start}"
         f"  .venv/bin/backtape events {example} --type OrderFilled\n"
@@ -203,8 +203,8 @@ def _try_next(local: LocalBacktape, sent: Submitted, rows: list[dict[str, Any]],
         f'  {_relative(psql)} "{local.stack.postgres.url}" -c "SELECT backtest_id, status, sharpe FROM backtape.backtests"\n'
         f'  .venv/bin/python -c "import duckdb; print(duckdb.sql(\\"SELECT time, side, quantity, price FROM {query} LIMIT 5\\"))"'
     )
-    STDOUT.print("Try next:", style="bold")
-    STDOUT.print(lines, markup=False, soft_wrap=True)
+    console().print("Try next:", style="bold")
+    console().print(lines, markup=False, soft_wrap=True)
 
 
 def _file_of(folder: Path, table: str) -> Path:

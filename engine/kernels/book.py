@@ -15,9 +15,11 @@ from engine.kernels.codes import (
     INVALID_PRICE,
     INVALID_QUANTITY,
     INVALID_TIME,
+    LEFT_GROUP,
     LIMIT,
     MARKET,
     MARKET_CLOSED,
+    ONE_CANCELS_OTHER,
     REJECT_CASH,
     REJECT_MARGIN,
     REJECT_POST_ONLY,
@@ -326,7 +328,7 @@ def settle_requests(state: State, step: int) -> None:
         if order["modify_step"] == step:
             _modify(state, place, step)
         if order["cancel_step"] == step:
-            end_order(state, order, CANCELLED, BY_STRATEGY, step)
+            end_order(state, order, CANCELLED, ONE_CANCELS_OTHER if order["group"] == LEFT_GROUP else BY_STRATEGY, step)
 
 
 @kernel

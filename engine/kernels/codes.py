@@ -32,6 +32,8 @@ SUBMIT = 0
 CANCEL = 1
 MODIFY = 2
 
+LEFT_GROUP = -1  # in the place of a one-cancels-other group: another order of it has filled
+
 # How an order's quantity is given
 BY_UNITS = 0
 BY_VALUE = 1

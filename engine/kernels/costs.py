@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from engine.kernels.chance import throw
 from engine.kernels.codes import (
     SCOPE_ALL,
     SCOPE_MARKET,
@@ -18,6 +19,9 @@ from engine.kernels.kinds import is_at_any_price, is_limit_like
 from engine.kernels.records import State, Tape
 from engine.kernels.rounding import round_money
 
+# Added to an order's number, so that whether it slips does not hang on whether it was lucky at its limit in that bar.
+OTHER_DICE = 1_000_000_007
+
 
 @kernel
 def has_slippage(core: Any, order: Any) -> bool:
@@ -32,7 +36,7 @@ def has_slippage(core: Any, order: Any) -> bool:
 
 
 @kernel
-def slipped(core: Any, order: Any, price: float, held: float, quantity: float, volume: float, tick: float) -> float:
+def slipped(core: Any, order: Any, price: float, held: float, quantity: float, volume: float, tick: float, step: int) -> float:
     """Move the price against the order.
 
     held : the position before the fill; quantity : of the fill; volume : of the bar
@@ -49,6 +53,8 @@ def slipped(core: Any, order: Any, price: float, held: float, quantity: float, v
     if core["slippage"] == SLIP_FIXED:
         return float(max(price + side * rate, 0.0))
     if core["slippage"] == SLIP_TICKS:
+        if throw(core["seed"], order["id"] + OTHER_DICE, step) >= core["slippage_probability"]:
+            return price
         return float(max(price + side * (rate * tick), 0.0))
     if core["slippage"] == SLIP_SPREAD:
         closing = min(abs(held), quantity) if held * side < 0.0 else 0.0

@@ -18,6 +18,7 @@ from engine.kernels.codes import (
     IMMEDIATE_OR_CANCEL,
     INDEPENDENT,
     IOC,
+    LEFT_GROUP,
     LIMIT,
     MODIFIED,
     NOTHING_TO_DO,
@@ -135,7 +136,7 @@ def execute(tape: Tape, state: State, place: int, price: float, step: int, is_at
         price = quoted(tape, state, order, price, row, is_at_open)
     available = available_volume(tape, state, index, step)
     guess = min(order["leaves"], available)
-    asked = resize(tape, state, order, fill_price(core, symbol, order, price, guess, volume), step)
+    asked = resize(tape, state, order, fill_price(core, symbol, order, price, guess, volume, step), step)
     open_quantity = order["leaves"]
     wanted = _permitted(core, symbol, order)
     if asked <= 0.0:
@@ -153,7 +154,7 @@ def execute(tape: Tape, state: State, place: int, price: float, step: int, is_at
         return
     if quantity <= 0.0:
         return
-    final = fill_price(core, symbol, order, price, quantity, volume)
+    final = fill_price(core, symbol, order, price, quantity, volume, step)
     if _is_past_limit(core, order, final):
         return
     carried = quantity
@@ -184,9 +185,9 @@ def _permitted(core: Any, symbol: Any, order: Any) -> float:
 
 
 @kernel
-def fill_price(core: Any, symbol: Any, order: Any, price: float, quantity: float, volume: float) -> float:
+def fill_price(core: Any, symbol: Any, order: Any, price: float, quantity: float, volume: float, step: int) -> float:
     """Slip the price and round it to the tick, once. Without slippage rounding never takes a price beyond the limit."""
-    moved = slipped(core, order, price, symbol["quantity"], quantity, volume, symbol["tick"])
+    moved = slipped(core, order, price, symbol["quantity"], quantity, volume, symbol["tick"], step)
     rounded = round_price(moved, symbol["tick"], symbol["tick_inverse"])
     if is_limit_like(order) and not has_slippage(core, order) and order["side"] * (rounded - order["limit"]) > 0.0:
         return round_price(price - order["side"] * symbol["tick"] / 2.0, symbol["tick"], symbol["tick_inverse"])
@@ -306,7 +307,7 @@ def _reduce_group(state: State, place: int, quantity: float, step: int) -> None:
     """One cancels other: what one order of a group fills, the others lose."""
     core = state.core[0]
     group = state.book[place]["group"]
-    if group == 0:
+    if group <= 0:
         return
     for other in range(core["orders"]):
         order = state.book[other]
@@ -315,6 +316,7 @@ def _reduce_group(state: State, place: int, quantity: float, step: int) -> None:
         if state.book[place]["is_done"] or order["leaves"] <= quantity:
             if core["same_bar"] == INDEPENDENT and order["active_step"] <= step:
                 order["cancel_step"] = step  # each alone: it may still fill in this bar
+                order["group"] = LEFT_GROUP
             else:
                 end_order(state, order, CANCELLED, ONE_CANCELS_OTHER, step)
         else:

@@ -64,9 +64,10 @@ def _liquidate(tape: Tape, state: State, place: int, step: int) -> None:
     symbol = state.symbols[place]
     quantity = abs(symbol["quantity"])
     order = state.book[core["orders"]]  # the free record after the working ones
+    order["id"] = 0  # what an earlier order has left there has no part in a throw of dice
     order["type"] = MARKET
     order["side"] = -1 if symbol["quantity"] > 0.0 else 1
     order["parent"] = 0
-    price = fill_price(core, symbol, order, price_at(tape, state, place, step), quantity, 0.0)
+    price = fill_price(core, symbol, order, price_at(tape, state, place, step), quantity, 0.0, step)
     fee = commission(state, quantity, notional(symbol, quantity, price, rate_at(tape, symbol, step)), False)
     close_position(tape, state, place, price, fee, step, BY_MARGIN_CALL)

@@ -33,7 +33,7 @@ ORDER = _record(
     day=I,  # time in force DAY: the day that it lives in, -1 before its first bar
     cancel_step=I,  # a cancel on its way (latency): the step at whose close it takes effect, -1: none
     modify_step=I, new_quantity=F, new_limit=F, new_stop=F,  # a modification on its way
-    group=I,  # one-cancels-other group, 0: none
+    group=I,  # one-cancels-other group, 0: none; LEFT_GROUP: another one has filled, and this one ends with the bar
     parent=I,  # the order it is attached to, 0: none
     is_waiting=I,  # attached to an order that has no fill yet
     follows=I,  # attached: as large as its entry turns out to be
@@ -81,7 +81,7 @@ CORE = _record(
     market_fill=I, limit_touch=I, gap_limit=I, stop_touch=I, gap_stop=I, stop_limit=I, trail=I, same_bar=I, entry_bar=I,
     cash_short=I,
     latency=I, latency_ns=I, timeframe_ns=I, limit_probability=F, seed=I,
-    volume_limit=F, slippage=I, slippage_value=F, slippage_scope=I, whole_units=I,
+    volume_limit=F, slippage=I, slippage_value=F, slippage_probability=F, slippage_scope=I, whole_units=I,
     fee_fixed=F, fee_rate=F, fee_maker_rate=F, fee_per_unit=F, fee_minimum=F, fee_maximum=F,
     # recording and statistics
     equity_every=I, by_bar=I,

@@ -10,7 +10,8 @@ import pytest
 
 from adapters.clock import SystemClock
 from adapters.errors import ConfigurationError, FencedError, NotFoundError, RetryableError
-from adapters.kafka import KafkaAddress, KafkaAppender, KafkaLogReader, create_topics, describe_settings
+from adapters.kafka import KafkaAppender, KafkaLogReader, create_topics, describe_settings
+from adapters.kafka_address import KafkaAddress
 from adapters.kafka_partition import KafkaPartition
 from adapters.memory_log import MemoryAppender, MemoryLog, MemoryLogReader, MemoryPartition
 from adapters.ports import LogReader, Partition, TopicPartition, Write

@@ -14,7 +14,8 @@ import pytest
 from aiokafka.producer import message_accumulator, producer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from adapters.kafka import KafkaAddress, KafkaAppender, KafkaLogReader, create_topics, read_all
+from adapters.kafka import KafkaAppender, KafkaLogReader, create_topics, read_all
+from adapters.kafka_address import KafkaAddress
 from adapters.ports import Headers, Record, TopicPartition
 from backtape.local import ConsumerProcess
 from backtape.stack import Endpoints

@@ -16,7 +16,7 @@ statement. Against each of these mutants it runs the tests that reach the change
 one fails: the conformance cases, the golden logs, the engine's tests and its properties (with fewer examples than usual).
 
 - killed: a test failed. timed out: a test ran ten times as long as it does; the mutant never ends.
-- survived: every test that reaches the statement passed. Below, each of them has its reason.
+- survived: every test that reaches the statement passed. Below, those that were looked at have their reason; the rest follows.
 - decided: the others were not tried yet, or lived through a first look (`--budget`) and wait for the rest of the tests.
 - score: (killed + timed out) of all but the explained ones; given once all of a module's mutants are decided.
 
@@ -57,6 +57,15 @@ def write_page(
     for (module, function, reason), found in reasons.items():
         changes = "<br>".join(f"{code(mutant.was)} → {code(mutant.became)}" for mutant in found)
         text += f"| `{module}.{function}` | {changes} | {reason} |\n"
+    if unexplained:
+        text += "\n## What survives without a reason yet\n\n"
+        text += (
+            "Each is a test that is missing, or a reason that nobody has written down. Some lived before the newest tests.\n\n"
+        )
+        for module in modules:
+            open_ones = Counter(mutant.function for mutant in unexplained if mutant.module == module)
+            if open_ones:
+                text += f"- `{module}`: " + ", ".join(f"`{name}` {count}" for name, count in open_ones.items()) + "\n"
     page.write_text(text)
     return unexplained
 

@@ -11,6 +11,7 @@ import pytest
 
 import backtape
 from adapters.errors import NotFoundError
+from adapters.folder import FolderBlobStore
 from backtape import (
     BadDataError,
     EngineError,
@@ -226,8 +227,6 @@ def test_instruments_shape_the_fills():
 
 
 def test_a_store_of_data_sets_is_read_as_a_worker_does(tmp_path, monkeypatch):
-    from adapters.folder import FolderBlobStore
-
     monkeypatch.setenv("BACKTAPE_CACHE_DIR", str(tmp_path / "cache"))
     imported = import_frame(FolderBlobStore(tmp_path / "store"), frame(), dataset="waves", symbol="WAVE", timeframe="1d")
     document = {**SMA, "data": {"dataset": "waves", "symbols": ["WAVE"], "timeframe": "1d"}}
@@ -341,6 +340,25 @@ def test_the_package_is_imported_in_no_time():
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - begun < 20
+
+
+def test_a_run_from_a_folder_answers_in_json_without_what_it_does_not_need(tmp_path):
+    """A cold start is imports: no Kafka client, no S3 client, no drawing of tables, no JSON Schema for numbers within bounds."""
+    store = tmp_path / "store"
+    import_frame(FolderBlobStore(store), frame(30), dataset="one", symbol="X", timeframe="1d")
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps({**SMA, "data": {"dataset": "one", "symbols": ["X"], "timeframe": "1d"}}))
+    code = (
+        "import sys; from backtape.cli import main\n"
+        f"sys.argv = ['backtape', 'run', {str(spec)!r}, '--store', {str(store)!r}, '--json']\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'aiokafka', 'boto3', 'jsonschema', 'matplotlib', 'pandas', 'psutil', 'rich', 'sqlalchemy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "completed"
 
 
 def test_every_promised_name_is_there():

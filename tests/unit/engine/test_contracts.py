@@ -17,6 +17,7 @@ from schemas.events import (
     OrderFilled,
     OrderRejected,
     OrderSubmitted,
+    PositionChanged,
     PositionClosed,
     PositionMarked,
     PositionOpened,
@@ -212,3 +213,63 @@ def test_an_account_in_the_instruments_currency_needs_no_rate() -> None:
     market = make_market(make_bars(flat(100, 100, 110)), currency="EUR")
     events = play(market, [BUY], account={"currency": "EUR"})
     assert events[-1].final_equity == 100_100.0
+
+
+# --- what mutants had lived through ---------------------------------------------------------------------------------
+
+
+def with_rates(market: Market, *values: float) -> Market:
+    return replace(market, rates=(rates(*values),))
+
+
+def test_an_inverse_contract_of_another_size_and_currency() -> None:
+    """100 of 10 USD at 0.5 are 100 * 10 / 0.5 = 2,000 EUR, 2,500 USD; sold at 0.8: 1,000 * (1/0.5 - 1/0.8) * 1.25 = 937.5."""
+    terms = INVERSE | {"currency": "EUR", "multiplier": 10.0, "tick": 0.1}
+    market = with_rates(make_market(make_bars(flat(0.5, 0.5, 0.5, 0.8, 0.8)), **terms), 1.25)
+    orders = [BUY | {"quantity": 100.0}, {"at": 2, "side": "sell", "quantity": 100.0}]
+    events = play(market, orders, execution={"commission": {"type": "rate", "rate": 0.001}})
+    assert [fill.commission for fill in of(events, OrderFilled)] == pytest.approx([2.5, 1.5625])
+    assert marks(events, "exposure")[1] == pytest.approx(2_500.0)
+    [closed] = of(events, PositionClosed)
+    assert closed.gross_pnl == pytest.approx(937.5)
+    assert (closed.average_price, closed.average_close) == pytest.approx((0.5, 0.8))
+
+
+def test_the_average_of_inverse_contracts_is_harmonic_whatever_is_added() -> None:
+    """100 at 100 and 300 at 300: 400 / (1 + 1) = 200; closed by 100 at 100 and 300 at 300 the same."""
+    market = make_market(make_bars(flat(100.0, 100.0, 300.0, 100.0, 300.0, 300.0)), **INVERSE)
+    orders = [
+        {"at": at, "side": side, "quantity": quantity}
+        for at, side, quantity in ((0, "buy", 100.0), (1, "buy", 300.0), (2, "sell", 100.0), (3, "sell", 300.0))
+    ]
+    events = play(market, orders, account={"cash": 100.0, "currency": "BTC"})
+    [closed] = of(events, PositionClosed)
+    assert (closed.average_price, closed.average_close) == (pytest.approx(200.0), pytest.approx(200.0))
+    assert next(change.average_price for change in of(events, PositionChanged)) == pytest.approx(200.0)
+
+
+def test_a_foreign_share_adds_all_its_units_to_equity() -> None:
+    """10 of two shares each at 100 EUR: paid 2,500 USD at 1.25, worth 2,600 at 1.3."""
+    market = with_rates(make_market(make_bars(flat(100.0, 100.0, 100.0)), currency="EUR", multiplier=2.0), 1.25, 1.25, 1.3)
+    events = play(market, [BUY], account={"cash": 10_000.0})
+    assert marks(events) == pytest.approx([10_000.0, 10_000.0, 10_100.0])
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_a_single_contract_can_be_called(side: str) -> None:
+    """1 unit at 100 with 52 of cash, half of it as maintenance: 50 is covered. At 90 (110) equity is 42, below 45 (55)."""
+    close = 90.0 if side == "buy" else 110.0
+    market = make_market(make_bars(flat(100.0, 100.0, close, close)), settlement="margin", maintenance_margin=0.5)
+    events = play(market, [{"at": 0, "side": side, "quantity": 1.0}], account={"cash": 52.0, "leverage": 10.0})
+    [called] = of(events, MarginCalled)
+    assert (called.equity, called.maintenance) == (42.0, 0.5 * close)
+
+
+@pytest.mark.parametrize(("initial", "filled"), [(1.0, 1), (0.5, 2)])
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_a_single_contract_takes_its_part_of_the_cover(side: str, initial: float, filled: int) -> None:
+    """Equity 150 carries one of two units at 100 paid in full; both where half is enough."""
+    prices = flat(100.0, 100.0, 100.0)
+    market = make_market(make_bars(prices), make_bars(prices, symbol="Y"), settlement="margin", initial_margin=initial)
+    orders = [{"at": at, "side": side, "quantity": 1.0, "symbol": symbol} for at, symbol in ((0, "X"), (1, "Y"))]
+    assert len(of(play(market, orders, account={"cash": 150.0}), OrderFilled)) == filled

@@ -175,6 +175,24 @@ def test_slippage_in_ticks() -> None:
         play(make_market(make_bars(flat(100.0)), tick=0.0), [], execution={"slippage": rule})
 
 
+def test_a_tick_of_slippage_by_chance() -> None:
+    """Chance 0: none slips. Chance 1: all do, limits in the scope too. 0.5: some, by the seed, and not those lucky at a limit."""
+    rows = [(100.0, 100.0, 100.0, 100.0)] + [(100.0, 100.0, 98.0, 100.0)] * 2
+
+    def prices(chance: float, order: dict[str, Any] = BUY, *, seed: int = 5, **policies: Any) -> list[float]:
+        rule = {"type": "ticks", "ticks": 1, "probability": chance, "scope": "all"}
+        return [price for _, price in fills(rows, *[order] * 40, execution={"slippage": rule, **policies}, seed=seed)]
+
+    assert prices(0.0) == [100.0] * 40
+    assert prices(1.0) == [100.01] * 40
+    assert prices(1.0, BUY | {"limit_price": 98.5}) == [98.51] * 40
+    some = prices(0.5)
+    assert 8 < some.count(100.01) < 32 and some.count(100.0) == 40 - some.count(100.01)
+    assert some == prices(0.5) != prices(0.5, seed=6)
+    lucky = prices(0.5, BUY | {"limit_price": 98.0}, limit_fill_probability=0.5)
+    assert {98.0, 98.01} == set(lucky)
+
+
 def test_a_touched_limit_fills_by_chance_and_a_passed_one_always() -> None:
     """Chance 0: the touch at 98 never fills, the limit at 98.5 is passed. Chance 1 fills both. 0.5: by the seed, repeatably."""
     rows = [(100.0, 100.0, 100.0, 100.0)] + [(100.0, 100.0, 98.0, 100.0)] * 3

@@ -217,3 +217,22 @@ def test_indicators() -> None:
     assert lowest(values, 3).tolist()[2:] == [1.0, 2.0]
     assert rsi(values, 2).tolist()[2:] == [100.0, 50.0]  # gains 1, 1: all up; then (1*1+0)/2 up, (0*1+1)/2 down
     assert np.isnan(sma(values, 9)).all()
+
+
+def test_series_show_the_same_however_few_values_lie_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two columns of ten bars, three values ready at a time instead of all: every bar sees its own last two closes and lows."""
+
+    def seen() -> list[tuple[list[float], list[float]]]:
+        shown = []
+
+        class Watcher(Strategy):
+            def on_bar(self) -> None:
+                shown.append((self.bars.close[-2:], self.bars.low[-2:]))
+
+        run(make_market(make_bars([(n + 2.0, n + 3.0, n + 1.0, n + 2.5) for n in range(10)])), Watcher)
+        return shown
+
+    whole = seen()
+    monkeypatch.setattr("engine.series.VALUES_AT_ONCE", 3)
+    assert seen() == whole
+    assert whole[9] == ([10.5, 11.5], [9.0, 10.0])

@@ -1,11 +1,12 @@
 """Timers call back on the run's time line: once, or again and again, the same in every run."""
 
+from math import nan
 from typing import Any
 
 import pytest
 
 from engine.errors import StrategyError
-from engine.strategy import Strategy, crossed_above, crossed_below
+from engine.strategy import Strategy, crossed, crossed_above, crossed_below
 from schemas.events import OrderFilled
 from tests.unit.engine.factories import MINUTE_NS, START_NS, events_of, flat, make_bars, make_market, make_spec, run, run_commits
 
@@ -124,6 +125,14 @@ def test_crossings_take_a_level_as_well_as_a_series() -> None:
     assert not crossed_above([1.0, 2.6, 3.0], 2.5)
     assert crossed_below([3.0, 2.0], 2.5)
     assert not crossed_below([2.0], 2.5)
+
+
+@pytest.mark.parametrize("second", [[2.0, 2.0], [2.0, 1.0], [1.0, 3.0], [nan, 2.0], [2.0, nan], [2.0]], ids=str)
+@pytest.mark.parametrize("first", [[1.0, 3.0], [3.0, 1.0], [2.0, 3.0], [2.0, 2.0], [3.0, 3.0], [nan, 3.0], [2.0]], ids=str)
+def test_one_call_says_what_both_crossings_say(first: list[float], second: list[float]) -> None:
+    """1 where it rises above, -1 where it falls below, 0 elsewhere."""
+    assert crossed(first, second) == crossed_above(first, second) - crossed_below(first, second)
+    assert crossed(first, 2.0) == crossed_above(first, 2.0) - crossed_below(first, 2.0)
 
 
 def test_the_bars_time_is_a_datetime_too() -> None:

@@ -3986,9 +3986,14 @@ export interface components {
         };
         /**
          * TicksSlippage
-         * @description So many of the instrument's ticks, against the order.
+         * @description So many of the instrument's ticks, against the order; with a probability below 1 only where a throw of dice says so.
          */
         TicksSlippage: {
+            /**
+             * Probability
+             * @default 1
+             */
+            probability: number;
             /**
              * Scope
              * @default aggressive
