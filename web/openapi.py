@@ -83,7 +83,7 @@ def _complete(operation: dict[str, Any], route: APIRoute, examples: dict[str, An
         statuses.append("404")
     if _writes(route):
         statuses += ["400", "409", "413"]
-    if _is_checked(route):
+    if needs is not None or _is_checked(route):  # a query's field that there is not is told as wrong
         statuses.append("422")
     for status in statuses:
         if status not in responses:

@@ -17,6 +17,7 @@ import pytest
 
 from backtape.openapi_document import openapi_document
 from tests.web_service import ENDLESS, SPEC, Service, until
+from web import tables
 
 pytestmark = pytest.mark.real
 
@@ -197,6 +198,16 @@ def test_tables_are_sorted_and_filtered(service: Service, finished: str) -> None
         assert other.status_code == 422 and other.json()["errors"][0]["path"] == "query.after"
         assert client.get(path, params={"symbol": "OTHER"}).json()["items"] == []
         assert client.get(path, params={"sort": "nothing"}).status_code == 422
+        positions = f"/api/backtests/{finished}/positions"
+        for sort in tables.POSITIONS.sorts:
+            values = [row[sort] for row in client.get(positions, params={"sort": f"-{sort}"}).json()["items"]]
+            known = [value for value in values if value is not None]
+            assert len(known) > 20 and known == sorted(known, reverse=True), sort
+        parts = {is_open: client.get(positions, params={"is_open": is_open}).json()["items"] for is_open in (True, False)}
+        assert all(row["is_open"] is is_open for is_open, rows in parts.items() for row in rows)
+        assert len(parts[False]) == len(client.get(path).json()["items"]) > 20
+        misspelled = client.get(positions, params={"open": True})
+        assert misspelled.status_code == 422 and misspelled.json()["errors"][0]["path"] == "query.open"
 
 
 def test_events_come_from_the_log_in_pages(service: Service, finished: str) -> None:
@@ -377,6 +388,7 @@ def test_the_system_tells_its_lag_and_is_ready(service: Service, finished: str) 
         told = until(lambda: client.get("/api/system").json(), lambda each: each["lag_records"] == 0)
         check(told, "SystemAnswer")
         assert [(each["name"], each["state"]) for each in told["generations"]] == [("v1", "live")]
+        assert {each["topic"].rpartition(".")[2] for each in told["archive"]} == {"events", "receipts", "dead-letters"}
         assert not told["is_stale"] and told["events"] > 0 and {each["group"] for each in told["groups"]}
         ready = client.get("/readyz")
         assert ready.status_code == 200 and ready.json()["checks"] == {"database": "ok", "kafka": "ok"}

@@ -1010,6 +1010,45 @@ export interface components {
             status: "ok";
         };
         /**
+         * ArchiveState
+         * @description How far a partition of the log is copied to the blob store (docs/archive.md).
+         */
+        ArchiveState: {
+            /**
+             * Archived Offset
+             * @description what lies before this offset is in the archive
+             */
+            archived_offset: number | null;
+            /**
+             * Archived Until
+             * @description time of the newest record in the archive
+             */
+            archived_until: string | null;
+            /**
+             * Bytes
+             * @description of its files, compressed
+             */
+            bytes: number;
+            /**
+             * Log Id
+             * @description of the log that the archive follows; null while nothing is archived
+             */
+            log_id: string | null;
+            /**
+             * Offsets Only In Kafka
+             * @description from there to the log's end, markers of transactions included; null where Kafka does not answer
+             */
+            offsets_only_in_kafka: number | null;
+            /** Partition */
+            partition: number;
+            /** Ranges */
+            ranges: number;
+            /** Records */
+            records: number;
+            /** Topic */
+            topic: string;
+        };
+        /**
          * AuditAnswer
          * @description The last audit of a backtest.
          */
@@ -3833,6 +3872,11 @@ export interface components {
          * @description How the system does.
          */
         SystemAnswer: {
+            /**
+             * Archive
+             * @description of each partition of the topics that are archived
+             */
+            archive: components["schemas"]["ArchiveState"][];
             /** Audits Queued */
             audits_queued: number;
             /**
@@ -4256,7 +4300,7 @@ export interface operations {
                 accepted_after?: string | null;
                 /** @description accepted before this time */
                 accepted_before?: string | null;
-                /** @description a column; with - before it: descending */
+                /** @description a column; with - before it: descending. Of more than 100,000 backtests only those with an index */
                 sort?: string | null;
                 /** @description next_cursor of the page before */
                 after?: string | null;
@@ -4458,6 +4502,15 @@ export interface operations {
             };
             /** @description no key or session, or none that is good */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6425,8 +6478,8 @@ export interface operations {
             query?: {
                 /** @description only of this symbol */
                 symbol?: string | null;
-                /** @description only those that are open */
-                open_only?: boolean;
+                /** @description only those that are open, or only those that are not */
+                is_open?: boolean | null;
                 /** @description a column; with - before it: descending */
                 sort?: ("submitted_at" | "-submitted_at" | "ended_at" | "-ended_at" | "symbol" | "-symbol" | "status" | "-status" | "quantity" | "-quantity" | "filled_quantity" | "-filled_quantity") | null;
                 /** @description next_cursor of the page before */
@@ -6584,10 +6637,10 @@ export interface operations {
             query?: {
                 /** @description only of this symbol */
                 symbol?: string | null;
-                /** @description only those that are open */
-                open_only?: boolean;
+                /** @description only those that are open, or only those that are not */
+                is_open?: boolean | null;
                 /** @description a column; with - before it: descending */
-                sort?: ("opened_at" | "-opened_at" | "closed_at" | "-closed_at" | "symbol" | "-symbol" | "quantity" | "-quantity" | "realized_pnl" | "-realized_pnl") | null;
+                sort?: ("opened_at" | "-opened_at" | "closed_at" | "-closed_at" | "symbol" | "-symbol" | "side" | "-side" | "quantity" | "-quantity" | "average_price" | "-average_price" | "unrealized_pnl" | "-unrealized_pnl" | "realized_pnl" | "-realized_pnl" | "gross_pnl" | "-gross_pnl" | "commission" | "-commission" | "return_fraction" | "-return_fraction" | "mae" | "-mae" | "mfe" | "-mfe" | "bars_held" | "-bars_held") | null;
                 /** @description next_cursor of the page before */
                 after?: string | null;
                 /** @description rows of a JSON page; the other formats hold all rows */
@@ -7258,7 +7311,7 @@ export interface operations {
                 /** @description only of this symbol */
                 symbol?: string | null;
                 /** @description a column; with - before it: descending */
-                sort?: ("closed_at" | "-closed_at" | "opened_at" | "-opened_at" | "realized_pnl" | "-realized_pnl" | "return_fraction" | "-return_fraction" | "bars_held" | "-bars_held" | "quantity" | "-quantity" | "mae" | "-mae" | "mfe" | "-mfe" | "symbol" | "-symbol") | null;
+                sort?: ("closed_at" | "-closed_at" | "opened_at" | "-opened_at" | "realized_pnl" | "-realized_pnl" | "gross_pnl" | "-gross_pnl" | "commission" | "-commission" | "return_fraction" | "-return_fraction" | "bars_held" | "-bars_held" | "quantity" | "-quantity" | "mae" | "-mae" | "mfe" | "-mfe" | "symbol" | "-symbol" | "side" | "-side") | null;
                 /** @description next_cursor of the page before */
                 after?: string | null;
                 /** @description rows of a JSON page; the other formats hold all rows */
@@ -7678,6 +7731,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description asked too often */
             429: {
                 headers: {
@@ -8013,6 +8075,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description asked too often */
             429: {
                 headers: {
@@ -8066,6 +8137,15 @@ export interface operations {
             };
             /** @description no key or session, or none that is good */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8154,6 +8234,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description asked too often */
             429: {
                 headers: {
@@ -8206,6 +8295,15 @@ export interface operations {
             };
             /** @description no key or session, or none that is good */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8326,6 +8424,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description asked too often */
             429: {
                 headers: {
@@ -8427,6 +8534,30 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "archive": [
+                     *         {
+                     *           "archived_offset": 241,
+                     *           "archived_until": "2026-11-27T12:16:56.832000Z",
+                     *           "bytes": 1463758,
+                     *           "log_id": "f71c34c3-3092-4088-91c6-0cacf01c826b",
+                     *           "offsets_only_in_kafka": 1,
+                     *           "partition": 0,
+                     *           "ranges": 2,
+                     *           "records": 173,
+                     *           "topic": "backtape.events"
+                     *         },
+                     *         {
+                     *           "archived_offset": 55,
+                     *           "archived_until": "2026-11-27T12:00:07.024000Z",
+                     *           "bytes": 341657,
+                     *           "log_id": "77baaec7-e723-4ea1-b887-9c51d21d5e8c",
+                     *           "offsets_only_in_kafka": 1,
+                     *           "partition": 1,
+                     *           "ranges": 1,
+                     *           "records": 36,
+                     *           "topic": "backtape.events"
+                     *         }
+                     *       ],
                      *       "audits_queued": 0,
                      *       "backtests": {
                      *         "cancelled": 0,
@@ -8517,6 +8648,15 @@ export interface operations {
             };
             /** @description the key may not do this, or a session's write has no X-CSRF-Token */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8970,6 +9110,15 @@ export interface operations {
             };
             /** @description the key may not do this, or a session's write has no X-CSRF-Token */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
