@@ -78,9 +78,17 @@ def test_keys_do_what_the_mouse_does(page: Page, service: Service) -> None:
 
 
 def test_nothing_is_wider_than_a_phone(page: Page, service: Service) -> None:
-    """Wide tables scroll inside their frames; the page itself does not."""
+    """Wide tables scroll inside their frames; the page itself does not. What is asked for first is seen without scrolling."""
     page.set_viewport_size({"width": 390, "height": 844})
     for place, ready in PAGES.values():
         page.goto(f"{service.address}/{place}")
         page.locator(f"main {ready}").first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, place
+    for place, seen in (
+        ("#/", page.get_by_role("columnheader", name="Return")),
+        ("#/backtests/seen?tab=provenance", page.get_by_role("tab", name="Provenance")),
+    ):
+        page.goto(f"{service.address}/{place}")
+        seen.wait_for()
+        box = seen.bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390, place

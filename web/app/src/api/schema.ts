@@ -1036,7 +1036,7 @@ export interface components {
             log_id: string | null;
             /**
              * Offsets Only In Kafka
-             * @description from there to the log's end, markers of transactions included; null where Kafka does not answer
+             * @description from there to the log's end; null where Kafka does not answer
              */
             offsets_only_in_kafka: number | null;
             /** Partition */
@@ -4550,6 +4550,31 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "backtest_id": "goog-sma",
+                 *       "priority": 0,
+                 *       "spec": {
+                 *         "data": {
+                 *           "dataset": "stocks-daily",
+                 *           "symbols": [
+                 *             "GOOG"
+                 *           ],
+                 *           "timeframe": "1d"
+                 *         },
+                 *         "strategy": {
+                 *           "name": "sma_cross",
+                 *           "parameters": {
+                 *             "fast": 20,
+                 *             "slow": 100
+                 *           }
+                 *         },
+                 *         "tags": [
+                 *           "example"
+                 *         ]
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["RunRequest"];
             };
         };
@@ -4897,6 +4922,29 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "spec": {
+                 *         "data": {
+                 *           "dataset": "stocks-daily",
+                 *           "symbols": [
+                 *             "GOOG"
+                 *           ],
+                 *           "timeframe": "1d"
+                 *         },
+                 *         "strategy": {
+                 *           "name": "sma_cross",
+                 *           "parameters": {
+                 *             "fast": 20,
+                 *             "slow": 100
+                 *           }
+                 *         },
+                 *         "tags": [
+                 *           "example"
+                 *         ]
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["SpecRequest"];
             };
         };
@@ -6089,6 +6137,11 @@ export interface operations {
                     "application/json": components["schemas"]["EquityPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
+                    /**
+                     * @example "mark","time","equity","cash","exposure","drawdown"
+                     *     1,"2020-01-01T00:00:00Z",100000.0,100000.0,0.0,0.0
+                     *     2,"2020-01-01T01:00:00Z",100000.0,100000.0,0.0,0.0
+                     */
                     "text/csv": string;
                 };
             };
@@ -6209,6 +6262,11 @@ export interface operations {
                     "application/json": components["schemas"]["EventPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
+                    /**
+                     * @example "sequence","time","type","commit","data"
+                     *     3,"2020-01-05T12:00:00Z","OrderSubmitted",3,"{""order_id"": 1, ""symbol"": ""SIM"", ""side"": ""buy"", ""order_type"": ""market"", ""quantity"": 955.6382}"
+                     *     4,"2020-01-05T13:00:00Z","OrderFilled",3,"{""fill_id"": 1, ""order_id"": 1, ""symbol"": ""SIM"", ""side"": ""buy"", ""quantity"": 955.6382, ""price"": 99.41, ""commission"": 0.0, ""leaves_quantity"": 0.0}"
+                     */
                     "text/csv": string;
                 };
             };
@@ -6328,6 +6386,11 @@ export interface operations {
                     "application/json": components["schemas"]["FillPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
+                    /**
+                     * @example "fill_id","sequence","time","order_id","symbol","side","quantity","price","commission","leaves_quantity","is_maker","conversion","position_id"
+                     *     1,4,"2020-01-05T13:00:00Z",1,"SIM","buy",955.6382,99.41,0.0,0.0,false,1.0,
+                     *     2,7,"2020-01-06T07:00:00Z",2,"SIM","sell",955.6382,99.44,0.0,0.0,false,1.0,
+                     */
                     "text/csv": string;
                 };
             };
@@ -6582,6 +6645,11 @@ export interface operations {
                     "application/json": components["schemas"]["OrderPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
+                    /**
+                     * @example "order_id","sequence","submitted_at","side","order_type","time_in_force","expires_at","post_only","reduce_only","oco_group","parent_order_id","tag","position_id","symbol","status","is_open","quantity","limit_price","stop_price","trail_amount","trail_percent","filled_quantity","leaves_quantity","average_fill_price","commission","fills","triggered_at","trigger_price","ended_at","reason","detail","last_sequence"
+                     *     1,3,"2020-01-05T12:00:00Z","buy","market","gtc",,false,false,,,,,"SIM","filled",false,955.6382,,,,,955.6382,0.0,99.41,0.0,1,,,"2020-01-05T13:00:00Z",,,4
+                     *     2,6,"2020-01-06T06:00:00Z","sell","market","gtc",,false,true,,,,,"SIM","filled",false,955.6382,,,,,955.6382,0.0,99.44,0.0,1,,,"2020-01-06T07:00:00Z",,,7
+                     */
                     "text/csv": string;
                 };
             };
@@ -6723,6 +6791,11 @@ export interface operations {
                     "application/json": components["schemas"]["PositionPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
+                    /**
+                     * @example "position_id","side","opened_at","symbol","is_open","quantity","average_price","commission","realized_pnl","gross_pnl","mark","unrealized_pnl","return_fraction","mae","mfe","bars_held","funding","borrow","dividends","marked_at","changed_at","closed_at","last_sequence"
+                     *     1,"long","2020-01-05T13:00:00Z","SIM",false,0.0,99.41,0.0,28.669146000001085,28.669146000001085,,0.0,0.0003017805049794209,-47.78190999999728,105.12020199999945,18,0.0,0.0,0.0,,"2020-01-06T07:00:00Z","2020-01-06T07:00:00Z",8
+                     *     2,"long","2020-01-06T09:00:00Z","SIM",false,0.0,99.49,0.0,-57.3086099999886,-57.3086099999886,,0.0,-0.0006030756859984887,-85.96291499998969,9.551435000004886,5,0.0,0.0,0.0,,"2020-01-06T14:00:00Z","2020-01-06T14:00:00Z",14
+                     */
                     "text/csv": string;
                 };
             };
@@ -7075,6 +7148,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example <!doctype html><html lang="en"><head><title>goog-sma</title></head><body><h1>goog-sma</h1></body></html> */
                     "text/html": string;
                 };
             };
@@ -7255,6 +7329,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example retry: 2000
+                     *
+                     *     event: state
+                     *     id: 1200-300
+                     *     data: {"backtest_id":"goog-sma","row":{"backtest_id":"goog-sma","status":"running","bars_done":2048,"bars":3270}}
+                     *
+                     *     event: equity
+                     *     id: 1260-420
+                     *     data: {"backtest_id":"goog-sma","first_mark":3,"time_ms":[1332460800000],"equity":[9.5],"cash":[9.5],"exposure":[0],"drawdown":[0]}
+                     *
+                     *     event: lag
+                     *     data: {"lag_records":0,"lag_seconds":0.0,"is_stale":false}
+                     */
                     "text/event-stream": string;
                 };
             };
@@ -7386,6 +7474,11 @@ export interface operations {
                     "application/json": components["schemas"]["TradePage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
+                    /**
+                     * @example "trade_id","sequence","symbol","side","quantity","opened_at","closed_at","bars_held","average_price","average_close","commission","realized_pnl","gross_pnl","return_fraction","mae","mfe","funding","borrow","dividends"
+                     *     1,8,"SIM","buy",955.6382,"2020-01-05T13:00:00Z","2020-01-06T07:00:00Z",18,99.41,99.44,0.0,28.669146000001085,28.669146000001085,0.0003017805049794209,-47.78190999999728,105.12020199999945,0.0,0.0,0.0
+                     *     2,14,"SIM","buy",955.1435,"2020-01-06T09:00:00Z","2020-01-06T14:00:00Z",5,99.49,99.43,0.0,-57.3086099999886,-57.3086099999886,-0.0006030756859984887,-85.96291499998969,9.551435000004886,0.0,0.0,0.0
+                     */
                     "text/csv": string;
                 };
             };
@@ -8476,6 +8569,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example retry: 2000
+                     *
+                     *     event: rows
+                     *     data: {"items":[{"backtest_id":"goog-hold","status":"completed","total_return":0.7125}]}
+                     *
+                     *     event: fills
+                     *     id: goog-hold@90-40 goog-sma@1260-420
+                     *     data: {"backtest_id":"goog-sma","items":[{"fill_id":12,"sequence":1231,"symbol":"GOOG","side":"buy","quantity":12,"price":612}]}
+                     */
                     "text/event-stream": string;
                 };
             };
@@ -8540,7 +8643,7 @@ export interface operations {
                      *           "archived_until": "2026-11-27T12:16:56.832000Z",
                      *           "bytes": 1463758,
                      *           "log_id": "f71c34c3-3092-4088-91c6-0cacf01c826b",
-                     *           "offsets_only_in_kafka": 1,
+                     *           "offsets_only_in_kafka": 0,
                      *           "partition": 0,
                      *           "ranges": 2,
                      *           "records": 173,
@@ -8551,7 +8654,7 @@ export interface operations {
                      *           "archived_until": "2026-11-27T12:00:07.024000Z",
                      *           "bytes": 341657,
                      *           "log_id": "77baaec7-e723-4ea1-b887-9c51d21d5e8c",
-                     *           "offsets_only_in_kafka": 1,
+                     *           "offsets_only_in_kafka": 0,
                      *           "partition": 1,
                      *           "ranges": 1,
                      *           "records": 36,
@@ -8974,6 +9077,11 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "text": "{\"type\": \"SubmitBacktest\", \"command_id\": \"retry-1\", \"backtest_id\": \"goog-sma\", \"issued_at\": \"2026-11-27T09:00:00Z\", \"spec\": {\"data\": {\"dataset\": \"stocks-daily\", \"symbols\": [\"GOOG\"], \"timeframe\": \"1d\"}, \"strategy\": {\"name\": \"sma_cross\", \"parameters\": {\"fast\": 20, \"slow\": 100}}, \"tags\": [\"example\"]}}"
+                 *     }
+                 */
                 "application/json": components["schemas"]["RetryRequest"] | null;
             };
         };
@@ -9252,6 +9360,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example # HELP backtape_http_requests_total requests answered
+                     *     # TYPE backtape_http_requests_total counter
+                     *     backtape_http_requests_total{method="GET",route="/api/backtests",status="200"} 17.0
+                     *     # HELP backtape_read_model_lag_seconds age of the oldest record that is not projected
+                     *     # TYPE backtape_read_model_lag_seconds gauge
+                     *     backtape_read_model_lag_seconds 0.0
+                     */
                     "text/plain": string;
                 };
             };
