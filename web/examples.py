@@ -36,7 +36,7 @@ data: {"backtest_id":"goog-sma","row":{"backtest_id":"goog-sma","status":"runnin
 
 event: equity
 id: 1260-420
-data: {"backtest_id":"goog-sma","first_mark":3,"time_ms":[1332460800000],"equity":[9.5],"cash":[9.5],"exposure":[0],"drawdown":[0]}
+data: {"backtest_id":"goog-sma","first_mark":3,"time_ms":[1332460800000],"equity":[9],"cash":[9],"exposure":[0],"drawdown":[0]}
 
 event: lag
 data: {"lag_records":0,"lag_seconds":0.0,"is_stale":false}

@@ -48,10 +48,10 @@ def test_no_page_breaks_the_rules_of_access(page: Page, service: Service) -> Non
     """axe finds nothing on any page, light and dark."""
     axe = axe_module.Axe()
     found = []
-    for colours, rules in RULES.items():
-        page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
-        for name, (place, ready) in PAGES.items():
-            page.goto(f"{service.address}/{place}")
+    for name, (place, ready) in PAGES.items():
+        page.goto(f"{service.address}/{place}")
+        for colours, rules in RULES.items():
+            page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
             page.locator(f"main {ready}").first.wait_for()
             for violation in axe.run(page, options=rules).response["violations"]:
                 nodes = [node["html"][:160] for node in violation["nodes"][:3]]

@@ -135,6 +135,56 @@ def test_a_running_backtest_is_cancelled_once(service: Service) -> None:
         assert client.delete("/api/backtests/tasks/never-was").status_code == 404
 
 
+def test_what_waits_knows_its_place(service: Service) -> None:
+    """Queued backtests of a partition are numbered 1, 2, 3 ... by priority, then by order; a cancelled one leaves the queue."""
+    with service.client() as client:
+        sent = []
+        for number in range(7):
+            body = {"spec": ENDLESS, "backtest_id": f"waits-{number}", "priority": 5 if number == 6 else 0}
+            sent.append(client.post("/api/backtests/run-async", json=body).json())
+        try:
+            for each in sent:
+                service.wait(each["task_id"], "queued", "running")
+
+            def places() -> dict[int, list[tuple[str, int]]]:
+                told = [client.get(each["status_url"]).json() for each in sent]
+                found: dict[int, list[tuple[str, int]]] = {}
+                for each, status in zip(sent, told, strict=True):
+                    assert (status["queue_position"] is not None) == (status["status"] == "queued")
+                    if status["status"] == "queued":
+                        found.setdefault(each["partition"], []).append((each["task_id"], status["queue_position"]))
+                return found
+
+            waiting = until(places, lambda found: any(len(of) > 1 for of in found.values()))
+            for of in waiting.values():
+                assert sorted(place for _, place in of) == list(range(1, len(of) + 1))
+                in_order = [name for name, _ in of if name != "waits-6"]
+                assert [name for name, _ in sorted(of, key=lambda each: each[1]) if name != "waits-6"] == in_order
+                assert dict(of).get("waits-6", 1) == 1
+        finally:
+            for each in sent:
+                client.delete(f"/api/backtests/tasks/{each['task_id']}")
+        for each in sent:
+            assert service.wait(each["task_id"])["status"] == "cancelled"
+
+
+def test_every_write_leaves_a_line(service: Service) -> None:
+    """Who did what, with the ids of key, backtest and command; no line holds the key."""
+    with service.client("ann") as client:
+        answer = client.post("/api/backtests/run-async", json={"spec": SPEC, "backtest_id": "written"}).json()
+        service.wait("written")
+        assert client.post("/api/backtests/written/audit").status_code == 202
+    text = (service.processes["web"].folder / "web.log").read_text("utf-8")
+    lines = [json.loads(line) for line in text.splitlines() if '"web_write"' in line]
+    of_this = [each for each in lines if each.get("backtest_id") == "written"]
+    assert [(each["action"], each["name"], each["key_id"]) for each in of_this] == [
+        ("submit", "ann", service.key_ids["ann"]),
+        ("audit", "ann", service.key_ids["ann"]),
+    ]
+    assert of_this[0]["command_id"] == answer["command_id"]
+    assert not [name for name, key in service.keys.items() if key in text]
+
+
 def test_the_result_is_complete(service: Service, finished: str) -> None:
     """Row, statistics, positions, provenance."""
     with service.client() as client:
