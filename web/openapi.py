@@ -110,7 +110,7 @@ def _contents(responses: dict[str, Any], kinds: tuple[str, ...]) -> list[dict[st
 
 def _as_csv(rows: list[dict[str, Any]]) -> str:
     """Return an example's rows as the CSV of the same table has them."""
-    lines = [rows[0].keys(), *(row.values() for row in rows)]
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
     return "".join(",".join(_cell(each) for each in line) + "\n" for line in lines)
 
 

@@ -109,6 +109,9 @@ def test_a_spec_is_checked_without_running_it(service: Service) -> None:
         bad = client.post("/api/backtests/validate", json={"spec": {**SPEC, "strategy": strategy}}).json()
         paths = {each["path"] for each in bad["problems"]}
         assert not bad["is_valid"] and paths == {"spec.strategy.parameters.fast", "spec.strategy.parameters.quick"}
+        worse = {**SPEC, "strategy": strategy, "account": {"cash": -1}}
+        told = client.post("/api/backtests/validate", json={"spec": worse}).json()["problems"]
+        assert {each["path"] for each in told} == paths | {"spec.account.cash"}
 
 
 def test_a_rejected_command_says_why(service: Service) -> None:
@@ -155,8 +158,11 @@ def test_what_waits_knows_its_place(service: Service) -> None:
                         found.setdefault(each["partition"], []).append((each["task_id"], status["queue_position"]))
                 return found
 
-            waiting = until(places, lambda found: any(len(of) > 1 for of in found.values()))
-            for of in waiting.values():
+            # Twice the same: meanwhile none of them has started.
+            looks = until(
+                lambda: [places(), places()], lambda two: two[0] == two[1] and any(len(of) > 1 for of in two[0].values())
+            )
+            for of in looks[0].values():
                 assert sorted(place for _, place in of) == list(range(1, len(of) + 1))
                 in_order = [name for name, _ in of if name != "waits-6"]
                 assert [name for name, _ in sorted(of, key=lambda each: each[1]) if name != "waits-6"] == in_order
@@ -174,7 +180,7 @@ def test_every_write_leaves_a_line(service: Service) -> None:
         answer = client.post("/api/backtests/run-async", json={"spec": SPEC, "backtest_id": "written"}).json()
         service.wait("written")
         assert client.post("/api/backtests/written/audit").status_code == 202
-    text = (service.processes["web"].folder / "web.log").read_text("utf-8")
+    text = service.processes["web"].log_path.read_text("utf-8")
     lines = [json.loads(line) for line in text.splitlines() if '"web_write"' in line]
     of_this = [each for each in lines if each.get("backtest_id") == "written"]
     assert [(each["action"], each["name"], each["key_id"]) for each in of_this] == [

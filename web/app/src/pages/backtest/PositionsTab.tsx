@@ -173,7 +173,8 @@ function PositionStats({ summary, run, version }: { summary: PositionSummary } &
       </dl>
       <div className="grid-2">
         <Panel title="Long and short">
-          <div className="scroll-x" tabIndex={0} role="region" aria-label="Long and short, in numbers">
+          {summary.all.trades === 0 ? <Empty title="No position was closed yet">Win rate, expectancy and the split by side are of closed positions.</Empty> : null}
+          <div hidden={summary.all.trades === 0} className="scroll-x" tabIndex={0} role="region" aria-label="Long and short, in numbers">
             <table className="table">
               <thead>
                 <tr>
