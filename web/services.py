@@ -84,7 +84,8 @@ class Services:
     archive: Kept[list[dict[str, Any]]]
     limits: RateLimits
     metrics: Metrics
-    throughput: Throughput = field(default_factory=Throughput)
+    events: Throughput = field(default_factory=Throughput)
+    finished: Throughput = field(default_factory=Throughput)
     imports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IMPORTS))
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 

@@ -10,7 +10,8 @@ from schemas.topics import ARCHIVED
 from web.lag import Lag
 from web.services import Services
 
-STATES = ("queued", "running", "completed", "cancelled", "failed")
+FINISHED = ("completed", "cancelled", "failed")
+STATES = ("queued", "running", *FINISHED)
 
 
 async def overview(services: Services) -> dict[str, Any]:
@@ -36,7 +37,8 @@ async def overview(services: Services) -> dict[str, Any]:
             for each in await services.generations.value()
         ],
         "archive": archive_of(services.config.kafka, lag, await services.archive.value()),
-        "events_per_second": services.throughput.rate(totals["events"]),
+        "events_per_second": services.events.rate(totals["events"]),
+        "finished_per_second": services.finished.rate(sum(totals[state] for state in FINISHED)),
         "streams": services.hub.streams,
         "audits_queued": await services.audits.count_open(),
     }

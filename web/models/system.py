@@ -100,6 +100,7 @@ class SystemAnswer(Answer):
     generations: list[GenerationAnswer] = Field(description="of the read model, the oldest first; more than one: a rebuild")
     archive: list[ArchiveState] = Field(description="of each partition of the topics that are archived")
     events_per_second: float | None = Field(description="into the read model, over the last minute or so; null until known")
+    finished_per_second: float | None = Field(description="backtests that ended, over the last minute or so; null until known")
     streams: int = Field(description="event streams that this process serves")
     audits_queued: int
 

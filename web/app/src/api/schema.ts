@@ -3900,6 +3900,11 @@ export interface components {
             /** Fills */
             fills: number;
             /**
+             * Finished Per Second
+             * @description backtests that ended, over the last minute or so; null until known
+             */
+            finished_per_second: number | null;
+            /**
              * Generations
              * @description of the read model, the oldest first; more than one: a rebuild
              */
@@ -7338,7 +7343,7 @@ export interface operations {
                      *
                      *     event: equity
                      *     id: 1260-420
-                     *     data: {"backtest_id":"goog-sma","first_mark":3,"time_ms":[1332460800000],"equity":[9.5],"cash":[9.5],"exposure":[0],"drawdown":[0]}
+                     *     data: {"backtest_id":"goog-sma","first_mark":3,"time_ms":[1332460800000],"equity":[9],"cash":[9],"exposure":[0],"drawdown":[0]}
                      *
                      *     event: lag
                      *     data: {"lag_records":0,"lag_seconds":0.0,"is_stale":false}
@@ -8675,6 +8680,7 @@ export interface operations {
                      *       "events": 1794,
                      *       "events_per_second": null,
                      *       "fills": 588,
+                     *       "finished_per_second": 0,
                      *       "generations": [
                      *         {
                      *           "changed_at": "2026-11-27T09:05:27.597137Z",

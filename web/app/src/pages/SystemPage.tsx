@@ -67,6 +67,7 @@ function Now({ system }: { system: System }) {
     ["Behind the log", <Figure key="l" kind="count" value={system.lag_records} unit="records" />],
     ["Oldest of them", system.lag_seconds ? duration(system.lag_seconds) : UNDEFINED],
     ["Into the read model", <Figure key="e" kind="count" value={system.events_per_second} unit="events/s" />],
+    ["Finished", <Figure key="f" kind="ratio" value={system.finished_per_second === null ? null : system.finished_per_second * 60} unit="per minute" />, "backtests, over the last minute or so"],
     ["Running", <Figure key="r" kind="count" value={system.backtests["running"] ?? 0} />],
     ["Queued", <Figure key="q" kind="count" value={system.backtests["queued"] ?? 0} />],
     ["Set aside", <Figure key="d" kind="count" value={system.dead_letters + system.quarantined} />],
