@@ -147,6 +147,11 @@ interface LagRow {
   at: string | null;
 }
 
+/** All names of an installation begin with the same prefix: who points at one sees it. */
+function Short({ name }: { name: string }) {
+  return <span title={name}>{name.slice(name.lastIndexOf(".") + 1)}</span>;
+}
+
 /** Partitions of one name together: sums, and the newest time. */
 function summed(rows: LagRow[]): LagRow[] {
   const byName = new Map<string, LagRow[]>();
@@ -165,7 +170,7 @@ function summed(rows: LagRow[]): LagRow[] {
 function LagPanel({ title, rows, withTime, note }: { title: string; rows: LagRow[]; withTime?: boolean; note?: string }) {
   const [by, setBy] = useState<"name" | "partition">("name");
   const columns: Column<LagRow>[] = [
-    { id: "name", header: withTime ? "Topic" : "Group", sort: (row) => row.name, cell: (row) => row.name },
+    { id: "name", header: withTime ? "Topic" : "Group", sort: (row) => row.name, cell: (row) => <Short name={row.name} /> },
     { id: "lag", header: "Behind", unit: "records", right: true, sort: (row) => row.lag, cell: (row) => (row.lag ? <b className="warn number">{count(row.lag)}</b> : <Figure kind="count" value={row.lag} />) },
     { id: "partition", header: by === "name" ? "Partitions" : "Partition", right: true, sort: (row) => row.partition, cell: (row) => row.partition },
     { id: "done", header: "Read up to", right: true, sort: (row) => row.done, cell: (row) => <Figure kind="count" value={row.done} /> },
@@ -203,7 +208,7 @@ export function archivedByTopic(rows: System["archive"]): Archived[] {
 }
 
 const ARCHIVE_COLUMNS: Column<Archived>[] = [
-  { id: "topic", header: "Topic", sort: (row) => row.topic, cell: (row) => row.topic },
+  { id: "topic", header: "Topic", sort: (row) => row.topic, cell: (row) => <Short name={row.topic} /> },
   { id: "records", header: "Archived", unit: "records", right: true, sort: (row) => row.records, cell: (row) => <Figure kind="count" value={row.records} /> },
   { id: "bytes", header: "Size", right: true, title: "compressed", sort: (row) => row.bytes, cell: (row) => <span className="number">{bytes(row.bytes)}</span> },
   { id: "ranges", header: "Ranges", right: true, sort: (row) => row.ranges, cell: (row) => <Figure kind="count" value={row.ranges} /> },
