@@ -47,4 +47,6 @@ def ask(case: Any, service: Service, finished: str) -> None:
     if "backtest_id" in (case.path_parameters or {}) and case.method == "GET":
         case.path_parameters["backtest_id"] = finished  # so that there is something to answer
     response = case.call(base_url=service.address, headers=headers, timeout=60)
-    case.validate_response(response, checks=CHECKS, headers=headers)
+    is_stream = "event-stream" in response.headers.get("content-type", [""])[0]  # of OpenAPI 3.1 its schema is of the whole text
+    checks = [each for each in CHECKS if not is_stream or each is not response_schema_conformance]
+    case.validate_response(response, checks=checks, headers=headers)

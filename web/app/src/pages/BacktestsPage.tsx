@@ -18,7 +18,7 @@ const SORTED_WHILE_FEW = new Set(["status", "strategy", "submitter", "trades"]);
 const FEW = 100_000;
 
 const COLUMNS: Column<BacktestRow>[] = [
-  { id: "backtest_id", header: "Backtest", sort: (row) => row.backtest_id, cell: (row) => <a href={backtestAddress(row.backtest_id)}>{row.backtest_id}</a> },
+  { id: "backtest_id", header: "Backtest", sort: (row) => row.backtest_id, cell: (row) => <a className="name" title={row.backtest_id} href={backtestAddress(row.backtest_id)}>{row.backtest_id}</a> },
   { id: "status", header: "Status", sort: (row) => row.status, cell: (row) => <StatusCell row={row} />, width: 170 },
   { id: "strategy", header: "Strategy", sort: (row) => row.strategy, cell: (row) => row.strategy },
   { id: "symbols", header: "Symbols", cell: (row) => <Symbols symbols={row.symbols} /> },
