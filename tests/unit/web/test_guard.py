@@ -36,8 +36,10 @@ def guarded() -> FastAPI:
     @app.get("/stream")
     async def stream() -> Response:
         async def pieces() -> AsyncIterator[bytes]:
+            is_over = asyncio.Event()
+            asyncio.get_running_loop().call_later(4 * CONFIG.request_seconds, is_over.set)  # long after the limit
             yield b"first,"
-            await asyncio.sleep(4 * CONFIG.request_seconds)  # the limit is over by then
+            await is_over.wait()
             yield b"last"
 
         return StreamingResponse(pieces())
