@@ -52,6 +52,7 @@ CHANNELS = (
             Message("SubmitBacktest", BACKTEST_ID, "SubmitBacktest", summary="Run this backtest."),
             Message("CancelBacktest", BACKTEST_ID, "CancelBacktest", summary="Stop this backtest, queued or running."),
             Message("DeleteBacktest", BACKTEST_ID, "DeleteBacktest", summary="Remove what a finished backtest left but its log."),
+            Message("ImportBacktest", BACKTEST_ID, "ImportBacktest", summary="Bring in a result that another system computed."),
         ),
         written_by=("producer",),
         read_by=("worker",),

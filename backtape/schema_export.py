@@ -16,9 +16,10 @@ from pydantic.json_schema import models_json_schema
 from backtape.asyncapi_document import asyncapi_document
 from backtape.openapi_document import openapi_document
 from backtape.settings_table import settings_table
-from schemas.commands import CancelBacktest, DeleteBacktest, SubmitBacktest
+from schemas.commands import CancelBacktest, DeleteBacktest, ImportBacktest, SubmitBacktest
 from schemas.commit import Commit
-from schemas.manifest import SnapshotAnnouncement, SnapshotManifest
+from schemas.legacy_result import LEGACY_RESULT
+from schemas.manifest import ImportManifest, SnapshotAnnouncement, SnapshotManifest
 from schemas.market_data import DataSetManifest
 from schemas.receipts import DeadLetterHeaders, Receipt
 from schemas.run_state import IntakeState, RunState, Topology
@@ -31,8 +32,10 @@ MODELS: tuple[type[pydantic.BaseModel], ...] = (
     SubmitBacktest,
     CancelBacktest,
     DeleteBacktest,
+    ImportBacktest,
     BacktestSpec,
     SnapshotManifest,
+    ImportManifest,
     SnapshotAnnouncement,
     DataSetManifest,
 )
@@ -56,6 +59,7 @@ def documents() -> Iterator[tuple[str, str]]:
     definitions = all_definitions()
     for name in sorted(kind.__name__ for kind in (*MODELS, *STRUCTS)):
         yield f"schemas/{name}.json", _text(standalone(name, definitions))
+    yield f"schemas/{LEGACY_RESULT['title']}.json", _text(LEGACY_RESULT)
     yield "asyncapi.json", _text(asyncapi_document(definitions))
     yield "openapi.json", _text(openapi_document())
     yield "settings.md", settings_table()
@@ -70,6 +74,7 @@ def all_definitions() -> dict[str, Any]:
     definitions = {name: _plain(schema) for name, schema in {**models, **by_structs}.items()}
     # The event holds what the models let through, with every default explicit.
     definitions["BacktestAccepted"]["properties"]["spec"] = {"$ref": "#/$defs/BacktestSpec"}
+    definitions["BacktestImported"]["properties"]["result"] = {"$ref": "#/$defs/ImportedResult"}
     return dict(sorted(definitions.items()))
 
 

@@ -27,6 +27,8 @@ from consumers.archive_keeper import ArchiveKeeper
 from consumers.bundler import Bundler
 from consumers.compactor_state import CompactorRules, Counts, Run, Source
 from schemas.canonical import canonical_json
+from schemas.commit import decode_commit
+from schemas.events import BacktestImported
 from schemas.ids import ID_PATTERN
 from schemas.manifest import SnapshotAnnouncement
 from schemas.receipts import Outcome, decode_receipt
@@ -34,6 +36,7 @@ from snapshots.blobs import manifest_key
 from snapshots.bundle import Answer, Member, Work, member_of, write_bundle
 from snapshots.deletion import delete_snapshot, is_deleted
 from snapshots.errors import LogError, ReadBackError, SnapshotError
+from snapshots.imports import Batches, place_manifest
 from snapshots.run_log import Place, peek
 from snapshots.spool import Spool, Spools
 from snapshots.writer import find_snapshot, write_snapshot
@@ -98,6 +101,7 @@ class Compactor:
             full_runs=rules.bundle_runs,
             seconds=rules.bundle_seconds,
         )
+        self._batches = Batches(store)
         self._threads = ThreadPoolExecutor(rules.slots, thread_name_prefix="snapshot")
         self._putters = ThreadPoolExecutor(PUTS_AT_ONCE, thread_name_prefix="manifest")
         self._is_paused = False
@@ -289,12 +293,23 @@ class Compactor:
     async def _finish(self, state: Source, run: Run) -> None:
         """Write the snapshot, announce it, and forget the run: in this order."""
         facts = run.chain.facts()
-        if not facts.is_imported:  # a result of another system came with its manifest
+        if facts.is_imported:  # the files of another system's result are there, and its manifest waits
+            await self._announce(await self._placed(run))
+        else:
             place = Place(run.log_id, state.source.partition, run.first_offset, run.last_offset)
             is_small = run.spool.bytes <= self._rules.small_bytes and not run.spool.is_dropped
             told = await (self._bundled(state, run, place) if is_small else self._alone(state, run, place))
             await self._announce(told)
         self._forget(state, run.backtest_id)
+
+    async def _placed(self, run: Run) -> SnapshotAnnouncement:
+        """Put the manifest of an imported result in its place."""
+        event = decode_commit(next(iter(run.spool))).events[-1]
+        assert isinstance(event, BacktestImported), "the log of an imported result is this one event"
+        put = partial(place_manifest, self._store, self._batches, run.backtest_id, event)
+        return await self._patiently(
+            "put the manifest of an import", lambda: asyncio.get_running_loop().run_in_executor(self._putters, put)
+        )
 
     async def _alone(self, state: Source, run: Run, place: Place) -> SnapshotAnnouncement:
         """Write a run's snapshot in files of its own."""

@@ -22,7 +22,7 @@ from adapters.ports import BlobStore, Headers, LogReader, Record, TopicPartition
 from engine.lifecycle import evolve
 from schemas.canonical import canonical_json
 from schemas.commit import EncodedCommit, Head, decode_commit
-from schemas.events import BacktestAccepted, BacktestStarted
+from schemas.events import AnyEvent, BacktestAccepted, BacktestImported, BacktestStarted
 from schemas.ids import sha256
 from schemas.partitioning import home_partition
 from schemas.receipts import Outcome, decode_receipt
@@ -70,6 +70,17 @@ class RestoreReport:
     snapshots: int
 
 
+def _repeated_by(first: AnyEvent) -> str:
+    """Return the digest by which a repeat of a run's first command is recognised."""
+    match first:
+        case BacktestAccepted():
+            return first.submitted_digest
+        case BacktestImported():
+            return first.content_digest
+        case _:
+            return ""
+
+
 @dataclass(slots=True)
 class _Runs:
     """Run state while it is folded."""
@@ -87,7 +98,7 @@ class _Runs:
             first = commit.events[0]
             state = RunState(
                 status=RunStatus.QUEUED,
-                submitted_digest=first.submitted_digest if isinstance(first, BacktestAccepted) else "",
+                submitted_digest=_repeated_by(first),
                 priority=first.priority if isinstance(first, BacktestAccepted) else 0,
                 number=head.number,
                 sequence=head.sequence,

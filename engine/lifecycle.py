@@ -12,6 +12,9 @@
     cancelled   duplicate            rejected: other_spec duplicate                      accepted -> deleted
     deleted     rejected: deleted    rejected: deleted    rejected: deleted              duplicate
 
+An import of a result is accepted where there is no state: one BacktestImported, and the backtest is completed. The same content
+again is a duplicate; any other state means that the id is taken.
+
 A command issued before the dedup window is expired where no state tells what became of it. No state also means that the run ended
 before that window: it can't be open, so that it can be deleted (docs/decisions/0007).
 """
@@ -22,7 +25,7 @@ from typing import Any, assert_never
 import msgspec
 
 from schemas.canonical import document_digest
-from schemas.commands import CancelBacktest, DeleteBacktest, ParsedCommand, SubmitBacktest
+from schemas.commands import CancelBacktest, DeleteBacktest, ImportBacktest, ParsedCommand, SubmitBacktest
 from schemas.commit import Author, EncodedCommit, Head, encode_commit
 from schemas.errors import FieldError
 from schemas.events import (
@@ -88,6 +91,12 @@ def decide(state: RunState | None, parsed: ParsedCommand, rules: IntakeRules, *,
             if state is None and _is_too_old(command.issued_at, received_ms, rules):
                 return _expired(command.issued_at, rules)
             return _delete(state, rules)
+        case ImportBacktest():
+            if state is not None:
+                return _repeated_import(state, parsed)
+            if _is_too_old(command.issued_at, received_ms, rules):
+                return _expired(command.issued_at, rules)
+            return _import(command)
         case _:
             assert_never(command)
 
@@ -198,6 +207,39 @@ def _delete(state: RunState | None, rules: IntakeRules) -> Decision:
             return Decision(Outcome.ACCEPTED, state=msgspec.structs.replace(state, status=RunStatus.DELETED))
         case _:
             assert_never(state.status)
+
+
+def _repeated_import(state: RunState, parsed: ParsedCommand) -> Decision:
+    if state.status is RunStatus.DELETED:
+        return Decision(Outcome.REJECTED, Reason.DELETED, "a backtest of this id was deleted: choose another id")
+    if state.submitted_digest == parsed.submitted_digest:
+        return Decision(Outcome.DUPLICATE, Reason.ALREADY_IMPORTED, "this result was imported before")
+    others = f"(digest {state.submitted_digest}, now {parsed.submitted_digest})"
+    detail = f"the id belongs to a run, or to a result of other content {others}"
+    return Decision(Outcome.REJECTED, Reason.ID_TAKEN, detail)
+
+
+def _import(command: ImportBacktest) -> Decision:
+    """Record a result of another system: its log is this one commit, whose parent is the digest of its manifest."""
+    event = imported(command)
+    commit = encode_commit(BacktestId(command.backtest_id), Head.start(Digest(event.manifest_digest)), Author.OWNER, [event])
+    state = RunState(status=RunStatus.COMPLETED, submitted_digest=event.content_digest, number=1, sequence=1)
+    return Decision(Outcome.ACCEPTED, commit=commit, state=state)
+
+
+def imported(command: ImportBacktest) -> BacktestImported:
+    """Return the only event of an imported result."""
+    return BacktestImported(
+        sequence=1,
+        time_ns=0,
+        command_id=command.command_id,
+        issued_at=command.issued_at,
+        content_digest=command.content_sha256,
+        manifest_digest=command.manifest_sha256,
+        batch_key=command.batch_key,
+        result=command.result.model_dump(mode="json"),
+        submitter=command.submitter,
+    )
 
 
 def fail(backtest_id: BacktestId, state: RunState, reason: FailureReason, detail: str) -> tuple[EncodedCommit, RunState]:

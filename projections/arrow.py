@@ -48,11 +48,12 @@ def columns_to_batch(
 ) -> pa.RecordBatch:
     """Do what ``to_batch`` does, with one list for each column."""
     schema = schema_of(table, form=form, names=names)
-    arrays = [_array(values, field) for values, field in zip(columns, schema, strict=True)]
+    arrays = [array_of(values, field) for values, field in zip(columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _array(values: list[Any], field: pa.Field) -> pa.Array:
+def array_of(values: list[Any], field: pa.Field) -> pa.Array:
+    """Return a column's values as they are typed in the field; times are int64 nanoseconds."""
     kind = field.type
     if pa.types.is_timestamp(kind):
         nanoseconds = pa.array(values, pa.int64())

@@ -77,7 +77,6 @@ class BacktestState(msgspec.Struct):
     failure_detail: str | None = None
     cancel_reason: str | None = None
     cancel_command_id: str | None = None
-    import_manifest: str | None = None
     last_mark: int = 0
     is_new: bool = False
     is_touched: bool = False
@@ -113,7 +112,7 @@ def accepted(backtest_id: str, event: BacktestAccepted, source: Source) -> Backt
                 backtest_id, spec["strategy"]["name"], data["dataset"], *data["symbols"], event.submitter, *spec["tags"]
             ), data["timeframe"],
             account["currency"], float(account["cash"]), json_text(spec), event.spec_digest, event.submitted_digest,
-            records_orders, source.recorded_ns, source.log_id, source.partition, source.offset,
+            None, None, records_orders, source.recorded_ns, source.log_id, source.partition, source.offset,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise FoldError(f"the recorded spec has no usable {error}") from error
@@ -122,17 +121,34 @@ def accepted(backtest_id: str, event: BacktestAccepted, source: Source) -> Backt
 
 
 def imported(backtest_id: str, event: BacktestImported, source: Source) -> BacktestState:
-    """Return the state of a result that was brought in. Its other rows come from its manifest, not from events."""
-    fixed: Row = (
-        "imported", event.command_id, None, None, 0, [],
-        None, None, [], _words(backtest_id), None,
-        None, None, None, None, None,
-        False, source.recorded_ns, source.log_id, source.partition, source.offset,
-    )  # fmt: skip
-    state = _new(backtest_id, records_orders=False, initial_cash=None, fixed=fixed, status=RunStatus.COMPLETED)
-    state.import_manifest = event.manifest_key
+    """Return the state of a result that was brought in: what its document says, and as its numbers those that it reports."""
+    result = event.result
+    try:
+        strategy, symbols, tags = result["strategy"]["name"], list(result["symbols"]), list(result["tags"])
+        cash, final_equity = float(result["initial_cash"]), result["final_equity"]
+        fixed: Row = (
+            "imported", event.command_id, parse_time(event.issued_at), event.submitter, 0, tags,
+            strategy, None, symbols, _words(backtest_id, strategy, *symbols, event.submitter, *tags), result["timeframe"],
+            result["currency"], cash, None, None, event.content_digest,
+            json_text(result), event.manifest_digest, False, source.recorded_ns, source.log_id, source.partition, source.offset,
+        )  # fmt: skip
+        state = _new(backtest_id, records_orders=False, initial_cash=cash, fixed=fixed, status=RunStatus.COMPLETED)
+        state.first_bar, state.last_bar = parse_time(result["start"]), parse_time(result["end"])
+        state.orders, state.fills, state.trades = result["orders"], result["fills"], result["trades"]
+        state.equity = state.final_equity = final_equity
+        for name in RESULT_COLUMNS:
+            setattr(state, name, _as_number(result["metrics"].get(name)))
+        state.total_return = None if final_equity is None else final_equity / cash - 1.0
+    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+        raise FoldError(f"the imported result has no usable {error}") from error
     state.finished_at = source.recorded_ns
     return state
+
+
+def reported(backtest_id: str, event: BacktestImported, rows: Rows) -> None:
+    """Add the numbers that the other system reports, under the names that it gives them."""
+    for name, value in event.result["metrics"].items():
+        rows.statistics.append((backtest_id, name, _as_number(value), value if isinstance(value, str) else None))
 
 
 def started(state: BacktestState, event: BacktestStarted, source: Source) -> None:

@@ -184,9 +184,14 @@ _TABLES = {table.name: table for table in RUN_TABLES}
 
 
 def _first_parent(commit: Commit) -> Any:
-    """Return what the first commit's parent must be: the digest of the recorded spec."""
-    event = commit.events[0] if commit.events else None
-    return event.spec_digest if isinstance(event, BacktestAccepted) else commit.parent
+    """Return what the first commit's parent must be: the digest of the recorded spec, or of an import's manifest."""
+    match commit.events[0] if commit.events else None:
+        case BacktestAccepted() as event:
+            return event.spec_digest
+        case BacktestImported() as event:
+            return event.manifest_digest
+        case _:
+            return commit.parent
 
 
 # --- what each event does ------------------------------------------------------------------------------------------
@@ -195,6 +200,11 @@ def _first_parent(commit: Commit) -> Any:
 def _accepted(fold: RunFold, run: BacktestState, event: BacktestAccepted | BacktestImported, source: Source, rows: Rows) -> None:
     if event.sequence != 1:
         raise FoldError(f"{type(event).__name__} at sequence {event.sequence}")
+
+
+def _imported(fold: RunFold, run: BacktestState, event: BacktestImported, source: Source, rows: Rows) -> None:
+    _accepted(fold, run, event, source, rows)
+    backtests.reported(fold.backtest_id, event, rows)
 
 
 def _started(fold: RunFold, run: BacktestState, event: BacktestStarted, source: Source, rows: Rows) -> None:
@@ -393,7 +403,7 @@ def _equity_marked(fold: RunFold, run: BacktestState, event: EquityMarked, sourc
 
 _FOLDS: dict[type[Any], Callable[[RunFold, BacktestState, Any, Source, Rows], None]] = {
     BacktestAccepted: _accepted,
-    BacktestImported: _accepted,
+    BacktestImported: _imported,
     BacktestStarted: _started,
     BacktestProgressed: _progressed,
     BacktestCompleted: _completed,

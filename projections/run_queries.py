@@ -142,7 +142,7 @@ def snapshot_counts() -> Query:
         SELECT (SELECT count(*) FROM backtape.snapshots) AS snapshots,
                count(*) AS without_snapshot, min(finished_at) AS oldest_without_snapshot
         FROM backtape.backtests
-        WHERE status IN ('completed', 'cancelled', 'failed') AND origin = 'run' AND manifest_key IS NULL
+        WHERE status IN ('completed', 'cancelled', 'failed') AND manifest_key IS NULL
           AND finished_at > now() - interval '30 days'
         """
     )

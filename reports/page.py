@@ -95,8 +95,14 @@ def _header(view: RunView, title: str) -> str:
 
 
 def _banner(view: RunView) -> str:
-    """Say what a reader must know of a run that did not reach its end."""
+    """Say what a reader must know of a run that did not reach its end, and of a result that was imported."""
     run = view.run
+    if run["origin"] == "imported":
+        engine = json.loads(run["imported"])["engine"]["name"]
+        text = (
+            f"This result was imported: {engine} computed it, and it can't be proven. Its trades and its equity are in Parquet."
+        )
+        return f'<p class="banner">{escape(text)}</p>'
     match run["status"]:
         case "failed":
             text = f"This run failed ({run['failure_reason']}): {run['failure_detail']}"

@@ -13,6 +13,8 @@ from pydantic_core import from_json
 from schemas.canonical import document_digest
 from schemas.errors import FieldError, NotJsonError, TooLargeError, field_error
 from schemas.ids import Digest, IdField
+from schemas.imported import ImportedResult, check_result_size
+from schemas.manifest import Sha256
 from schemas.spec import BacktestSpec, Model, ShortText, check_spec_size
 from schemas.times import TimeField
 
@@ -52,17 +54,35 @@ class DeleteBacktest(Model):
     reason: Annotated[str, Field(max_length=1_000)] = ""
 
 
-Command = SubmitBacktest | CancelBacktest | DeleteBacktest
+class ImportBacktest(Model):
+    """Bring in a result that another system computed. Sent by `backtape import-results`, once the files are in the blob store."""
+
+    type: Literal["ImportBacktest"]
+    command_id: IdField
+    backtest_id: IdField
+    issued_at: TimeField
+    submitter: ShortText | None = None
+    content_sha256: Sha256  # of the original document: the same id with other content is refused
+    manifest_sha256: Sha256
+    batch_key: Annotated[str, Field(min_length=1, max_length=1_024)]  # where the manifest waits to be put in its place
+    result: ImportedResult
+
+
+Command = SubmitBacktest | CancelBacktest | DeleteBacktest | ImportBacktest
 COMMANDS: dict[str, type[Command]] = {
     "SubmitBacktest": SubmitBacktest,
     "CancelBacktest": CancelBacktest,
     "DeleteBacktest": DeleteBacktest,
+    "ImportBacktest": ImportBacktest,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedCommand:
-    """A command with the digest of its spec as it was submitted, before defaults (None where it has no spec)."""
+    """A command with the digest that repeats are known by: of its spec as submitted, before defaults, or of what is imported.
+
+    None: a command of this kind brings nothing of its own.
+    """
 
     command: Command
     submitted_digest: Digest | None
@@ -88,7 +108,8 @@ def parse_document(body: bytes) -> dict[str, Any]:
 def parse_command(document: dict[str, Any]) -> ParsedCommand:
     """Read a command from its decoded JSON.
 
-    Raises FieldError naming each wrong field, its value and what is allowed; TooLargeError for a spec above 64 KiB.
+    Raises FieldError naming each wrong field, its value and what is allowed; TooLargeError for a spec above 64 KiB, or a result
+    above 128 KiB.
     """
     kind = document.get("type")
     model = COMMANDS.get(kind) if isinstance(kind, str) else None
@@ -98,6 +119,9 @@ def parse_command(document: dict[str, Any]) -> ParsedCommand:
         command = model.model_validate(document)
     except pydantic.ValidationError as error:
         raise field_error(error) from error
+    if isinstance(command, ImportBacktest):
+        check_result_size(command.result)
+        return ParsedCommand(command, Digest(command.content_sha256))
     if not isinstance(command, SubmitBacktest):
         return ParsedCommand(command, None)
     check_spec_size(document["spec"], name="spec")

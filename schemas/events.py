@@ -168,12 +168,15 @@ class BacktestFailed(Event, frozen=True, tag=True):
 
 
 class BacktestImported(Event, frozen=True, tag=True):
-    """A result of another system was brought in. Its rows come from the manifest; it can't be proven."""
+    """A result of another system was brought in. Its rows are in the files that its manifest names; it can't be proven."""
 
     command_id: str
-    origin: str
-    manifest_key: str
-    manifest_digest: str
+    issued_at: str
+    content_digest: str  # SHA-256 of the original document, which is kept beside the rows
+    manifest_digest: str  # SHA-256 of its manifest; also the first commit's parent
+    batch_key: str  # where the manifest was left until the compactor put it in its place
+    result: dict[str, Any]  # schemas/imported.py: what the document says, all but the rows
+    submitter: str | None = None
 
 
 # --- orders ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""This module defines the manifests of what lies in the blob store: a run's snapshot, a moved bundle, an archived range.
+"""This module defines the manifests in the blob store: of snapshots of runs and imports, of moved bundles, of archived ranges.
 
 The manifest is the one object whose existence makes the rest complete. It is written once by a conditional PUT and never changed.
 Readers go by manifests, never by globs.
@@ -7,8 +7,10 @@ Readers go by manifests, never by globs.
 from typing import Annotated, Literal
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from schemas.ids import IdField
+from schemas.imported import ImportedResult
 from schemas.spec import Model
 
 RANGE_KEYS = b"log/"  # what keys of archived ranges begin with on the archive topic; no backtest's id holds a slash
@@ -16,12 +18,14 @@ RANGE_KEYS = b"log/"  # what keys of archived ranges begin with on the archive t
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Table = Literal["orders", "fills", "positions", "trades", "equity", "events"]
+ImportTable = Literal["orders", "fills", "trades", "equity", "original"]  # original: the document itself, byte for byte
+AnyTable = Table | ImportTable
 
 
 class SnapshotFile(Model):
     """One Parquet file, or a run of rows within some row groups of a file that several runs share (a bundle)."""
 
-    table: Table
+    table: Literal["orders", "fills", "positions", "trades", "equity", "events", "original"]
     key: Annotated[str, Field(min_length=1, max_length=1_024)]
     sha256: Sha256  # of the whole file
     bytes: Count  # of the whole file
@@ -57,6 +61,34 @@ class SnapshotManifest(Model):
     files: list[SnapshotFile]
 
 
+class ImportManifest(Model):
+    """The snapshot of a result that another system computed. It follows from the original document, not from a log.
+
+    It is made before the result is in the log, whose event names this document's digest.
+    """
+
+    format: Literal[1] = 1
+    origin: Literal["imported"]
+    backtest_id: IdField
+    status: Literal["completed"] = "completed"
+    content_sha256: Sha256  # of the original document
+    result: ImportedResult
+    files: list[SnapshotFile]
+
+
+AnyManifest = SnapshotManifest | ImportManifest
+
+
+def parse_manifest(body: bytes) -> AnyManifest:
+    """Return the manifest of a run or of an import. Raises pydantic.ValidationError when the bytes are neither."""
+    try:
+        document = from_json(body)
+    except ValueError:
+        document = None
+    is_imported = isinstance(document, dict) and "origin" in document
+    return (ImportManifest if is_imported else SnapshotManifest).model_validate_json(body)
+
+
 class BundleMove(Model):
     """Where the rows of a shared file went when it was written anew without those of deleted runs. Written once.
 
@@ -79,7 +111,7 @@ class SnapshotAnnouncement(Model):
     backtest_id: IdField
     manifest_key: str
     manifest_sha256: Sha256
-    chain_head: Sha256
+    chain_head: Sha256 | None  # null: an imported result, whose files come before its log
     bytes: Count
     rows: Count
 

@@ -36,6 +36,8 @@ class Reason(StrEnum):
     ALREADY_SUBMITTED = "already_submitted"
     ALREADY_FINISHED = "already_finished"
     ALREADY_CANCELLED = "already_cancelled"
+    ALREADY_IMPORTED = "already_imported"
+    ID_TAKEN = "id_taken"
     NOT_FINISHED = "not_finished"
     DELETED = "deleted"
     TOO_OLD = "too_old"

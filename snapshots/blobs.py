@@ -6,11 +6,12 @@ Any store of adapters/ fits; this package names the shape only, so that it depen
 from collections.abc import Iterator
 from typing import Protocol
 
-from schemas.manifest import Table
+from schemas.manifest import AnyTable, Table
 
 PREFIX = "backtests/"
 BUNDLES = "bundles/"  # files that several runs share
 MOVED = "moved/"  # where the rows of a shared file are that was written anew
+IMPORTS = "imports/"  # manifests of imports, until each is put in its place
 DELETED = "deleted/"  # marks of runs that were deleted: no snapshot of theirs is made again
 
 
@@ -51,7 +52,7 @@ def file_key(backtest_id: str, table: Table, digest: str) -> str:
     return f"{PREFIX}{backtest_id}/{table}-{digest}.parquet"
 
 
-def bundle_key(table: Table, digest: str) -> str:
+def bundle_key(table: AnyTable, digest: str) -> str:
     return f"{BUNDLES}{table}-{digest}.parquet"
 
 

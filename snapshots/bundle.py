@@ -92,17 +92,23 @@ def _write_table(store: Blobs, name: Table, members: Sequence[Member]) -> list[S
 
 def lay_out(tables: Sequence[pa.Table]) -> tuple[list[pa.Table], list[Part]]:
     """Return row groups that hold the runs' rows in this order, and where each run's are."""
-    groups: list[list[pa.Table]] = [[]]
-    parts: list[Part] = []
-    rows = 0
-    for table in tables:
-        if rows and rows + table.num_rows > GROUP_ROWS:
-            groups.append([])
-            rows = 0
-        parts.append(Part(row_group=len(groups) - 1, first_row=rows, rows=table.num_rows))
-        groups[-1].append(table)
-        rows += table.num_rows
+    parts = places([table.num_rows for table in tables])
+    groups: list[list[pa.Table]] = [[] for _ in range(parts[-1].row_group + 1)]
+    for table, part in zip(tables, parts, strict=True):
+        groups[part.row_group].append(table)
     return [pa.concat_tables(group).unify_dictionaries().combine_chunks() for group in groups], parts
+
+
+def places(counts: Sequence[int]) -> list[Part]:
+    """Return where each run's rows lie when they stand one after the other, each run within one row group."""
+    parts: list[Part] = []
+    group = rows = 0
+    for count in counts:
+        if rows and rows + count > GROUP_ROWS:
+            group, rows = group + 1, 0
+        parts.append(Part(row_group=group, first_row=rows, rows=count))
+        rows += count
+    return parts
 
 
 def _told(members: Sequence[Member], parts: Sequence[Part], *, has_index: bool) -> dict[str, str]:

@@ -8,6 +8,8 @@ manifest which is gone.
 A shared file that holds rows of deleted runs beside those of others is written anew without them, in steps that leave every
 other run readable whatever dies in between (docs/decisions/0012): the move that says where the rows will be; the new file; when
 that is older than the grace time and reads back: the old file goes. A move goes when no manifest leads to it any more.
+
+Manifests of imports that wait in a batch go when each is in its place, or will never be: after the grace time.
 """
 
 from collections import Counter
@@ -17,10 +19,11 @@ from dataclasses import dataclass, field
 from schemas.canonical import canonical_json
 from schemas.ids import sha256
 from schemas.manifest import BundleMove, SnapshotFile
-from snapshots.blobs import BUNDLES, MOVED, PREFIX, BlobInfo, Blobs, fetch, manifest_key, move_key
+from snapshots.blobs import BUNDLES, IMPORTS, MOVED, PREFIX, BlobInfo, Blobs, fetch, manifest_key, move_key
 from snapshots.bundle import runs_of
 from snapshots.deletion import is_deleted
 from snapshots.errors import DamagedError, SnapshotError
+from snapshots.imports import BATCH, batch_of, done_key
 from snapshots.moves import moved_to, read_move
 from snapshots.rewriting import without_others
 from snapshots.writer import put_checked, read_manifest
@@ -84,6 +87,7 @@ class _Collection:
                     self._replace(blob)
             except SnapshotError as error:
                 self.found.unreadable.append(str(error))
+        self._collect_batches()
         for source in gone:
             if self.named[source] == 0 and self.deletes:
                 for blob, _ in self.moves[source]:
@@ -153,15 +157,39 @@ class _Collection:
 
     def _state(self, backtest_id: str, key: str) -> SnapshotFile | str | None:
         """Return where a run's rows are in the file, or why none will ever be looked for there; None: they may be."""
-        if backtest_id not in self.files_of:
-            named = [file for _, file in self._named_by(manifest_key(backtest_id))]
-            is_settled = bool(named) or is_deleted(self.store, backtest_id)
-            self.files_of[backtest_id] = named if is_settled else None
-        files = self.files_of[backtest_id]
+        files = self._files_of(backtest_id)
         if not files:
             return None if files is None else DELETED
         reached = (each for file in files for each in self._reached(backtest_id, file))
         return next((each for each in reached if each.key == key), ELSEWHERE)
+
+    def _files_of(self, backtest_id: str) -> list[SnapshotFile] | None:
+        """Return the files of a run's manifest; none: it is deleted; None: it may still get a manifest."""
+        if backtest_id not in self.files_of:
+            named = [file for _, file in self._named_by(manifest_key(backtest_id))]
+            is_settled = bool(named) or is_deleted(self.store, backtest_id)
+            self.files_of[backtest_id] = named if is_settled else None
+        return self.files_of[backtest_id]
+
+    def _collect_batches(self) -> None:
+        """Delete batches of imports whose results are all settled, with what was noted of them."""
+        for blob in [each for each in self.store.list(IMPORTS) if each.key.endswith(BATCH)]:
+            self.found.files += 1
+            self.found.bytes += blob.bytes
+            if blob.modified_ms > self.oldest_ms:
+                self.found.young += 1
+                continue
+            try:
+                ids = [each.manifest.backtest_id for each in batch_of(blob.key, self._body(blob.key)).waiting]
+            except SnapshotError as error:
+                self.found.unreadable.append(str(error))
+                continue
+            if any(self._files_of(each) is None for each in ids):
+                self.found.unfinished += 1
+                continue
+            if self.deletes:
+                self.store.delete(done_key(blob.key))
+            self._delete(blob)
 
     # --- rows of deleted runs -------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.manifest import Table
+from schemas.manifest import AnyTable, Table
 from snapshots.errors import DamagedError
 from snapshots.run_log import RunFacts
 
@@ -42,7 +42,7 @@ class Part:
     rows: int
 
 
-def encode_parts(groups: Sequence[pa.Table], *, name: Table, sorted_by: Sequence[str], metadata: Mapping[str, str]) -> bytes:
+def encode_parts(groups: Sequence[pa.Table], *, name: AnyTable, sorted_by: Sequence[str], metadata: Mapping[str, str]) -> bytes:
     """Return a Parquet file with one row group for each of the tables, of rows of several runs."""
     told = {"backtape.format": FORMAT, "backtape.table": name, **metadata}
     return _encoded(groups, metadata=told, sorted_by=sorted_by, group_rows=2**31 - 1)
@@ -67,7 +67,7 @@ def _encoded(groups: Sequence[pa.Table], *, metadata: Mapping[str, str], sorted_
 
 
 def decode_table(
-    body: bytes, *, key: str, row_groups: Sequence[int] | None = None, first_row: int = 0, rows: int = -1
+    body: bytes, *, key: str, row_groups: Sequence[int] | None = None, first_row: int = 0, rows: int | None = None
 ) -> pa.Table:
     """Return the table of a Parquet file, or some rows of some of its row groups. Raises DamagedError when it is no such file."""
     try:

@@ -5,6 +5,7 @@ It goes by the manifests and never by what lies in a folder: files without a man
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import get_args
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -12,13 +13,15 @@ import pyarrow as pa
 from pyarrow import dataset as ds
 from pyarrow import fs
 
-from schemas.manifest import SnapshotFile, SnapshotManifest, Table
+from schemas.manifest import AnyManifest, AnyTable, ImportManifest, ImportTable, SnapshotFile, SnapshotManifest
 from snapshots.blobs import PREFIX, Blobs, manifest_key
 from snapshots.errors import SnapshotError
 from snapshots.moves import Moves
-from snapshots.tables import schema_of, words_of
+from snapshots.tables import imported_schema_of, schema_of, words_of
 from snapshots.verify import read_parts
 from snapshots.writer import read_manifest
+
+IMPORT_TABLES: tuple[AnyTable, ...] = get_args(ImportTable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +29,23 @@ class StoredResults:
     """Complete snapshots: their manifests, and their tables when they are asked for."""
 
     store: Blobs
-    manifests: tuple[SnapshotManifest, ...]
+    manifests: tuple[AnyManifest, ...]
 
-    def arrow(self, table: Table) -> pa.Table:
+    def arrow(self, table: AnyTable) -> pa.Table:
         """Return one table of all these backtests. Every file is checked against its digest. Raises DamagedError.
 
         A file that several backtests share is read once, however many of them are asked for.
         """
         parts = [part.replace_schema_metadata(None) for part in read_parts(self.store, self._named(table))]
-        return pa.concat_tables(parts).unify_dictionaries() if parts else schema_of(table).empty_table()
+        if not parts:
+            return self._schema(table).empty_table()
+        return pa.concat_tables([part.cast(self._schema(table)) for part in parts]).unify_dictionaries()
 
-    def pandas(self, table: Table) -> pd.DataFrame:
+    def pandas(self, table: AnyTable) -> pd.DataFrame:
         """Return one table of all these backtests as a frame."""
         return pd.DataFrame(self.arrow(table).to_pandas())
 
-    def dataset(self, table: Table) -> ds.Dataset:
+    def dataset(self, table: AnyTable) -> ds.Dataset:
         """Return one table of all these backtests as a pyarrow dataset, of which nothing is read yet.
 
         It names the files and row groups that the manifests name, and no other run's rows: for DuckDB, pandas and Polars, which
@@ -64,12 +69,12 @@ class StoredResults:
             form.make_fragment(f"{root}/{key}", filesystem, row_groups=None if chosen is None else sorted(chosen))
             for key, chosen in groups.items()
         ]
-        found = ds.FileSystemDataset(fragments, schema_of(table), form, filesystem)
+        found = ds.FileSystemDataset(fragments, self._schema(table), form, filesystem)
         if all(chosen is None for chosen in groups.values()):
             return found
         return found.filter(ds.field("backtest_id").isin([manifest.backtest_id for manifest in self.manifests]))
 
-    def files(self, table: Table) -> list[SnapshotFile]:
+    def files(self, table: AnyTable) -> list[SnapshotFile]:
         """Return the files of one table, in the order of the manifests; some rows of some row groups where they are shared.
 
         Shared files that were written anew are named where their rows are now. The old ones stay readable for the grace time.
@@ -77,10 +82,15 @@ class StoredResults:
         moves = Moves(self.store)
         return [moves.located(backtest_id, file) for backtest_id, file in self._named(table)]
 
-    def _named(self, table: Table) -> list[tuple[str, SnapshotFile]]:
+    def _schema(self, table: AnyTable) -> pa.Schema:
+        """Return the columns; where results are imported, what other systems did not say is null."""
+        has_imports = any(isinstance(manifest, ImportManifest) for manifest in self.manifests)
+        return imported_schema_of(table) if has_imports and table in IMPORT_TABLES else schema_of(table)
+
+    def _named(self, table: AnyTable) -> list[tuple[str, SnapshotFile]]:
         return [(each.backtest_id, file) for each in self.manifests for file in each.files if file.table == table]
 
-    def urls(self, table: Table) -> list[str]:
+    def urls(self, table: AnyTable) -> list[str]:
         """Return the addresses of one table's files, each once, for tools that read Parquet themselves (DuckDB, Polars, Spark).
 
         A shared file holds other runs' rows as well: choose by ``backtest_id``, or take ``dataset``.
@@ -88,9 +98,10 @@ class StoredResults:
         return list(dict.fromkeys(f"{self.store.url}/{file.key}" for file in self.files(table)))
 
     def summary(self) -> pd.DataFrame:
-        """Return one row for each backtest: what its manifest says, without the files."""
-        rows = [manifest.model_dump(mode="json", exclude={"files", "format"}) for manifest in self.manifests]
-        return pd.DataFrame(rows, columns=[name for name in SnapshotManifest.model_fields if name not in ("files", "format")])
+        """Return one row for each backtest: what its manifest says, without the files. ``origin`` is run or imported."""
+        rows = [{"origin": "run", **each.model_dump(mode="json", exclude={"files", "format"})} for each in self.manifests]
+        names = ["origin", *(name for name in SnapshotManifest.model_fields if name not in ("files", "format"))]
+        return pd.DataFrame(rows, columns=names)
 
 
 def filesystem_of(url: str, *, endpoint: str | None) -> tuple[fs.FileSystem, str]:
@@ -110,7 +121,7 @@ def read_snapshots(store: Blobs, backtest_ids: Iterable[str] | None = None) -> S
     return StoredResults(store, tuple(_manifests(store, backtest_ids)))
 
 
-def _manifests(store: Blobs, backtest_ids: Iterable[str] | None) -> Iterator[SnapshotManifest]:
+def _manifests(store: Blobs, backtest_ids: Iterable[str] | None) -> Iterator[AnyManifest]:
     if backtest_ids is None:
         keys = [blob.key for blob in store.list(PREFIX) if blob.key.endswith("/manifest.json")]
     else:

@@ -107,7 +107,7 @@ class Chain:
         if not isinstance(first, BacktestAccepted | BacktestImported):
             raise LogError(f"the log begins with {type(first).__name__} in commit {commit.number}, not with BacktestAccepted")
         self._backtest_id = commit.backtest_id
-        self._spec_digest = first.spec_digest if isinstance(first, BacktestAccepted) else commit.parent
+        self._spec_digest = first.spec_digest if isinstance(first, BacktestAccepted) else first.manifest_digest
         self._head = Head.start(Digest(self._spec_digest))
 
     def _note(self, commit: Commit) -> None:

@@ -18,7 +18,7 @@ from projections.fold import IN_PROCESS, RunFold
 from projections.rows import NEW_ORDER, NEW_POSITION, RowChange, Rows
 from projections.tables import RUN_TABLES
 from schemas.commit import ChainError, decode_commit
-from schemas.manifest import Table
+from schemas.manifest import AnyTable, Table
 from snapshots.errors import LogError
 from snapshots.run_log import EventHead, raw_events
 
@@ -26,13 +26,14 @@ TABLES: tuple[Table, ...] = get_args(Table)
 _SOURCES = {table.name: table for table in RUN_TABLES}
 _UNFOLDABLE = (FoldError, ChainError, msgspec.DecodeError, pa.ArrowException, OverflowError)
 
-SORTED_BY: dict[Table, tuple[str, ...]] = {
+SORTED_BY: dict[AnyTable, tuple[str, ...]] = {
     "orders": ("backtest_id", "order_id"),
     "fills": ("backtest_id", "fill_id"),
     "positions": ("backtest_id", "position_id"),
     "trades": ("backtest_id", "sequence"),
     "equity": ("backtest_id", "mark"),
     "events": ("backtest_id", "sequence"),
+    "original": ("backtest_id",),
 }
 
 PORTION_EVENTS = 4_096  # turned into columns at a time
@@ -50,12 +51,35 @@ EVENTS_SCHEMA = pa.schema(
 )
 
 
-def schema_of(name: Table) -> pa.Schema:
-    """Return the columns of a table."""
-    return EVENTS_SCHEMA if name == "events" else arrow_schema(_SOURCES[name], form="full")
+ORIGINAL_SCHEMA = pa.schema(
+    [
+        pa.field("backtest_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),  # name of its file, with its line
+        pa.field("sha256", pa.string(), nullable=False),
+        pa.field("content", pa.binary(), nullable=False),  # the document of an imported result, byte for byte
+    ]
+)
 
 
-def words_of(name: Table) -> list[str]:
+def schema_of(name: AnyTable) -> pa.Schema:
+    """Return the columns of a table, as runs have them."""
+    match name:
+        case "events":
+            return EVENTS_SCHEMA
+        case "original":
+            return ORIGINAL_SCHEMA
+        case _:
+            return arrow_schema(_SOURCES[name], form="full")
+
+
+def imported_schema_of(name: AnyTable) -> pa.Schema:
+    """Return the columns of a table as imported results have them: what the other system did not say is null."""
+    if name == "original":
+        return ORIGINAL_SCHEMA
+    return pa.schema([field if field.name == "backtest_id" else field.with_nullable(True) for field in schema_of(name)])
+
+
+def words_of(name: AnyTable) -> list[str]:
     """Return the columns of a table that hold words: they are read dictionary-encoded."""
     return [field.name for field in schema_of(name) if pa.types.is_dictionary(field.type)]
 

@@ -17,7 +17,7 @@ from snapshots.moves import Moves
 from snapshots.parquet import FORMAT, decode_table, metadata_of
 from snapshots.run_log import RunFacts, facts_of
 from snapshots.tables import TABLES, snapshot_tables
-from snapshots.writer import check_facts, read_manifest
+from snapshots.writer import check_facts, read_run_manifest
 
 
 def verify_snapshot(store: Blobs, backtest_id: str, commits: Sequence[bytes]) -> str | None:
@@ -27,7 +27,7 @@ def verify_snapshot(store: Blobs, backtest_id: str, commits: Sequence[bytes]) ->
         key = manifest_key(backtest_id)
         if store.head(key) is None:
             return f"{store.url}/{key} is missing: the run has no snapshot"
-        manifest = read_manifest(store.get(key), where=f"{store.url}/{key}")
+        manifest = read_run_manifest(store.get(key), where=f"{store.url}/{key}")
         check_facts(manifest, facts, where=f"{store.url}/{key}")
         return _compare_files(store, manifest, facts, commits)
     except SnapshotError as error:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from schemas.canonical import canonical_json
 from schemas.ids import sha256
-from schemas.manifest import SnapshotAnnouncement, SnapshotFile, SnapshotManifest
+from schemas.manifest import AnyManifest, SnapshotAnnouncement, SnapshotFile, SnapshotManifest, parse_manifest
 from snapshots.blobs import Blobs, fetch, file_key, manifest_key
 from snapshots.errors import DamagedError, LogError, ReadBackError
 from snapshots.moves import Moves
@@ -33,7 +33,7 @@ def find_snapshot(store: Blobs, facts: RunFacts) -> SnapshotAnnouncement | None:
     if store.head(key) is None:
         return None
     body = store.get(key)
-    manifest = read_manifest(body, where=f"{store.url}/{key}")
+    manifest = read_run_manifest(body, where=f"{store.url}/{key}")
     check_facts(manifest, facts, where=f"{store.url}/{key}")
     return announcement(manifest, body)
 
@@ -59,24 +59,32 @@ def write_snapshot(store: Blobs, bodies: Iterable[bytes], place: Place, *, facts
     return winner_of(store, facts)
 
 
-def announcement(manifest: SnapshotManifest, body: bytes) -> SnapshotAnnouncement:
+def announcement(manifest: AnyManifest, body: bytes) -> SnapshotAnnouncement:
     """Return the record for the archive topic. ``body``: the manifest as it is stored."""
     return SnapshotAnnouncement(
         backtest_id=manifest.backtest_id,
         manifest_key=manifest_key(manifest.backtest_id),
         manifest_sha256=sha256(body),
-        chain_head=manifest.chain_head,
+        chain_head=manifest.chain_head if isinstance(manifest, SnapshotManifest) else None,
         bytes=sum(file.share for file in manifest.files),
         rows=sum(file.rows for file in manifest.files),
     )
 
 
-def read_manifest(body: bytes, *, where: str) -> SnapshotManifest:
-    """Return the manifest. Raises DamagedError when the bytes are none."""
+def read_manifest(body: bytes, *, where: str) -> AnyManifest:
+    """Return the manifest of a run or of an import. Raises DamagedError when the bytes are neither."""
     try:
-        return SnapshotManifest.model_validate_json(body)
+        return parse_manifest(body)
     except ValidationError as error:
         raise DamagedError(f"{where} is no snapshot's manifest: {error}") from error
+
+
+def read_run_manifest(body: bytes, *, where: str) -> SnapshotManifest:
+    """Return the manifest of a run. Raises DamagedError when the bytes are none."""
+    manifest = read_manifest(body, where=where)
+    if not isinstance(manifest, SnapshotManifest):
+        raise DamagedError(f"{where} is the manifest of an imported result, not of a run")
+    return manifest
 
 
 def check_facts(manifest: SnapshotManifest, facts: RunFacts, *, where: str) -> None:
@@ -136,15 +144,20 @@ def winner_of(store: Blobs, facts: RunFacts) -> SnapshotAnnouncement:
     """Check the manifest that came first, and that its files are there; return its announcement."""
     key = manifest_key(facts.backtest_id)
     body = store.get(key)
-    manifest = read_manifest(body, where=f"{store.url}/{key}")
+    manifest = read_run_manifest(body, where=f"{store.url}/{key}")
     check_facts(manifest, facts, where=f"{store.url}/{key}")
+    check_files(store, manifest)
+    return announcement(manifest, body)
+
+
+def check_files(store: Blobs, manifest: AnyManifest) -> None:
+    """Raise DamagedError where a file that the manifest names is not there, or has another size."""
     moves = Moves(store)
     for file in manifest.files:
         found = store.head(file.key)
         if found is None:
-            file = moves.located(facts.backtest_id, file)
+            file = moves.located(manifest.backtest_id, file)
             found = store.head(file.key)
         if found is None or found.bytes != file.bytes:
             holds = "nothing" if found is None else f"{found.bytes} bytes"
             raise DamagedError(f"{store.url}/{file.key}: the manifest says {file.bytes} bytes, the store holds {holds}")
-    return announcement(manifest, body)

@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.ports import BlobStore
 from projections import queries
-from schemas.manifest import SnapshotFile, SnapshotManifest
+from schemas.manifest import AnyManifest, SnapshotFile, parse_manifest
 from snapshots.moves import Moves
 from web.problems import not_found
 from web.services import Services
@@ -21,7 +21,7 @@ async def snapshot_of(services: Services, backtest_id: str) -> dict[str, Any]:
     if key is None:
         raise not_found(f"backtest {backtest_id} has no snapshot yet: it is {row['status']}")
     store = services.blobs
-    manifest = SnapshotManifest.model_validate_json(await asyncio.to_thread(store.get, key))
+    manifest = parse_manifest(await asyncio.to_thread(store.get, key))
 
     def url(each: str) -> str | None:
         return store.presigned(each, URL_SECONDS)
@@ -38,7 +38,7 @@ async def snapshot_of(services: Services, backtest_id: str) -> dict[str, Any]:
     }
 
 
-def _files(store: BlobStore, manifest: SnapshotManifest) -> list[SnapshotFile]:
+def _files(store: BlobStore, manifest: AnyManifest) -> list[SnapshotFile]:
     """Return a manifest's files, shared ones where they are now."""
     moves = Moves(store)
     return [moves.located(manifest.backtest_id, file) for file in manifest.files]

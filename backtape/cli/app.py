@@ -159,11 +159,11 @@ def read_spec(path: Path) -> dict[str, Any]:
 
 
 # Each module adds its commands to the app; --help lists them in this order.
-from backtape.cli import local, backtests, deletion, proofs, engine_commands, cold, rebuild, data, services, web  # noqa: E402, F401, I001
+from backtape.cli import local, backtests, deletion, proofs, engine_commands, cold, imports, rebuild, data, services, web  # noqa: E402, F401, I001
 
 app.add_typer(data_app, name="data")
 app.add_typer(keys_app, name="keys")
 app.add_typer(db_app, name="db")
 app.add_typer(schema_app, name="schema")
 
-__all__ = ["app", "backtests", "cold", "data", "deletion", "engine_commands", "local", "proofs", "services", "web"]
+__all__ = ["app", "backtests", "cold", "data", "deletion", "engine_commands", "imports", "local", "proofs", "services", "web"]

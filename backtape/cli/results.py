@@ -105,5 +105,7 @@ def _status(row: dict[str, Any]) -> str:
             return f"running {100 * (row['bars_done'] or 0) / row['bars']:.0f} %"
         case "failed":
             return f"failed: {row['failure_reason']}"
+        case "completed" if row["origin"] == "imported":
+            return "imported"
         case status:
             return str(status)

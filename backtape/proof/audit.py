@@ -11,6 +11,7 @@ from adapters.ports import BlobStore, MarketData, RowStore
 from adapters.postgres import PostgresRowStore
 from adapters.postgres_generations import Generations
 from adapters.run_log import RunLogs, StoredCommit
+from backtape.proof.imported import RERUN, check_import_chain, check_import_files, imported_event, not_provable
 from backtape.proof.inputs import check_books, check_data
 from backtape.proof.rerun import Finding, Verdict, check_chain, check_owner, check_rerun
 from backtape.read_model import ReadModel
@@ -21,6 +22,7 @@ from projections import queries
 from projections.compare import differences
 from projections.source import Source
 from projections.tables import PROJECTION_VERSION, RUN_TABLES
+from schemas.events import BacktestImported
 from schemas.topics import EVENTS
 from snapshots.blobs import manifest_key
 from snapshots.verify import verify_snapshot
@@ -34,6 +36,12 @@ class Audit:
 
     backtest_id: str
     findings: tuple[Finding, ...]
+    is_imported: bool = False  # a result of another system: it can't be proven, and what can be checked of it is
+
+    @property
+    def is_intact(self) -> bool:
+        """Say whether everything is as it should be: proven, or all that can be checked of an imported result."""
+        return all(each.verdict is Verdict.PROVEN or (self.is_imported and each.check == RERUN) for each in self.findings)
 
     @property
     def verdict(self) -> Verdict:
@@ -90,6 +98,9 @@ class Auditor:
             commits = await self._logs.read(backtest_id, start=None if row is None else row["first_offset"])
         except AdapterError as error:
             return Audit(backtest_id, (Finding("log", Verdict.NOT_TRIED, str(error)),))
+        event = imported_event(commits)
+        if event is not None:
+            return await self._audit_import(backtest_id, commits, row, event)
         chain = check_chain(backtest_id, commits)
         if chain.verdict is not Verdict.PROVEN:
             return Audit(backtest_id, (chain,))
@@ -103,6 +114,18 @@ class Auditor:
             self._tried("Parquet", self._check_parquet(backtest_id, commits, row)),
         ]
         return Audit(backtest_id, (chain, check_owner(commits), *[await check for check in checks]))
+
+    async def _audit_import(
+        self, backtest_id: str, commits: Sequence[StoredCommit], row: dict[str, Any] | None, event: BacktestImported
+    ) -> Audit:
+        chain = check_import_chain(backtest_id, commits, event)
+        is_announced = row is not None and row["manifest_key"] is not None
+        files = asyncio.to_thread(check_import_files, self._store, backtest_id, event, is_announced=is_announced)
+        checks = [
+            await self._tried("SQL", self._check_sql(backtest_id, commits, row)),
+            await self._tried("Parquet", files),
+        ]
+        return Audit(backtest_id, (chain, *checks, not_provable(event)), is_imported=True)
 
     async def _tried(self, check: str, coroutine: Any) -> Finding:
         try:

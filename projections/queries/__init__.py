@@ -13,6 +13,7 @@ from projections.queries.backtests import (
     backtest_page,
     deletable,
     finished_ids,
+    import_states,
     named_backtests,
     status_counts,
     totals,
@@ -49,6 +50,7 @@ from projections.queries.system import (
     quarantine,
     receipt,
     receipt_counts,
+    receipts,
     snapshots,
 )
 
@@ -57,7 +59,8 @@ __all__ = [
     "After", "BacktestFilter", "Query",
     "account_events", "archived", "archived_ranges",
     "backtest", "backtest_count", "backtest_page", "commands", "commits", "dead_letter", "dead_letters",
-    "deletable", "drawdowns", "equity", "equity_curve", "fills", "finished_ids", "health", "is_projected", "monthly_returns",
+    "deletable", "drawdowns", "equity", "equity_curve", "fills", "finished_ids", "health", "import_states", "is_projected",
+    "monthly_returns",
     "named_backtests", "orders", "position_history", "positions", "positions_of_sources", "quarantine", "receipt",
-    "receipt_counts", "snapshots", "statistics", "status_counts", "symbol_statistics", "totals", "trades",
+    "receipt_counts", "receipts", "snapshots", "statistics", "status_counts", "symbol_statistics", "totals", "trades",
 ]  # fmt: skip

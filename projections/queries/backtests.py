@@ -125,10 +125,10 @@ def named_backtests(backtest_ids: Sequence[str]) -> Query:
 
 
 def finished_ids() -> Query:
-    """All finished backtests that a log can prove, the oldest first."""
+    """All finished backtests, the oldest first; imported results among them."""
     return Query(
         "SELECT backtest_id, manifest_key FROM backtape.backtests"
-        " WHERE status IN ('completed', 'cancelled', 'failed') AND origin = 'run' ORDER BY accepted_at, backtest_id"
+        " WHERE status IN ('completed', 'cancelled', 'failed') ORDER BY accepted_at, backtest_id"
     )
 
 
@@ -171,4 +171,14 @@ def totals() -> Query:
                (SELECT count(*) FROM backtape.quarantine) AS quarantined
         FROM backtape.backtests
         """
+    )
+
+
+def import_states(backtest_ids: Sequence[str]) -> Query:
+    """What there is of these ids: ``origin`` run, imported (then with the ``digest`` of the original document) or deleted."""
+    return Query(
+        "SELECT backtest_id, origin, CASE WHEN origin = 'imported' THEN submitted_digest END AS digest"
+        " FROM backtape.backtests WHERE backtest_id = ANY($1)"
+        " UNION ALL SELECT backtest_id, 'deleted', NULL FROM backtape.deleted_backtests WHERE backtest_id = ANY($1)",
+        (list(backtest_ids),),
     )

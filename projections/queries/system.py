@@ -1,5 +1,7 @@
 """This module lists the questions about the whole: commands and dead letters, how far the log was read, what stands still."""
 
+from collections.abc import Sequence
+
 from projections.queries.query import After, Conditions, Order, Query, page_of
 
 COMMAND_COLUMNS = """
@@ -30,6 +32,15 @@ def receipt(*, partition: int, command_offset: int) -> Query:
     return Query(
         f"SELECT {COMMAND_COLUMNS} FROM backtape.commands WHERE partition = $1 AND command_offset = $2",
         (partition, command_offset),
+    )
+
+
+def receipts(places: Sequence[tuple[int, int]]) -> Query:
+    """What became of the commands at these places (partition, offset); no row for one whose receipt was not read yet."""
+    return Query(
+        "SELECT partition, command_offset, outcome, reason, detail FROM backtape.commands"
+        " WHERE (partition, command_offset) IN (SELECT * FROM unnest($1::integer[], $2::bigint[]))",
+        ([partition for partition, _ in places], [offset for _, offset in places]),
     )
 
 

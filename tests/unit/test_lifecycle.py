@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from engine.lifecycle import MAX_DETAIL, Decision, IntakeRules, advance, decide, evolve, fail, finished
 from schemas.commands import parse_command
 from schemas.commit import Author, Commit, EncodedCommit, Head, decode_commit, encode_commit, follow
+from schemas.errors import SchemaError
 from schemas.events import (
     TERMINAL_EVENTS,
     AnyEvent,
@@ -79,6 +80,26 @@ def delete(**changes: Any) -> dict[str, Any]:
     }
 
 
+def bring_in(content: str = "1", **changes: Any) -> dict[str, Any]:
+    """Return a command that imports a result with this original."""
+    return {
+        "type": "ImportBacktest",
+        "command_id": "c-4",
+        "backtest_id": ID,
+        "issued_at": "2026-01-05T09:59:00Z",
+        "content_sha256": content * 64,
+        "manifest_sha256": "b" * 64,
+        "batch_key": "imports/i/batch.jsonl",
+        "result": {
+            "engine": {"name": "zipline", "version": None}, "strategy": {"name": "sma", "parameters": {}}, "symbols": ["AAPL"],
+            "start": "2020-01-01", "end": "2021-01-01", "initial_cash": 1000.0, "currency": "USD", "orders": 0, "fills": 0,
+            "trades": 1, "marks": 2, "pnl": 10.0, "commission": 1.0, "final_equity": 1010.0, "source": "a.json",
+            "content_bytes": 9,
+        },
+        **changes,
+    }  # fmt: skip
+
+
 # --- given, when, then ----------------------------------------------------------------------------------------------
 
 
@@ -95,8 +116,8 @@ class Run:
         head = self.head
         if head is None:
             first = decoded.events[0]
-            assert isinstance(first, BacktestAccepted)
-            head = Head.start(Digest(first.spec_digest))
+            assert isinstance(first, BacktestAccepted | BacktestImported)
+            head = Head.start(Digest(first.spec_digest if isinstance(first, BacktestAccepted) else first.manifest_digest))
         assert follow(head, decoded, commit.body) == commit.head
         return Run(state, commit.head, (*self.events, *decoded.events))
 
@@ -169,6 +190,8 @@ def given(status: str | None) -> Run:
         return run.when(cancel()).run.when(delete()).run
     if status == "deleted unseen":
         return Run().when(delete()).run
+    if status == "imported":
+        return Run().when(bring_in()).run
     run = run.simulated(started(run.next)).simulated(progressed(run.next + 1), progressed(run.next + 2))
     if status == "cancelled":
         return run.when(cancel()).run
@@ -184,6 +207,7 @@ def given(status: str | None) -> Run:
 # --- the table of engine/lifecycle.py ---------------------------------------------------------------------------------
 
 SUBMIT, OTHER, CANCEL, DELETE = submit(), submit(fast=11), cancel(), delete()
+IMPORT, OTHER_IMPORT = bring_in(), bring_in("2")
 TABLE: list[tuple[str | None, dict[str, Any], str, tuple[str, ...], str | None]] = [
     (None, SUBMIT, "accepted", ("BacktestAccepted",), "queued"),
     (None, OTHER, "accepted", ("BacktestAccepted",), "queued"),
@@ -217,11 +241,27 @@ TABLE: list[tuple[str | None, dict[str, Any], str, tuple[str, ...], str | None]]
     ("deleted", DELETE, "duplicate: deleted", (), "deleted"),
     ("deleted unseen", SUBMIT, "rejected: deleted", (), "deleted"),
     ("deleted unseen", DELETE, "duplicate: deleted", (), "deleted"),
+    (None, IMPORT, "accepted", ("BacktestImported",), "completed"),
+    ("queued", IMPORT, "rejected: id_taken", (), "queued"),
+    ("running", IMPORT, "rejected: id_taken", (), "running"),
+    ("completed", IMPORT, "rejected: id_taken", (), "completed"),
+    ("failed", IMPORT, "rejected: id_taken", (), "failed"),
+    ("cancelled", IMPORT, "rejected: id_taken", (), "cancelled"),
+    ("deleted", IMPORT, "rejected: deleted", (), "deleted"),
+    ("deleted unseen", IMPORT, "rejected: deleted", (), "deleted"),
+    ("imported", IMPORT, "duplicate: already_imported", (), "completed"),
+    ("imported", OTHER_IMPORT, "rejected: id_taken", (), "completed"),
+    ("imported", SUBMIT, "rejected: other_spec", (), "completed"),
+    ("imported", CANCEL, "rejected: already_finished", (), "completed"),
+    ("imported", DELETE, "accepted", (), "deleted"),
 ]  # fmt: skip
 
 
 def case_name(case: tuple[Any, ...]) -> str:
-    names = {id(SUBMIT): "same spec", id(OTHER): "other spec", id(CANCEL): "cancel", id(DELETE): "delete"}
+    names = {
+        id(SUBMIT): "same spec", id(OTHER): "other spec", id(CANCEL): "cancel", id(DELETE): "delete", id(IMPORT): "import",
+        id(OTHER_IMPORT): "other import",
+    }  # fmt: skip
     command = names[id(case[1])]
     return f"{case[0] or 'unknown'} + {command}"
 
@@ -236,9 +276,9 @@ def test_every_command_on_every_state_has_its_answer(
 
 def test_the_table_has_every_state() -> None:
     """A new state must get its rows."""
-    assert {row[0] for row in TABLE if row[0] is not None and " " not in row[0]} == set(RunStatus)
+    assert {row[0] for row in TABLE if row[0] not in (None, "imported") and " " not in row[0]} == set(RunStatus)
     for status in (None, *RunStatus):
-        assert {id(row[1]) for row in TABLE if row[0] == status} == {id(each) for each in (SUBMIT, OTHER, CANCEL, DELETE)}
+        assert {id(row[1]) for row in TABLE if row[0] == status} == {id(each) for each in (SUBMIT, OTHER, CANCEL, DELETE, IMPORT)}
 
 
 # --- accepting ------------------------------------------------------------------------------------------------------
@@ -352,14 +392,34 @@ def test_progress_makes_the_present_attempt_the_first_again() -> None:
     assert advance(state, Head(2, 2, Digest("e" * 64))).attempts == 0
 
 
-def test_an_imported_result_is_completed() -> None:
-    """It is a run that ended elsewhere."""
-    run = given("queued")
-    event = BacktestImported(
-        sequence=run.next, time_ns=0, command_id="c", origin="elsewhere", manifest_key="k", manifest_digest="d"
-    )
-    after = run.simulated(event)
-    assert after.state is not None and after.state.status == "completed"
+def test_an_imported_result_is_one_commit_that_begins_at_its_manifest() -> None:
+    """The chain's first parent is the manifest's digest, and the event has all that the read model needs."""
+    run = given(None).when(bring_in(submitter="archivist")).then("accepted", "BacktestImported", status="completed").run
+    (event,) = run.events
+    assert isinstance(event, BacktestImported) and run.head is not None and run.head.number == 1
+    assert (event.submitter, event.manifest_digest, event.content_digest) == ("archivist", "b" * 64, "1" * 64)
+    assert event.result["metrics"] == {} and event.result["tags"] == [], "every default is explicit"
+    assert run.state is not None and len(encode_state(run.state)) <= 200
+
+
+def test_an_import_before_the_dedup_window_is_expired() -> None:
+    """Nobody remembers whether it was answered."""
+    given(None).when(bring_in(issued_at="2025-11-01T00:00:00Z")).then("expired: too_old", status=None)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("content_sha256", "x", "content_sha256"),
+        ("result", {}, "result.engine: nothing is not allowed: this field is required"),
+        ("result", {**bring_in()["result"], "pnl": "much"}, "result.pnl: 'much' is not allowed"),
+        ("result", {**bring_in()["result"], "metrics": {"x": "y" * 140_000}}, "result: 1.* bytes .* at most 131072"),
+    ],
+)
+def test_a_wrong_import_is_refused_by_its_field(field: str, value: object, said: str) -> None:
+    """As every command is."""
+    with pytest.raises(SchemaError, match=said):
+        parse_command(bring_in(**{field: value}))
 
 
 @for_all(

@@ -14,14 +14,18 @@ from adapters.ports import Record, TopicPartition
 from consumers.archiver import Archiver
 from consumers.restore import RestoreReport, restore
 from engine.lifecycle import DAY_MS
+from schemas.manifest import SnapshotAnnouncement
 from schemas.run_state import TOPOLOGY_KEY, RunState, RunStatus, decode_topology
+from snapshots.imports import Batches, place_manifest, write_batch
 from snapshots.run_log import Place
 from snapshots.writer import write_snapshot
 from tests.factories import LOG_ID, finished_log
+from tests.legacy_results import command_of, document_of, event_of
 from tests.unit.worker.harness import DEAD, EVENTS, NOW_MS, RECEIPTS, RUNS, System, cancel, delete, submit
 from tests.unit.worker.scripted_runner import Script, ScriptedRunner
 
 IDS = tuple(f"bt-{number}" for number in range(6))
+BATCH = write_batch(MemoryBlobStore(), "import-1", [document_of(0)])
 SCRIPTS = {name: Script(commits=3 + place, padding=place) for place, name in enumerate(IDS)}
 
 
@@ -33,11 +37,12 @@ async def lost_system() -> System:
     await worker.assign(0, 1)
     for name in IDS:
         system.send(submit(name))
+    system.send(command_of(BATCH, BATCH.waiting[0]))
     system.send_raw(b"x", b"{not json")
     await worker.until(lambda: system.is_finished(*IDS[:5]) and len(system.bodies("bt-5")) >= 3)
     system.send(cancel("bt-0"))
     system.send(delete("bt-1"))
-    await worker.until(lambda: len(system.receipts) == len(IDS) + 3)
+    await worker.until(lambda: len(system.receipts) == len(IDS) + 4)
     await worker.close()
     return system
 
@@ -122,6 +127,24 @@ async def test_workers_go_on_where_the_archive_ends() -> None:
     assert new.outcomes("bt-2")[-1] == "duplicate: already_finished"
     assert new.outcomes("bt-5")[-1] == "duplicate: already_submitted"
     assert new.outcomes("bt-1")[-1] == "rejected: deleted"
+
+
+async def test_imported_results_are_remembered_by_their_originals() -> None:
+    """And their snapshots are announced again, without a chain head."""
+    lost, store, new = await lost_system(), MemoryBlobStore(), System()
+    waiting = write_batch(store, "import-1", [document_of(0)]).waiting[0]
+    place_manifest(store, Batches(store), "old-0", event_of(BATCH, waiting))
+    await archiver(lost, store).archive_all(range(2))
+    assert (await restored(store, new)).snapshots == 1
+    (told,) = [SnapshotAnnouncement.model_validate_json(each.value or b"") for each in new.log.of("t.archive")]
+    assert (told.backtest_id, told.chain_head, told.manifest_sha256) == ("old-0", None, waiting.digest)
+    worker = new.worker()
+    await worker.assign(0, 1)
+    new.send(command_of(BATCH, BATCH.waiting[0]))
+    new.send(command_of(BATCH, BATCH.waiting[0], content_sha256="0" * 64))
+    await worker.until(lambda: len(new.outcomes("old-0")) == 3)
+    await worker.close()
+    assert new.outcomes("old-0") == ["accepted", "duplicate: already_imported", "rejected: id_taken"]
 
 
 @pytest.mark.parametrize("calls", range(8))

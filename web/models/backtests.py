@@ -123,7 +123,7 @@ class TaskStatus(Answer):
 # What a list leaves out: it is in the result.
 UNLISTED = (
     "words", "spec", "submitted_digest", "spec_digest", "data_digest", "chain_head", "command_id", "cancel_command_id",
-    "records_orders", "import_manifest",
+    "records_orders", "imported", "import_digest",
 )  # fmt: skip
 
 BacktestRow = row_model(

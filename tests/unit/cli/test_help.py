@@ -8,7 +8,7 @@ from tests.unit.cli.conftest import Cli
 
 COMMANDS = (
     "demo", "up", "down", "doctor", "run", "submit", "cancel", "status", "list", "events", "replay", "report", "delete", "audit",
-    "conformance", "check-lookahead", "snapshot", "archive", "restore", "dead-letters", "rebuild",
+    "conformance", "check-lookahead", "snapshot", "archive", "restore", "dead-letters", "import-results", "rebuild",
     "worker", "projector", "compactor", "web", "strategies", "data", "keys", "db", "schema",
 )  # fmt: skip
 

@@ -16,12 +16,15 @@ from adapters.ports import TopicPartition
 from consumers.compactor import Compactor
 from consumers.compactor_state import CompactorRules
 from consumers.snapshot_once import snapshot_once
-from schemas.commit import Author
-from schemas.events import BacktestImported
+from schemas.commit import Author, Head
+from schemas.ids import Digest
 from snapshots.blobs import manifest_key
+from snapshots.imports import Batch, Waiting, write_batch
 from snapshots.reader import read_snapshots
 from snapshots.verify import verify_snapshot
+from snapshots.verify_import import verify_import
 from tests.factories import LOG_ID, Log, finished_log
+from tests.legacy_results import document_of, event_of
 
 EVENTS, ARCHIVE = "backtape.events", "backtape.archive"
 SOURCES = {TopicPartition(EVENTS, number) for number in range(2)}
@@ -396,20 +399,46 @@ async def test_runs_too_large_to_keep_are_spilled_or_read_again(bounds: dict[str
     assert measures["compactor_spooled_memory_bytes"] == measures["compactor_spooled_disk_bytes"] == 0
 
 
-async def test_an_imported_result_has_its_own_manifest() -> None:
-    """The compactor passes it over: nothing is written, nothing is wrong."""
+def imported_log(batch: Batch, waiting: Waiting) -> Log:
+    """Return the log of an imported result."""
+    event = event_of(batch, waiting)
+    log = Log(waiting.manifest.backtest_id)
+    log.head = Head.start(Digest(event.manifest_digest))
+    log.append(event, author=Author.OWNER)
+    return log
+
+
+@pytest.mark.parametrize("at", [*range(1, 16), 10**9])
+async def test_imported_results_get_their_manifests(at: int) -> None:
+    """Whatever the first compactor dies at: each manifest is put in its place and announced, without a chain head of its own."""
     world = World()
-    log = Log("imported")
-    log.append(
-        BacktestImported(sequence=1, time_ns=0, command_id="c", origin="legacy", manifest_key="m", manifest_digest="0" * 64),
-        author=Author.OWNER,
-    )
-    world.put("imported", log.bodies[0])
+    batch = write_batch(world.store, "import-1", [document_of(number) for number in range(3)])
+    for waiting in batch.waiting:
+        world.put(waiting.manifest.backtest_id, imported_log(batch, waiting).bodies[0])
+    for fuse in (Fuse(at), Fuse()):
+        process = Process(world, fuse=fuse)
+        with contextlib.suppress(Died):
+            await process.run()
+            await process.loop.close()
+    assert process.loop.counts.refused == 0
+    for waiting in batch.waiting:
+        backtest_id = waiting.manifest.backtest_id
+        assert verify_import(world.store, backtest_id, event_of(batch, waiting)) is None
+        (told, *_) = world.announced()[backtest_id]
+        assert (told["manifest_sha256"], told["chain_head"], told["rows"]) == (waiting.digest, None, 10)
+    assert world.committed_positions[TopicPartition(EVENTS, 0)] == 3
+
+
+async def test_an_import_whose_files_are_gone_is_refused() -> None:
+    """It is reported and passed over, as a broken run is."""
+    world = World()
+    batch = write_batch(world.store, "import-1", [document_of(0)])
+    world.store.delete(batch.key)
+    world.put("old-0", imported_log(batch, batch.waiting[0]).bodies[0])
     process = Process(world)
     await process.run()
     await process.loop.close()
-    world.check()
-    assert process.loop.counts.refused == 0
+    assert "does not hold the manifest" in process.loop.counts.refusals[0]
     assert world.committed_positions[TopicPartition(EVENTS, 0)] == 1
 
 

@@ -13,7 +13,7 @@ from consumers.worker.partition import WorkerRules
 from consumers.worker.plan import TopicNames
 from engine.lifecycle import IntakeRules
 from schemas.commit import Commit, Head, decode_commit, follow
-from schemas.events import BacktestAccepted
+from schemas.events import BacktestAccepted, BacktestImported
 from schemas.ids import Digest
 from schemas.partitioning import home_partition
 from schemas.receipts import Receipt, decode_receipt
@@ -97,9 +97,10 @@ class System:
         for body in self.bodies(backtest_id):
             commit = decode_commit(body)
             if head is None:
-                accepted = commit.events[0]
-                assert isinstance(accepted, BacktestAccepted)
-                head = Head.start(Digest(accepted.spec_digest))
+                first = commit.events[0]
+                assert isinstance(first, BacktestAccepted | BacktestImported)
+                is_run = isinstance(first, BacktestAccepted)
+                head = Head.start(Digest(first.spec_digest if is_run else first.manifest_digest))
             head = follow(head, commit, body)
             assert not (commits and commits[-1].is_terminal), "nothing is appended after a terminal event"
             commits.append(commit)

@@ -1130,7 +1130,7 @@ export interface components {
             backtest_id: string;
             /**
              * Bars
-             * @description number of bars on the merged time line; null before the start
+             * @description number of bars on the merged time line; null before the start, and if imported
              */
             bars: number | null;
             /**
@@ -1182,7 +1182,7 @@ export interface components {
             command_id: string;
             /**
              * Currency
-             * @description the account's currency, unit of all money in this row; null for an imported one
+             * @description the account's currency, unit of all money in this row
              */
             currency: string | null;
             /**
@@ -1232,7 +1232,7 @@ export interface components {
             finished_at: string | null;
             /**
              * First Bar
-             * @description start of the first bar; null before the start
+             * @description start of the first bar, or of an imported one's period; null before the start
              */
             first_bar: string | null;
             /**
@@ -1241,23 +1241,30 @@ export interface components {
              */
             first_offset: number;
             /**
-             * Import Manifest
-             * @description key of an imported result's manifest in the blob store; null for a run
+             * Import Digest
+             * @description SHA-256 of an imported result's manifest, as the log says; null for a run
              */
-            import_manifest: string | null;
+            import_digest: string | null;
+            /**
+             * Imported
+             * @description what an imported result's document says, all but its rows; null for a run
+             */
+            imported: {
+                [key: string]: unknown;
+            } | null;
             /**
              * Initial Cash
-             * @description cash at the start, account currency; null for an imported one
+             * @description cash at the start, account currency
              */
             initial_cash: number | null;
             /**
              * Issued At
-             * @description when that command was issued, as it says; null for an imported one
+             * @description when that command was issued, as it says
              */
             issued_at: string | null;
             /**
              * Last Bar
-             * @description start of the last bar; null before the start
+             * @description start of the last bar, or end of an imported one's period; null before the start
              */
             last_bar: string | null;
             /**
@@ -1370,7 +1377,7 @@ export interface components {
             sqn: number | null;
             /**
              * Started At
-             * @description when the simulation's start was recorded, wall clock
+             * @description when the simulation's start was recorded, wall clock; null before it, and if imported
              */
             started_at: string | null;
             /**
@@ -1387,12 +1394,12 @@ export interface components {
             status: string;
             /**
              * Strategy
-             * @description name of the strategy; null for an imported one
+             * @description name of the strategy; of an imported one: in the other system
              */
             strategy: string | null;
             /**
              * Submitted Digest
-             * @description SHA-256 of the spec as it was submitted; null for an imported one
+             * @description SHA-256 of the spec as it was submitted; of an imported one: of the original document
              */
             submitted_digest: string | null;
             /**
@@ -1402,17 +1409,17 @@ export interface components {
             submitter: string | null;
             /**
              * Symbols
-             * @description the symbols that the spec names
+             * @description the symbols that the spec names, or an imported result
              */
             symbols: string[];
             /**
              * Tags
-             * @description free words from the spec
+             * @description free words from the spec, or from an imported result
              */
             tags: string[];
             /**
              * Timeframe
-             * @description length of a bar, such as 1m, 1h, 1d; null for an imported one
+             * @description length of a bar, such as 1m, 1h, 1d; null for an imported one that does not say
              */
             timeframe: string | null;
             /**
@@ -1454,7 +1461,7 @@ export interface components {
             backtest_id: string;
             /**
              * Bars
-             * @description number of bars on the merged time line; null before the start
+             * @description number of bars on the merged time line; null before the start, and if imported
              */
             bars: number | null;
             /**
@@ -1479,7 +1486,7 @@ export interface components {
             cancel_reason: string | null;
             /**
              * Currency
-             * @description the account's currency, unit of all money in this row; null for an imported one
+             * @description the account's currency, unit of all money in this row
              */
             currency: string | null;
             /**
@@ -1524,7 +1531,7 @@ export interface components {
             finished_at: string | null;
             /**
              * First Bar
-             * @description start of the first bar; null before the start
+             * @description start of the first bar, or of an imported one's period; null before the start
              */
             first_bar: string | null;
             /**
@@ -1534,17 +1541,17 @@ export interface components {
             first_offset: number;
             /**
              * Initial Cash
-             * @description cash at the start, account currency; null for an imported one
+             * @description cash at the start, account currency
              */
             initial_cash: number | null;
             /**
              * Issued At
-             * @description when that command was issued, as it says; null for an imported one
+             * @description when that command was issued, as it says
              */
             issued_at: string | null;
             /**
              * Last Bar
-             * @description start of the last bar; null before the start
+             * @description start of the last bar, or end of an imported one's period; null before the start
              */
             last_bar: string | null;
             /**
@@ -1619,7 +1626,7 @@ export interface components {
             sqn: number | null;
             /**
              * Started At
-             * @description when the simulation's start was recorded, wall clock
+             * @description when the simulation's start was recorded, wall clock; null before it, and if imported
              */
             started_at: string | null;
             /**
@@ -1629,7 +1636,7 @@ export interface components {
             status: string;
             /**
              * Strategy
-             * @description name of the strategy; null for an imported one
+             * @description name of the strategy; of an imported one: in the other system
              */
             strategy: string | null;
             /**
@@ -1639,17 +1646,17 @@ export interface components {
             submitter: string | null;
             /**
              * Symbols
-             * @description the symbols that the spec names
+             * @description the symbols that the spec names, or an imported result
              */
             symbols: string[];
             /**
              * Tags
-             * @description free words from the spec
+             * @description free words from the spec, or from an imported result
              */
             tags: string[];
             /**
              * Timeframe
-             * @description length of a bar, such as 1m, 1h, 1d; null for an imported one
+             * @description length of a bar, such as 1m, 1h, 1d; null for an imported one that does not say
              */
             timeframe: string | null;
             /**
@@ -5202,7 +5209,8 @@ export interface operations {
                      *       "finished_at": "2026-11-27T08:12:11.740000Z",
                      *       "first_bar": "2020-01-01T00:00:00Z",
                      *       "first_offset": 0,
-                     *       "import_manifest": null,
+                     *       "import_digest": null,
+                     *       "imported": null,
                      *       "initial_cash": 100000,
                      *       "issued_at": "2026-11-27T08:12:11.001000Z",
                      *       "last_bar": "2020-05-04T23:00:00Z",
