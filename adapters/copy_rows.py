@@ -8,6 +8,7 @@ Sources: the MessagePack specification; PostgreSQL's documentation, COPY, "Binar
 functions of each type (timestamptz as microseconds since 2000, jsonb after a version byte, arrays of one dimension).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numba
@@ -24,9 +25,11 @@ _CODES = {
 
 _HEADER = np.frombuffer(b"PGCOPY\n\xff\r\n\0" + bytes(8), dtype=np.uint8)
 _TRAILER = np.frombuffer(b"\xff\xff", dtype=np.uint8)
+_GROWTH = 3  # times; more than most chunks grow by: one that does not fit is begun anew
 _NUMBER_BYTES = 12  # length and value, of the largest number
 _ARRAY_BYTES = 24  # of an array's own header
 _FULL, _UNFIT = -1, -2
+_PART_BYTES = 256 * 1024  # made at a time: it is in the processor's cache when it goes into the socket
 
 _EPOCH_US = 946_684_800_000_000  # 2000-01-01, from which PostgreSQL counts
 _TEXT_OID = 25
@@ -35,33 +38,43 @@ _JSONB_VERSION = 1
 _NIL, _FALSE, _TRUE, _FLOAT64 = 0xC0, 0xC2, 0xC3, 0xCB
 
 
-def encode_copy(write: TableWrite) -> memoryview:
-    """Return the rows in the binary format of COPY.
+def encode_copy(write: TableWrite) -> Iterator[memoryview]:
+    """Yield the rows in the binary format of COPY, part by part. A part holds until the next is asked for.
 
     Times become whole microseconds, downwards; a NUL in a text becomes U+FFFD, because PostgreSQL holds none.
     Raises FatalError, naming column and row, for a value that its column can't hold.
     """
-    data = np.frombuffer(write.packed, dtype=np.uint8)
     kinds = np.array([_SKIPPED if column is None else _CODES[column[1]] for column in write.columns], dtype=np.uint8)
-    room = len(_HEADER) + write.count * (2 + _NUMBER_BYTES * len(kinds)) + len(data) + 256
-    place = np.zeros(2, dtype=np.int64)
-    while True:
-        out = np.empty(room, dtype=np.uint8)
-        out[: len(_HEADER)] = _HEADER
-        end = _transcode(data, kinds, out[: -len(_TRAILER)], len(_HEADER), place)
-        if end == _FULL:
-            room *= 2
-            continue
+    failure = np.zeros(2, dtype=np.int64)
+    out = np.empty(_PART_BYTES, dtype=np.uint8)
+    out[: len(_HEADER)] = _HEADER
+    filled, rows = len(_HEADER), 0
+    for chunk in write.packed:
+        if filled and filled + _GROWTH * len(chunk) > len(out):
+            yield out[:filled].data
+            filled = 0
+        data = np.frombuffer(chunk, dtype=np.uint8)
+        end = _transcode(data, kinds, out[: -len(_TRAILER)], filled, failure)
+        while end == _FULL:
+            if filled:
+                yield out[:filled].data
+                filled = 0
+            else:
+                out = np.empty(2 * len(out), dtype=np.uint8)
+            end = _transcode(data, kinds, out[: -len(_TRAILER)], filled, failure)
         if end == _UNFIT:
-            column = write.columns[place[1]]
-            raise FatalError(f"{write.table}: {column} of row {place[0] + 1} of {write.count} can't hold the value")
-        out[end : end + len(_TRAILER)] = _TRAILER
-        return out[: end + len(_TRAILER)].data
+            column = write.columns[failure[1]]
+            raise FatalError(f"{write.table}: {column} of row {rows + failure[0] + 1} of {write.count} can't hold the value")
+        filled = end
+        rows += _array_head(data, 0)[1]
+    out[filled : filled + len(_TRAILER)] = _TRAILER
+    yield out[: filled + len(_TRAILER)].data
 
 
 def warm_up() -> None:
     """Compile what ``encode_copy`` needs, or load it from numba's cache: at a process's start, not in its first batch."""
-    encode_copy(TableWrite("none", "insert", (), (("text", "text"),), count=1, packed=b"\x91\x91\xa0"))
+    for _ in encode_copy(TableWrite("none", "insert", (), (("text", "text"),), count=1, packed=(b"\x91\x91\xa0",))):
+        pass
 
 
 def _compiled(function: Any) -> Any:
@@ -132,7 +145,7 @@ def _transcode(data, kinds, out, to, failure):  # type: ignore[no-untyped-def]
                 if elements < 0:
                     return _UNFIT
                 start = to
-                if to + _ARRAY_BYTES > len(out):
+                if to + _ARRAY_BYTES + _NUMBER_BYTES * fields > len(out):
                     return _FULL
                 to = _write_int(out, to + 4, elements > 0, 4)
                 to = _write_int(out, to, 0, 4)

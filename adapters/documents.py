@@ -10,12 +10,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from adapters.blob_store import open_blob_store
 from adapters.errors import ConfigurationError, NotFoundError
 from adapters.folder import folder_of_url
 from adapters.ports import BlobStore
+
+if TYPE_CHECKING:
+    from adapters.s3_options import S3Options
 
 ONE = (".json",)  # one document a file
 LINES = (".jsonl", ".ndjson")  # one document a line
@@ -59,13 +62,13 @@ class Documents(Protocol):
         ...
 
 
-def open_documents(where: str, *, endpoint: str | None = None) -> Documents:
+def open_documents(where: str, *, endpoint: str | None = None, options: "S3Options | None" = None) -> Documents:
     """Return the documents at a path, file:///folder or s3://bucket/prefix.
 
     Raises ConfigurationError where there is neither a file nor a folder.
     """
     if where.startswith("s3://"):
-        return BlobDocuments(open_blob_store(where, endpoint=endpoint))
+        return BlobDocuments(open_blob_store(where, endpoint=endpoint, options=options))
     path = folder_of_url(where) if where.startswith("file:") else Path(where)
     if not path.exists():
         raise ConfigurationError(f"source {where!r}: there is no such file or folder")

@@ -6,15 +6,21 @@ It needs a file system with hard links. A blob ``a`` and a blob ``a/b`` can't bo
 """
 
 import os
+import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from adapters.blob_keys import check_key
 from adapters.errors import ConfigurationError, FatalError, NotFoundError, RetryableError
 from adapters.ports import BlobInfo
+
+PIECE_BYTES = 1024 * 1024
+Write = Callable[[IO[bytes]], object]
 
 TEMPORARY = ".temporary"  # keys never begin with a dot, so no blob can lie in there
 
@@ -30,14 +36,15 @@ class FolderBlobStore:
             self._temporary.mkdir(parents=True, exist_ok=True)
 
     def put(self, key: str, data: bytes) -> None:
-        path = self._path(key)
-        with _outside(f"{self.url}/{key}"), self._written(path, data) as temporary:
-            os.replace(temporary, path)
-            _flush_folder(path.parent)
+        self._put(key, lambda file: file.write(data))
+
+    def put_file(self, key: str, file: IO[bytes]) -> None:
+        file.seek(0)
+        self._put(key, lambda made: shutil.copyfileobj(file, made, PIECE_BYTES))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         path = self._path(key)
-        with _outside(f"{self.url}/{key}"), self._written(path, data) as temporary:
+        with _outside(f"{self.url}/{key}"), self._written(path, lambda file: file.write(data)) as temporary:
             try:
                 os.link(temporary, path)
             except FileExistsError:
@@ -52,6 +59,16 @@ class FolderBlobStore:
                 return path.read_bytes()
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 raise NotFoundError(f"{self.url}/{key}: there is no such object") from None
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        path = self._path(key)
+        with _outside(f"{self.url}/{key}"):
+            try:
+                file = path.open("rb")
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                raise NotFoundError(f"{self.url}/{key}: there is no such object") from None
+            with file:
+                yield from iter(partial(file.read, PIECE_BYTES), b"")
 
     def head(self, key: str) -> BlobInfo | None:
         path = self._path(key)
@@ -92,14 +109,20 @@ class FolderBlobStore:
                     except FileNotFoundError:  # deleted since the folder was read
                         continue
 
+    def _put(self, key: str, write: Write) -> None:
+        path = self._path(key)
+        with _outside(f"{self.url}/{key}"), self._written(path, write) as temporary:
+            os.replace(temporary, path)
+            _flush_folder(path.parent)
+
     @contextmanager
-    def _written(self, path: Path, data: bytes) -> Iterator[Path]:
-        """Give a temporary file that holds the bytes and is flushed to the disk; it is gone afterwards."""
+    def _written(self, path: Path, write: Write) -> Iterator[Path]:
+        """Give a temporary file with what was written, flushed to the disk; it is gone afterwards."""
         _make_folders(path.parent)
         temporary = self._temporary / uuid.uuid4().hex
         try:
             with open(temporary, "xb") as file:
-                file.write(data)
+                write(file)
                 file.flush()
                 os.fsync(file.fileno())
             yield temporary

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from threading import Lock
+from typing import IO
 
 from adapters.blob_keys import check_key
 from adapters.errors import NotFoundError
@@ -24,6 +25,10 @@ class MemoryBlobStore:
             self._blobs[check_key(key)] = bytes(data)
             self._modified[key] = self._now_ms()
 
+    def put_file(self, key: str, file: IO[bytes]) -> None:
+        file.seek(0)
+        self.put(key, file.read())
+
     def put_if_absent(self, key: str, data: bytes) -> bool:
         with self._lock:
             if check_key(key) in self._blobs:
@@ -38,6 +43,9 @@ class MemoryBlobStore:
         if data is None:
             raise NotFoundError(f"{self.url}/{key}: there is no such object")
         return data
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        yield self.get(key)
 
     def head(self, key: str) -> BlobInfo | None:
         with self._lock:

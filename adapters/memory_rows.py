@@ -89,7 +89,7 @@ def _write(rows: dict[tuple[Any, ...], Row], write: TableWrite) -> None:
 
 
 def _dicts(write: TableWrite) -> list[Row]:
-    rows = msgspec.msgpack.decode(write.packed)
+    rows = [row for chunk in write.packed for row in msgspec.msgpack.decode(chunk)]
     assert len(rows) == write.count, "a write says how many rows it has"
     return [
         {column[0]: _stored(value, column[1]) for value, column in zip(row, write.columns, strict=True) if column is not None}

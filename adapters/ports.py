@@ -7,7 +7,7 @@ Errors are those of adapters/errors.py.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import IO, Any, Literal, Protocol
 
 from schemas.actions import Side
 from schemas.market_data import Bars, DataSetManifest
@@ -169,12 +169,20 @@ class BlobStore(Protocol):
         """Store the bytes under the key; what was there is replaced."""
         ...
 
+    def put_file(self, key: str, file: IO[bytes]) -> None:
+        """Store an open file's bytes, from its first on, as ``put`` does, without holding them all in memory."""
+        ...
+
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Store the bytes unless the key exists. Exactly one of several racing callers gets True."""
         ...
 
     def get(self, key: str) -> bytes:
         """Return the object's bytes, or raise NotFoundError."""
+        ...
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """Yield the object's bytes piece by piece, all of one version of it. Raises NotFoundError."""
         ...
 
     def head(self, key: str) -> BlobInfo | None: ...
@@ -245,7 +253,7 @@ class TableWrite:
         (rows with this key go, if there are any; the key may be a part of the primary key)
     columns : what stands at each place of a row: a column's name and SQL type; None for a value that is not written
     count : number of rows
-    packed : the rows, a MessagePack array of arrays; times are int64 nanoseconds since 1970 UTC, JSON is text
+    packed : the rows in chunks, each a MessagePack array of arrays; times are int64 nanoseconds since 1970 UTC, JSON is text
     """
 
     table: str
@@ -253,7 +261,7 @@ class TableWrite:
     key: tuple[str, ...]
     columns: tuple[tuple[str, str] | None, ...]
     count: int
-    packed: bytes
+    packed: tuple[bytes, ...]
 
     @property
     def names(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -13,7 +13,6 @@ from adapters.errors import ConfigurationError, DeletedError, FatalError, Fenced
 T = TypeVar("T")
 
 CONNECT_SECONDS = 10.0
-PART_BYTES = 256 * 1024  # of what is copied, on its way to the server
 STATEMENT_SECONDS = 60.0  # a server that is frozen, not dead, must not hold a partition for ever
 
 # The planner knows nothing about the temporary tables and would, on a bad day, scan a table of a hundred million rows to
@@ -51,13 +50,13 @@ class Session:
     async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         return await mapped(self._connection.fetch(sql, *arguments))
 
-    async def copy(self, schema: str | None, table: str, names: Sequence[str], encoded: memoryview) -> None:
+    async def copy(self, schema: str | None, table: str, names: Sequence[str], parts: Iterable[memoryview]) -> None:
         """Copy rows, in the binary format of COPY, into a table; without a schema it is a temporary one."""
 
         async def chunks() -> AsyncIterator[memoryview]:
-            # In parts: each is copied for the socket, and the next waits until the server has taken it.
-            for start in range(0, len(encoded), PART_BYTES):
-                yield encoded[start : start + PART_BYTES]
+            # Each is copied for the socket, and the next waits until the server has taken it.
+            for part in parts:
+                yield part
 
         await mapped(
             self._connection.copy_to_table(

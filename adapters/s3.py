@@ -1,4 +1,4 @@
-"""This module keeps blobs in S3, or a server that speaks its protocol. It alone imports boto3.
+"""This module keeps blobs in S3, or a server that speaks its protocol. It and its neighbours of the same name alone import boto3.
 
 Retries are ours, not botocore's, because a conditional PUT must not be repeated blindly: when the answer to the first try was
 lost, the second one is refused by our own object (412), and botocore would report that we lost a race which we have won.
@@ -8,80 +8,47 @@ says whose it is.
 
 import base64
 import hashlib
-import random
+import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import partial
+from itertools import chain
+from typing import IO, Any, TypeVar
+from urllib.parse import urlsplit
 
-import boto3
-import botocore.config
 import botocore.exceptions as boto
 
 from adapters.blob_keys import check_key
-from adapters.errors import AdapterError, ConfigurationError, FatalError, NotFoundError, OutcomeUnknownError, RetryableError
+from adapters.errors import ConfigurationError, NotFoundError
 from adapters.ports import BlobInfo
+from adapters.s3_attempts import Attempts
+from adapters.s3_client import make_client
+from adapters.s3_errors import code_of, may_have_happened, raise_if_final, status_of
+from adapters.s3_options import S3Options
 
 Answer = TypeVar("Answer")
 
-DEFAULT_REGION = "us-east-1"
-CONNECT_SECONDS = 3.0
-READ_SECONDS = 20.0
-CONNECTIONS = 16  # of one store: the threads of one process that may talk at a time
-FIRST_DELAY_SECONDS = 0.05
-LONGEST_DELAY_SECONDS = 5.0
+PART_BYTES = 16 * 1024 * 1024  # of a large object: its parts are sent, and read, one at a time; at most 10,000 of them
 TOKEN = "backtape-writer"
 
-# Errors that name a fault of the moment. Everything of status 500 and above counts as well.
-_MOMENTARY = frozenset(
-    {
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "RequestLimitExceeded",
-        "TooManyRequests",
-        "RequestTimeout",
-        "BadDigest",
-        "RequestTimeTooSkewed",
-        "OperationAborted",
-        "XAmzContentSHA256Mismatch",
-        "ExpiredToken",
-    }
-)
-_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _URL = re.compile(r"^s3://([a-z0-9][a-z0-9.\-]{1,61}[a-z0-9])(?:/([^?#]*))?$")
 
 
-@dataclass(slots=True)
-class Attempts:
-    """What one call has tried so far, and how long it may go on."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How a server says it keeps an object; None: it does not say."""
 
-    what: str
-    budget_seconds: float
-    sleep: Callable[[float], None]
-    now: Callable[[], float]
-    count: int = 0
-    is_ambiguous: bool = False  # a try ended without an answer: it may have had its effect
-    started: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.started = self.now()
-
-    def wait_or_raise(self, error: Exception) -> None:
-        """Wait before the next try, longer each time and by chance, or raise when the budget is spent."""
-        self.count += 1
-        delay = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**self.count) * random.uniform(0.5, 1.0)
-        spent = self.now() - self.started
-        if spent + delay > self.budget_seconds:
-            kind = OutcomeUnknownError if self.is_ambiguous else RetryableError
-            raise kind(f"{self.what}: no success in {self.count} tries over {spent:.1f} s, the last: {error}") from error
-        self.sleep(delay)
+    encryption: str | None
+    kms_key: str | None
+    checksum: str | None
 
 
-class S3BlobStore:
+class S3Provider:
     """Blobs in one bucket below one prefix. Safe for threads; a process that was forked makes its own."""
 
     def __init__(
@@ -89,9 +56,9 @@ class S3BlobStore:
         *,
         bucket: str,
         prefix: str = "",
-        endpoint: str | None = None,
-        region: str | None = None,
+        options: S3Options | None = None,
         budget_seconds: float = 30.0,
+        part_bytes: int = PART_BYTES,
         client: Any = None,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.monotonic,
@@ -100,15 +67,16 @@ class S3BlobStore:
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.url = f"s3://{bucket}/{self.prefix}".rstrip("/")
         self.budget_seconds = budget_seconds
-        self.endpoint = endpoint
-        self._client = client if client is not None else _client(endpoint=endpoint, region=region)
+        self.options = options or S3Options()
+        self.part_bytes = part_bytes
+        self._client = client if client is not None else make_client(self.options)
         self._sleep = sleep
         self._now = now
 
     @classmethod
     def of_url(
-        cls, url: str, *, endpoint: str | None = None, region: str | None = None, budget_seconds: float = 30.0
-    ) -> "S3BlobStore":
+        cls, url: str, *, options: S3Options | None = None, budget_seconds: float = 30.0, part_bytes: int = PART_BYTES
+    ) -> "S3Provider":
         """Return the store of an ``s3://bucket/prefix`` URL. Raises ConfigurationError for any other form."""
         match = _URL.match(url)
         if match is None:
@@ -119,10 +87,22 @@ class S3BlobStore:
                 check_key(prefix)
         except ValueError as error:
             raise ConfigurationError(f"blob store {url!r}: {error}") from error
-        return cls(bucket=match[1], prefix=prefix, endpoint=endpoint, region=region, budget_seconds=budget_seconds)
+        return cls(bucket=match[1], prefix=prefix, options=options, budget_seconds=budget_seconds, part_bytes=part_bytes)
 
     def put(self, key: str, data: bytes) -> None:
-        self._tried(f"PUT {self._name(key)}", lambda: self._client.put_object(**self._upload(key, data)))
+        if len(data) > self.part_bytes:
+            view = memoryview(data)
+            self._put_parts(key, (bytes(view[at : at + self.part_bytes]) for at in range(0, len(data), self.part_bytes)))
+        else:
+            self._tried(f"PUT {self._name(key)}", lambda: self._client.put_object(**self._upload(key, data)))
+
+    def put_file(self, key: str, file: IO[bytes]) -> None:
+        file.seek(0)
+        first = file.read(self.part_bytes)
+        if len(first) < self.part_bytes:
+            self.put(key, first)
+        else:
+            self._put_parts(key, chain([first], iter(partial(file.read, self.part_bytes), b"")))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         token = uuid.uuid4().hex
@@ -132,19 +112,21 @@ class S3BlobStore:
                 self._client.put_object(**self._upload(key, data), IfNoneMatch="*", Metadata={TOKEN: token})
                 return True
             except Exception as error:
-                if _status(error) == 412:
+                if status_of(error) == 412:
                     return attempts.is_ambiguous and self._is_ours(key, data, token=token)
-                if _status(error) != 409:  # 409: another conditional PUT of this key is under way; the next try will know
-                    _raise_if_final(error, attempts.what)
-                    attempts.is_ambiguous |= _may_have_happened(error)
+                if status_of(error) != 409:  # 409: another conditional PUT of this key is under way; the next try will know
+                    raise_if_final(error, attempts.what)
+                    attempts.is_ambiguous |= may_have_happened(error)
                 attempts.wait_or_raise(error)
 
     def get(self, key: str) -> bytes:
-        def read() -> bytes:
-            body = self._client.get_object(Bucket=self.bucket, Key=self._full(key))["Body"]
-            return bytes(body.read())
+        return self._read(key, {"Bucket": self.bucket, "Key": self._full(key)})
 
-        return self._tried(f"GET {self._name(key)}", read)
+    def pieces(self, key: str) -> Iterator[bytes]:
+        head = self._head(key)
+        request = {"Bucket": self.bucket, "Key": self._full(key), "IfMatch": head["ETag"]}  # never parts of two objects
+        for start in range(0, int(head["ContentLength"]), self.part_bytes):
+            yield self._read(key, {**request, "Range": f"bytes={start}-{start + self.part_bytes - 1}"})
 
     def head(self, key: str) -> BlobInfo | None:
         try:
@@ -176,6 +158,88 @@ class S3BlobStore:
         )
         return url
 
+    def _read(self, key: str, request: dict[str, Any]) -> bytes:
+        return self._tried(f"GET {self._name(key)}", lambda: bytes(self._client.get_object(**request)["Body"].read()))
+
+    def _put_parts(self, key: str, parts: Iterable[bytes]) -> None:
+        """Put a large object part by part, each with its SHA-256; what was begun and fails is taken back."""
+        what, target = f"multipart PUT {self._name(key)}", {"Bucket": self.bucket, "Key": self._full(key)}
+        token = uuid.uuid4().hex
+        begin = {**target, **self.options.upload_arguments, "ChecksumAlgorithm": "SHA256", "Metadata": {TOKEN: token}}
+        target["UploadId"] = self._tried(what, lambda: self._client.create_multipart_upload(**begin))["UploadId"]
+        try:
+            done = [self._put_part(what, target, number, part) for number, part in enumerate(parts, start=1)]
+            self._complete(what, key, token, {**target, "MultipartUpload": {"Parts": done}})
+        except BaseException:
+            with suppress(
+                Exception
+            ):  # what is left over is for the bucket's rule (docs/s3.md); the first error is the one to tell
+                self._client.abort_multipart_upload(**target)
+            raise
+
+    def _put_part(self, what: str, target: dict[str, Any], number: int, part: bytes) -> dict[str, Any]:
+        digest = _checksum(part)
+        request = {**target, "PartNumber": number, "Body": part, "ChecksumAlgorithm": "SHA256", "ChecksumSHA256": digest}
+        answer = self._tried(f"{what}, part {number}", lambda: self._client.upload_part(**request))
+        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": digest}
+
+    def _complete(self, what: str, key: str, token: str, request: dict[str, Any]) -> None:
+        """Make the parts one object. After a lost answer the upload may be gone because it is complete: its token tells."""
+        attempts = self._attempts(what)
+        while True:
+            try:
+                self._client.complete_multipart_upload(**request)
+                return
+            except Exception as error:
+                if attempts.is_ambiguous and code_of(error) == "NoSuchUpload" and self._token_of(key) == token:
+                    return
+                raise_if_final(error, what)
+                attempts.is_ambiguous |= may_have_happened(error)
+                attempts.wait_or_raise(error)
+
+    def _token_of(self, key: str) -> str | None:
+        token: str | None = self._head(key).get("Metadata", {}).get(TOKEN)
+        return token
+
+    def kept_as(self, key: str) -> "Kept":
+        """Say how the server keeps an object. Raises NotFoundError."""
+        request = {"Bucket": self.bucket, "Key": self._full(key), "ChecksumMode": "ENABLED"}
+        answer = self._tried(f"HEAD {self._name(key)}", lambda: self._client.head_object(**request))
+        digest = answer.get("ChecksumSHA256")
+        return Kept(answer.get("ServerSideEncryption"), answer.get("SSEKMSKeyId"), f"SHA-256 {digest}" if digest else None)
+
+    def credentials_source(self) -> str:
+        """Return where the credentials come from: ``env``, ``assume-role`` … Raises ConfigurationError when there are none."""
+        return str(self._credentials().method)
+
+    def _credentials(self) -> Any:
+        """Return the client's credentials, which were had just now."""
+        try:
+            found = self._client._request_signer._credentials
+            if found is not None:
+                found.get_frozen_credentials()
+        except boto.BotoCoreError as error:
+            raise ConfigurationError(f"the credentials for {self.url} can't be had: {error}") from error
+        if found is None:
+            raise ConfigurationError(f"there are no credentials for {self.url}")
+        return found
+
+    def arrow_options(self) -> dict[str, Any]:
+        """Return how Arrow's file system reaches the bucket as we do. Alone it knows neither a profile's role nor AWS_CA_BUNDLE.
+
+        Credentials that expire are those of now: a file system that is older than them has to be made anew.
+        """
+        options: dict[str, Any] = {"region": self._client.meta.region_name}
+        if self.options.endpoint is not None:
+            address = urlsplit(self.options.endpoint)
+            options |= {"endpoint_override": address.netloc + address.path.rstrip("/"), "scheme": address.scheme}
+            options["force_virtual_addressing"] = self.options.addressing == "virtual"
+        if bundle := os.environ.get("AWS_CA_BUNDLE"):
+            options["tls_ca_file_path"] = bundle
+        found = self._credentials().get_frozen_credentials()
+        options |= {"access_key": found.access_key, "secret_key": found.secret_key}
+        return options | ({"session_token": found.token} if found.token else {})
+
     def _is_ours(self, key: str, data: bytes, *, token: str) -> bool:
         """Say whether the object that is there is the one we sent when the answer was lost.
 
@@ -183,7 +247,7 @@ class S3BlobStore:
         bytes follow from the key, and the best that can be known for the others.
         """
         try:
-            written = self._head(key).get("Metadata", {}).get(TOKEN)
+            written = self._token_of(key)
             return written == token if written is not None else self.get(key) == data
         except NotFoundError:  # there when we tried, deleted since
             return False
@@ -196,13 +260,13 @@ class S3BlobStore:
 
     def _upload(self, key: str, data: bytes) -> dict[str, Any]:
         """Return the arguments of a PUT whose bytes the server checks against their SHA-256."""
-        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
         return {
             "Bucket": self.bucket,
             "Key": self._full(key),
             "Body": data,
             "ChecksumAlgorithm": "SHA256",
-            "ChecksumSHA256": checksum,
+            "ChecksumSHA256": _checksum(data),
+            **self.options.upload_arguments,
         }
 
     def _full(self, key: str) -> str:
@@ -221,69 +285,13 @@ class S3BlobStore:
             try:
                 return send()
             except Exception as error:
-                _raise_if_final(error, what)
+                raise_if_final(error, what)
                 attempts.wait_or_raise(error)
+
+
+def _checksum(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
 def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1_000)
-
-
-def _client(*, endpoint: str | None, region: str | None) -> Any:
-    session = boto3.session.Session(region_name=region)
-    settings = botocore.config.Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"total_max_attempts": 1},
-        max_pool_connections=CONNECTIONS,
-        request_checksum_calculation="when_required",  # ours is sent as a header: servers other than AWS know it
-        signature_version="s3v4",  # of presigned addresses too, which would otherwise be of version 2 beside some endpoints
-        s3={"addressing_style": "path" if endpoint else "auto"},
-    )
-    region = session.region_name or DEFAULT_REGION
-    try:
-        return session.client("s3", endpoint_url=endpoint, region_name=region, config=settings)
-    except (ValueError, boto.BotoCoreError) as error:
-        raise ConfigurationError(f"S3 endpoint {endpoint!r}, region {region!r}: {error}") from error
-
-
-def _status(error: Exception) -> int | None:
-    if not isinstance(error, boto.ClientError):
-        return None
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _code(error: boto.ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _may_have_happened(error: Exception) -> bool:
-    """Say whether the server may have done what it was asked for, although the answer says otherwise or never came."""
-    if isinstance(error, boto.ClientError):
-        return (_status(error) or 0) >= 500 and _code(error) not in _MOMENTARY
-    return not isinstance(error, boto.ConnectTimeoutError | boto.EndpointConnectionError)
-
-
-def _raise_if_final(error: Exception, what: str) -> None:
-    """Return for a fault of the moment; raise the adapters' error for what another try would not change."""
-    if isinstance(error, AdapterError):
-        raise error
-    if isinstance(error, boto.ClientError):
-        _raise_if_refused(error, what)
-    elif isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.ParamValidationError):
-        raise ConfigurationError(f"{what}: {error}") from error
-    elif not isinstance(error, boto.BotoCoreError | OSError):
-        raise error
-
-
-def _raise_if_refused(error: boto.ClientError, what: str) -> None:
-    status, code = _status(error) or 0, _code(error)
-    if status >= 500 or status == 429 or code in _MOMENTARY:
-        return
-    if code == "NoSuchBucket":
-        raise ConfigurationError(f"{what}: there is no such bucket") from error
-    if status == 404 or code in _MISSING:
-        raise NotFoundError(f"{what}: there is no such object") from error
-    if status in (401, 403):
-        raise ConfigurationError(f"{what}: the server refuses these credentials: {error}") from error
-    raise FatalError(f"{what}: {error}") from error

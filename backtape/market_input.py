@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from adapters.ports import BlobStore
+    from adapters.s3_options import S3Options
 
 MEMORY = "memory"  # name of the data set that a run on frames records
 DEFAULT_SYMBOL = "ASSET"
@@ -89,20 +90,20 @@ def market_of_store(place: str | Path, spec: BacktestSpec) -> Market:
     from engine.assemble import assemble
 
     settings = load_settings()
-    stored = StoredMarketData(_open(place, settings.s3_endpoint), settings.cache_dir / "bars")
+    stored = StoredMarketData(_open(place, settings.s3), settings.cache_dir / "bars")
     manifest = stored.resolve(spec.data.dataset, spec.data.version)
     side = stored.side(manifest)
     return assemble(spec, manifest, side, lambda symbol, timeframe: stored.bars(manifest, symbol, timeframe))
 
 
-def _open(place: str | Path, endpoint: str | None) -> "BlobStore":
+def _open(place: str | Path, options: "S3Options") -> "BlobStore":
     from adapters.blob_store import open_blob_store
     from adapters.errors import NotFoundError
     from adapters.folder import FolderBlobStore
 
     text = str(place)
     if text.startswith(("s3://", "file:")):
-        return open_blob_store(text, endpoint=endpoint)
+        return open_blob_store(text, options=options)
     if not Path(place).is_dir():
         raise NotFoundError(f"{text}: there is no such folder of data sets")
     return FolderBlobStore(Path(place))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.kafka import KafkaAddress
+from adapters.s3_options import S3Options
 
 
 def openapi_document() -> dict[str, Any]:
@@ -16,7 +17,7 @@ def openapi_document() -> dict[str, Any]:
         partitions=1,
         database_url="postgresql://127.0.0.1/nowhere",
         s3_url="s3://nowhere",
-        s3_endpoint=None,
+        s3=S3Options(),
         cache_dir=Path("nowhere"),
     )
     return create_app(nowhere).openapi()

@@ -12,7 +12,7 @@ HEAD = f"""# Settings
 
 Every process reads these environment variables once, at its start; a wrong one ends it with an error that names the variable,
 its value and what is allowed. An empty variable counts as not set. Credentials of S3 are those of every AWS client
-(`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_DEFAULT_REGION` …).
+(`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_PROFILE`, roles): [s3.md](s3.md).
 
 This table is made from the class `Settings` by `backtape schema export docs`; all names begin with `{PREFIX}`.
 

@@ -25,7 +25,7 @@ def web_config(settings: Settings) -> WebConfig:
         partitions=settings.partitions,
         database_url=settings.database_url,
         s3_url=settings.s3_url,
-        s3_endpoint=settings.s3_endpoint,
+        s3=settings.s3,
         cache_dir=settings.cache_dir,
         environment=settings.environment(),
         groups=(

@@ -124,7 +124,7 @@ async def _limit_of_copy(scene: Scene, part: Part, written: Written, rows_rate: 
         by_run.setdefault((record.key or b"").decode(), []).append(record.value or b"")
     tables = fold_run(max(by_run.values(), key=lambda bodies: sum(map(len, bodies))))
     write = table_write(RowChange(FILLS, "insert", tables.rows("fills")))
-    encoded = encode_copy(write)
+    encoded = b"".join(encode_copy(write))
     connection = await asyncpg.connect(scene.settings.database_url, server_settings={"synchronous_commit": "off"})
 
     async def chunks():  # type: ignore[no-untyped-def]

@@ -11,7 +11,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -36,7 +37,7 @@ from schemas.topics import EVENTS
 RESULTS = Path(__file__).with_name("READ.md")
 RUN_BARS = 250_000
 LOOK_SECONDS = 0.02
-FLOW_EVENTS, FLOW_SECONDS = 100_000, 20.0  # events a second, for so long
+FLOW_SECONDS = 20.0
 PROBE_SECONDS = 0.1
 TITLES = {
     "live": "Log into all tables",
@@ -131,7 +132,7 @@ async def rebuild(scene: Scene, part: Part, written: Written) -> None:
     part.add("views locked by the swap", 1000 * done["swap_seconds"], "ms")
 
 
-async def flow(scene: Scene, part: Part, written: Written) -> None:
+async def flow(scene: Scene, part: Part, written: Written, rate: int) -> None:
     """Append a steady flow of commits, and now and then a run's first commit; ask for its row without pause."""
     scene.start("projector")
     producer = AIOKafkaProducer(
@@ -142,9 +143,9 @@ async def flow(scene: Scene, part: Part, written: Written) -> None:
     topic = scene.settings.kafka.topic(EVENTS)
     # Made before: the flow is not to share the processor with simulations. They are the simulated runs under ids of their own.
     flowing, steps = Written(simulated=written.simulated), []
-    while sum(_events_in(step) for step in steps) < FLOW_EVENTS * FLOW_SECONDS:
-        steps += steps_of(round_of(1_000 + len(flowing.ids), RUN_BARS, flowing))
-    probes = _probes(int(FLOW_SECONDS / PROBE_SECONDS) + 50)
+    while sum(_events_in(step) for step in steps) < rate * FLOW_SECONDS:
+        steps += steps_of(round_of(rate + len(flowing.ids), RUN_BARS, flowing))
+    probes = _probes(f"probe-{rate}", int(FLOW_SECONDS / PROBE_SECONDS) + 50)
     connection = await asyncpg.connect(scene.settings.database_url)
     await _caught_up(scene, connection)
     delays: list[float] = []
@@ -170,14 +171,14 @@ async def flow(scene: Scene, part: Part, written: Written) -> None:
             watching.append(asyncio.create_task(watch(backtest_id, time.perf_counter())))
         if time.perf_counter() - began > FLOW_SECONDS:
             break
-        await asyncio.sleep(max(0.0, began + sent / FLOW_EVENTS - time.perf_counter()))
+        await asyncio.sleep(max(0.0, began + sent / rate - time.perf_counter()))
     seconds = time.perf_counter() - began
     await asyncio.gather(*watching)
     await producer.stop()
     await connection.close()
     scene.stop("projector")
     part.describe(f"{len(delays)} first commits of runs among the flow, one at a time; a query looks for each row without pause.")
-    part.add("flow that was reached", sent / seconds, "events/s", f"{FLOW_EVENTS:,} wanted")
+    part.add("flow that was reached", sent / seconds, "events/s", f"{rate:,} wanted")
     for share in (0.5, 0.99):
         part.add(f"commit in Kafka to row visible, p{100 * share:.0f}", 1000 * percentile(delays, share), "ms")
     part.add("longest", 1000 * max(delays), "ms")
@@ -204,14 +205,14 @@ async def _is_shown(connection: asyncpg.Connection, backtest_id: str) -> bool:
     return await connection.fetchval("SELECT 1 FROM backtape.backtests WHERE backtest_id = $1", backtest_id) is not None
 
 
-def _probes(count: int) -> list[tuple[str, bytes]]:
+def _probes(name: str, count: int) -> list[tuple[str, bytes]]:
     """Return first commits of runs that never start."""
     found = []
     market = Market(
         bars=(generated(100, seed=1),), instruments=(Instrument(symbol="X", calendar="always"),), dataset="minutes", version=1,
         digest="d" * 64,
     )  # fmt: skip
-    for backtest_id in spread_ids("probe", count):
+    for backtest_id in spread_ids(name, count):
         command = {
             "type": "SubmitBacktest", "command_id": f"submit-{backtest_id}", "backtest_id": backtest_id, "issued_at": ISSUED_AT,
             "spec": spec("minutes", "X", "1m", "sma_cross", {"fast": 3, "slow": 10}),
@@ -246,18 +247,29 @@ async def delete(scene: Scene, part: Part, written: Written) -> None:
     part.add("delete one backtest", 1000 * seconds, "ms", f"{rows:,} rows of {len(written.ids)} such backtests")
 
 
-PARTS: dict[str, Callable[[Scene, Part, Written], Awaitable[None]]] = {
-    "live": live, "rebuild": rebuild, "flow": flow, "idle": idle, "delete": delete,
-}  # fmt: skip
+Measure = Callable[[Scene, Part, Written], Awaitable[None]]
+
+PARTS: dict[str, Measure] = {"live": live, "rebuild": rebuild, "idle": idle, "delete": delete}
+
+
+def _chosen(names: list[str], rates: list[int]) -> Iterator[tuple[str, str, Measure]]:
+    """Yield name, title and function of each part; the flow is measured at each rate."""
+    for name in names:
+        if name != "flow":
+            yield name, TITLES[name], PARTS[name]
+            continue
+        for rate in rates:
+            yield f"flow-{rate}", f"{TITLES[name]}: {rate:,} events/s", partial(flow, rate=rate)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reading", description="Measure the read side.")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[], metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("parts", nargs="*", choices=[*TITLES, []], default=[], metavar="PART", help=", ".join(TITLES))
     parser.add_argument("--events", type=int, default=10_000_000, help="length of the log")
+    parser.add_argument("--flow", type=int, nargs="+", default=[100_000], metavar="RATE", help="events a second of the flow")
     parser.add_argument("--output", type=Path, default=None, help=f"where the Markdown goes (all parts: {RESULTS.name})")
     options = parser.parse_args()
-    chosen = options.parts or list(PARTS)
+    chosen = options.parts or list(TITLES)
     with Scene(Sizes(log_bars=1_000)) as scene:
         about = machine.described(scene.postgres_version(), f"python -m benchmarks.reading {shlex.join(sys.argv[1:])}".strip())
         written = Written()
@@ -271,9 +283,9 @@ def main() -> int:
         )
         print("\n".join(about), flush=True)
         parts = []
-        for name in chosen:
-            part = Part(name, TITLES[name])
-            run(PARTS[name](scene, part, written))  # type: ignore[arg-type]
+        for name, title, measure in _chosen(chosen, options.flow):
+            part = Part(name, title)
+            run(measure(scene, part, written))  # type: ignore[arg-type]
             print(as_table([part]), flush=True)
             parts.append(part)
     output = options.output or (RESULTS if not options.parts else None)

@@ -38,7 +38,7 @@ async def archive_job(
     Raises IntegrityError when events are gone that were never archived, or when an archived range does not read back.
     """
     reader, appender = KafkaLogReader(settings.kafka), KafkaAppender(settings.kafka)
-    store, clock = open_blob_store(settings.s3_url, endpoint=settings.s3_endpoint), SystemClock()
+    store, clock = open_blob_store(settings.s3_url, options=settings.s3), SystemClock()
     events = settings.kafka.topic(EVENTS)
     try:
         partitions = range(await reader.partitions(events))

@@ -317,7 +317,7 @@ class Compactor:
             spool = run.spool
             if spool.is_dropped:
                 spool = await self._patiently("read a run again", lambda: self._read_again(state, run))
-            write = partial(write_snapshot, self._store, spool, place, facts=run.chain.facts())
+            write = partial(write_snapshot, self._store, spool, place, facts=run.chain.facts(), folder=self._rules.folder)
             return await self._patiently("write a snapshot", lambda: self._in_thread(write))
 
     async def _bundled(self, state: Source, run: Run, place: Place) -> SnapshotAnnouncement:

@@ -17,7 +17,7 @@ async def restore_job(settings: Settings, *, report: Callable[[str], None]) -> R
     reader, restorer = KafkaLogReader(settings.kafka), KafkaRestorer(settings.kafka)
     try:
         return await restore(
-            store=open_blob_store(settings.s3_url, endpoint=settings.s3_endpoint),
+            store=open_blob_store(settings.s3_url, options=settings.s3),
             reader=reader,
             restorer=restorer,
             prefix=settings.topic_prefix,

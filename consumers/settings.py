@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters.errors import ConfigurationError
 from adapters.kafka import KafkaAddress
+from adapters.s3_options import Addressing, Encryption, S3Options
 from schemas.generations import Generation
 from schemas.topics import DEFAULT_PARTITIONS
 
@@ -37,7 +38,18 @@ class Settings(BaseSettings):
         "postgresql://postgres@127.0.0.1:5432/backtape", description="Postgres of the read model, as the role that projects"
     )
     s3_url: str = Field("s3://backtape", description="where blobs lie: s3://bucket/prefix, or file:///folder")
-    s3_endpoint: str | None = Field(None, description="address of an S3 server that is not AWS; credentials by AWS_* as usual")
+    s3_endpoint: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="address of an S3 server that is not AWS; credentials by AWS_* as usual"
+    )
+    s3_region: str | None = Field(None, description="the bucket's region; not set: what the usual AWS chain says, else us-east-1")
+    s3_addressing: Addressing = Field(
+        "auto",
+        description="where the bucket's name stands; auto: in the path beside an endpoint, in the host's name at AWS",
+    )
+    s3_encryption: Encryption | None = Field(
+        None, description="asked for with every upload: `AES256`, `aws:kms`, `aws:kms:dsse`; not set: the bucket's default"
+    )
+    s3_kms_key: str | None = Field(None, description="id, alias or ARN of the KMS key; not set: the account's own key for S3")
     cache_dir: Path = Field(
         Path("~/.cache/backtape"), description="local copies of market data, shared by the processes of a machine"
     )
@@ -85,6 +97,14 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(Path(part) for part in value.split(":") if part) if isinstance(value, str) else value
 
+    @pydantic.field_validator("s3_kms_key")
+    @classmethod
+    def _used(cls, value: str | None, info: pydantic.ValidationInfo) -> str | None:
+        """A key that nothing is encrypted with would be a false comfort."""
+        if value is not None and not str(info.data.get("s3_encryption")).startswith("aws:kms"):
+            raise ValueError(f"allowed only with {PREFIX}S3_ENCRYPTION aws:kms or aws:kms:dsse")
+        return value
+
     @model_validator(mode="after")
     def _expanded(self) -> Self:
         object.__setattr__(self, "cache_dir", self.cache_dir.expanduser())
@@ -93,6 +113,16 @@ class Settings(BaseSettings):
     @property
     def kafka(self) -> KafkaAddress:
         return KafkaAddress(self.kafka_bootstrap, self.topic_prefix)
+
+    @property
+    def s3(self) -> S3Options:
+        return S3Options(
+            endpoint=self.s3_endpoint,
+            region=self.s3_region,
+            addressing=self.s3_addressing,
+            encryption=self.s3_encryption,
+            kms_key=self.s3_kms_key,
+        )
 
     @property
     def worker_group(self) -> str:

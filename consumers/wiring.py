@@ -41,7 +41,7 @@ WATCH_SECONDS = 1.0  # between two looks at which generations are to be fed
 
 
 def blob_store(settings: Settings) -> BlobStore:
-    return open_blob_store(settings.s3_url, endpoint=settings.s3_endpoint)
+    return open_blob_store(settings.s3_url, options=settings.s3)
 
 
 def log_reader(settings: Settings) -> LogReader:

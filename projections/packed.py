@@ -1,6 +1,6 @@
 """This module packs rows for SQL: as MessagePack, with the SQL type of each value beside them.
 
-Rows can be packed in chunks that are joined later, so that a batch of many rows never exists as objects all at once.
+Rows are packed in chunks, so that a batch of many rows never exists as objects all at once.
 A row is a tuple, or a struct that counts as an array (its fields are the table's columns, in order). Packing takes 5 ns a value;
 what the adapter makes of it is its own affair. Values are as in the fold: times are int64 nanoseconds, a StrEnum is its text.
 """
@@ -33,16 +33,6 @@ _KINDS: dict[type[Any], str] = {
 def pack(rows: Sequence[Any]) -> bytes:
     """Return the rows as one MessagePack array of arrays. Raises OverflowError for an integer beyond 64 bits."""
     return _ENCODER.encode(rows)
-
-
-def joined(chunks: Sequence[bytes], count: int) -> bytes:
-    """Return what ``pack`` would return for the rows of all chunks together, ``count`` in number."""
-    return b"".join((b"\xdd", count.to_bytes(4, "big"), *(_without_head(chunk) for chunk in chunks)))
-
-
-def _without_head(chunk: bytes) -> memoryview:
-    """Leave out the array's tag and length: one byte in all for up to 15 rows, then three, then five."""
-    return memoryview(chunk)[{0xDC: 3, 0xDD: 5}.get(chunk[0], 1) :]
 
 
 @cache

@@ -17,7 +17,7 @@ from sqlalchemy import Table
 
 from projections.forms import Form, Row
 from projections.orders import OrderState
-from projections.packed import PackedColumn, joined, pack, packed_columns
+from projections.packed import PackedColumn, pack, packed_columns
 from projections.positions import PositionState
 from projections.tables import (
     ACCOUNT_EVENTS,
@@ -108,11 +108,10 @@ class RowChange:
 
         return columns_to_batch(self.table, self._columns(), form=form, names=self.names)
 
-    def packed(self) -> bytes:
-        """Return the rows as projections/packed.py packs them, and ``columns`` says."""
-        if self.settled is None or not self.settled.count:
-            return pack(self.values)
-        return joined([*self.settled.chunks, pack(self.values)], len(self))
+    def packed(self) -> tuple[bytes, ...]:
+        """Return the rows as projections/packed.py packs them, and ``columns`` says, in chunks."""
+        settled = self.settled.chunks if self.settled is not None else []
+        return (*settled, pack(self.values)) if self.values else tuple(settled)
 
     @property
     def columns(self) -> tuple[PackedColumn, ...]:

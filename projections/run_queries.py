@@ -44,6 +44,23 @@ def newest_receipt(backtest_id: str) -> Query:
     )
 
 
+def answered(backtest_id: str, min_offset: int) -> Query:
+    """A row once a command about a backtest, from this offset on, was answered; ``is_shown``: its effect is here, too."""
+    return Query(
+        """
+        SELECT CASE WHEN c.outcome <> 'accepted' THEN true
+                    WHEN c.command_type = 'SubmitBacktest' THEN b.backtest_id IS NOT NULL
+                    WHEN c.command_type = 'CancelBacktest' THEN b.finished_at IS NOT NULL
+                    WHEN c.command_type = 'DeleteBacktest' THEN b.backtest_id IS NULL
+                    ELSE true END AS is_shown
+        FROM backtape.commands AS c LEFT JOIN backtape.backtests AS b USING (backtest_id)
+        WHERE c.backtest_id = $1 AND c.command_offset >= $2 AND c.outcome <> 'forwarded'
+        ORDER BY c.command_offset LIMIT 1
+        """,
+        (backtest_id, min_offset),
+    )
+
+
 def queue_position(*, partition: int, priority: int, first_offset: int) -> Query:
     """How many of the partition's queued backtests come before one, by priority and then by order, plus one."""
     return Query(

@@ -3,9 +3,11 @@
 Any store of adapters/ fits; this package names the shape only, so that it depends on no way to reach one.
 """
 
+import hashlib
 from collections.abc import Iterator
-from typing import Protocol
+from typing import IO, Protocol
 
+from schemas.ids import Digest
 from schemas.manifest import AnyTable, Table
 
 PREFIX = "backtests/"
@@ -35,7 +37,11 @@ class Blobs(Protocol):
 
     def put(self, key: str, data: bytes) -> None: ...
 
+    def put_file(self, key: str, file: IO[bytes]) -> None: ...
+
     def get(self, key: str) -> bytes: ...
+
+    def pieces(self, key: str) -> Iterator[bytes]: ...
 
     def head(self, key: str) -> BlobInfo | None: ...
 
@@ -79,3 +85,16 @@ def fetch(store: Blobs, key: str) -> bytes | None:
         return store.get(key)
     except Exception:
         return None if store.head(key) is None else store.get(key)
+
+
+def digest_of(store: Blobs, key: str) -> Digest | None:
+    """Return the SHA-256 of an object's bytes, read piece by piece; None when there is none."""
+    found = hashlib.sha256()
+    try:
+        for piece in store.pieces(key):
+            found.update(piece)
+    except Exception:
+        if store.head(key) is not None:
+            raise
+        return None
+    return Digest(found.hexdigest())

@@ -7,6 +7,7 @@ files that were written with it, and an audit compares rows.
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,13 +17,18 @@ from snapshots.errors import DamagedError
 from snapshots.run_log import RunFacts
 
 FORMAT = "1"  # of the tables' columns; readers of later versions look at it
-ROW_GROUP_ROWS = 131_072  # about 10 MB of orders: small enough to prune, large enough to compress
+ROW_GROUP_ROWS = 65_536  # about 5 MB of orders: small enough to prune and to hold, large enough to compress
 COMPRESSION_LEVEL = 3
 
 
 def encode_table(table: pa.Table, *, name: Table, facts: RunFacts, sorted_by: Sequence[str]) -> bytes:
     """Return a Parquet file with the table's rows, which says in its metadata what it was made from."""
-    metadata = {
+    return _encoded([table], metadata=told_of(facts, name), sorted_by=sorted_by, group_rows=ROW_GROUP_ROWS)
+
+
+def told_of(facts: RunFacts, name: Table) -> dict[str, str]:
+    """Return what the file of one run's table says of it."""
+    return {
         "backtape.format": FORMAT,
         "backtape.table": name,
         "backtape.backtest_id": facts.backtest_id,
@@ -30,7 +36,6 @@ def encode_table(table: pa.Table, *, name: Table, facts: RunFacts, sorted_by: Se
         "backtape.first_sequence": str(facts.first_sequence),
         "backtape.last_sequence": str(facts.last_sequence),
     }
-    return _encoded([table], metadata=metadata, sorted_by=sorted_by, group_rows=ROW_GROUP_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,15 @@ def encode_parts(groups: Sequence[pa.Table], *, name: AnyTable, sorted_by: Seque
 def _encoded(groups: Sequence[pa.Table], *, metadata: Mapping[str, str], sorted_by: Sequence[str], group_rows: int) -> bytes:
     sink = io.BytesIO()
     schema = groups[0].schema.with_metadata(dict(metadata))
-    with pq.ParquetWriter(
+    with open_writer(sink, schema, sorted_by=sorted_by) as writer:
+        for group in groups:
+            writer.write_table(group.replace_schema_metadata(dict(metadata)), row_group_size=group_rows)
+    return sink.getvalue()
+
+
+def open_writer(sink: IO[bytes], schema: pa.Schema, *, sorted_by: Sequence[str]) -> pq.ParquetWriter:
+    """Return a writer of one file. The schema carries what the file says of itself."""
+    return pq.ParquetWriter(
         sink,
         schema,
         version="2.6",
@@ -60,10 +73,7 @@ def _encoded(groups: Sequence[pa.Table], *, metadata: Mapping[str, str], sorted_
         compression_level=COMPRESSION_LEVEL,
         write_statistics=True,
         sorting_columns=[pq.SortingColumn(schema.get_field_index(column)) for column in sorted_by],
-    ) as writer:
-        for group in groups:
-            writer.write_table(group.replace_schema_metadata(dict(metadata)), row_group_size=group_rows)
-    return sink.getvalue()
+    )
 
 
 def decode_table(

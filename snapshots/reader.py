@@ -5,8 +5,7 @@ It goes by the manifests and never by what lies in a folder: files without a man
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import get_args
-from urllib.parse import urlsplit
+from typing import Any, Protocol, get_args, runtime_checkable
 
 import pandas as pd
 import pyarrow as pa
@@ -56,7 +55,7 @@ class StoredResults:
 
         Raises SnapshotError where the store is neither a folder nor S3.
         """
-        filesystem, root = filesystem_of(self.store.url, endpoint=getattr(self.store, "endpoint", None))
+        filesystem, root = filesystem_of(self.store)
         groups: dict[str, set[int] | None] = {}
         for file in self.files(table):
             known = groups.setdefault(file.key, set())
@@ -104,16 +103,21 @@ class StoredResults:
         return pd.DataFrame(rows, columns=names)
 
 
-def filesystem_of(url: str, *, endpoint: str | None) -> tuple[fs.FileSystem, str]:
+def filesystem_of(store: Blobs) -> tuple[fs.FileSystem, str]:
     """Return the file system of a store, and where it begins there. Raises SnapshotError for one that has none."""
-    scheme, _, root = url.partition("://")
+    scheme, _, root = store.url.partition("://")
     if scheme == "file":
         return fs.LocalFileSystem(), root.rstrip("/")
-    if scheme == "s3":
-        address = urlsplit(endpoint) if endpoint is not None else None
-        given = {} if address is None else {"endpoint_override": address.netloc, "scheme": address.scheme}
-        return fs.S3FileSystem(**given), root.rstrip("/")
-    raise SnapshotError(f"{url}: only a folder and S3 can be read by other tools")
+    if scheme == "s3" and isinstance(store, _OfS3):
+        return fs.S3FileSystem(**store.arrow_options()), root.rstrip("/")
+    raise SnapshotError(f"{store.url}: only a folder and S3 can be read by other tools")
+
+
+@runtime_checkable
+class _OfS3(Protocol):
+    """A store that says how Arrow reaches its bucket."""
+
+    def arrow_options(self) -> dict[str, Any]: ...
 
 
 def read_snapshots(store: Blobs, backtest_ids: Iterable[str] | None = None) -> StoredResults:

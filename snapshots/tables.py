@@ -4,7 +4,7 @@ Rows and types are those of projections/: SQL, Parquet and in-process results ca
 recorded JSON beside the commit that it came in, so that the log can be read without Kafka.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
 import msgspec
@@ -87,15 +87,19 @@ def words_of(name: AnyTable) -> list[str]:
 class TableBuilder:
     """Makes a run's tables from its commits, a portion at a time: what can't change any more is turned into columns at once.
 
-    So a long run costs the memory of its columns and of its open orders, not of an object for each event.
+    So a long run costs the memory of its columns and of its open orders, not of an object for each event; where somebody takes
+    the columns over, that of its open orders.
+
+    take : called with a table's name and its next rows, in place of keeping them for ``finish``
     """
 
-    def __init__(self, backtest_id: str) -> None:
+    def __init__(self, backtest_id: str, *, take: Callable[[Table, pa.RecordBatch], None] | None = None) -> None:
         self._backtest_id = backtest_id
         self._fold = RunFold(backtest_id)
         self._rows = Rows()
         self._events: list[tuple[int, str, EventHead, bytes]] = []
-        self._parts: dict[str, list[pa.RecordBatch]] = {name: [] for name in TABLES}
+        self._parts: dict[Table, list[pa.RecordBatch]] = {name: [] for name in TABLES}
+        self._take = take or (lambda name, batch: self._parts[name].append(batch))
 
     def add(self, body: bytes) -> None:
         """Fold one more commit in. Raises LogError when it does not follow."""
@@ -107,12 +111,16 @@ class TableBuilder:
         except _UNFOLDABLE as error:
             raise LogError(f"the log of {self._backtest_id} can't be folded: {error}") from error
 
-    def finish(self) -> dict[Table, pa.Table]:
-        """Return every table, its rows in the order of its key."""
+    def close(self) -> None:
+        """Turn the rest into columns: no commit follows."""
         try:
             self._settle(is_last=True)
         except _UNFOLDABLE as error:
             raise LogError(f"the log of {self._backtest_id} can't be folded: {error}") from error
+
+    def finish(self) -> dict[Table, pa.Table]:
+        """Close, and return every table, its rows in the order of its key."""
+        self.close()
         tables: dict[Table, pa.Table] = {}
         for name in TABLES:
             table = pa.Table.from_batches(self._parts.pop(name), schema=schema_of(name)).unify_dictionaries()
@@ -121,24 +129,25 @@ class TableBuilder:
 
     def _settle(self, *, is_last: bool = False) -> None:
         rows = self._rows
-        for name, values in (("fills", rows.fills), ("trades", rows.trades), ("equity", rows.equity)):
-            self._add_rows(name, values)
+        self._add_rows("fills", rows.fills)
+        self._add_rows("trades", rows.trades)
+        self._add_rows("equity", rows.equity)
         rows.orders = self._settle_states("orders", rows.orders, NEW_ORDER, is_last=is_last)
         rows.positions = self._settle_states("positions", rows.positions, NEW_POSITION, is_last=is_last)
-        self._parts["events"].append(_events_batch(self._backtest_id, self._events))
+        self._take("events", _events_batch(self._backtest_id, self._events))
         self._events = []
         for unused in (rows.commits, rows.position_history, rows.account_events, rows.statistics):
             unused.clear()
 
-    def _settle_states(self, name: str, states: list[Any], places: tuple[str | None, ...], *, is_last: bool) -> list[Any]:
+    def _settle_states(self, name: Table, states: list[Any], places: tuple[str | None, ...], *, is_last: bool) -> list[Any]:
         """Keep the states that may change."""
         settled = [state for state in states if is_last or not state.is_open]
         self._add_rows(name, settled, places)
         return [state for state in states if state.is_open]
 
-    def _add_rows(self, name: str, values: list[Any], places: tuple[str | None, ...] | None = None) -> None:
+    def _add_rows(self, name: Table, values: list[Any], places: tuple[str | None, ...] | None = None) -> None:
         if values:
-            self._parts[name].append(RowChange(_SOURCES[name], "insert", values, places).batch("full"))
+            self._take(name, RowChange(_SOURCES[name], "insert", values, places).batch("full"))
         if places is None:
             values.clear()
 

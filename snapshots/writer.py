@@ -6,18 +6,18 @@ nothing (its files may be the winner's), checks the winner's manifest and announ
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from schemas.canonical import canonical_json
 from schemas.ids import sha256
 from schemas.manifest import AnyManifest, SnapshotAnnouncement, SnapshotFile, SnapshotManifest, parse_manifest
-from snapshots.blobs import Blobs, fetch, file_key, manifest_key
+from snapshots.blobs import Blobs, digest_of, file_key, manifest_key
 from snapshots.errors import DamagedError, LogError, ReadBackError
 from snapshots.moves import Moves
-from snapshots.parquet import encode_table
 from snapshots.run_log import Place, RunFacts, facts_of
-from snapshots.tables import SORTED_BY, snapshot_tables
+from snapshots.streaming import table_files
 
 _COMPARED = (
     "backtest_id", "chain_head", "commits", "events", "first_sequence", "last_sequence", "spec_digest", "data_digest", "status",
@@ -38,11 +38,14 @@ def find_snapshot(store: Blobs, facts: RunFacts) -> SnapshotAnnouncement | None:
     return announcement(manifest, body)
 
 
-def write_snapshot(store: Blobs, bodies: Iterable[bytes], place: Place, *, facts: RunFacts | None = None) -> SnapshotAnnouncement:
+def write_snapshot(
+    store: Blobs, bodies: Iterable[bytes], place: Place, *, facts: RunFacts | None = None, folder: Path | None = None
+) -> SnapshotAnnouncement:
     """Write the snapshot of a finished run, or find that it is there, and return what to announce.
 
     bodies : the run's commits from its first on; iterated several times
     facts : what they say, where the caller has checked them already
+    folder : of the files on their way; None: the system's temporary folder
     Raises LogError when the commits are not a finished run's log, ReadBackError when what was written reads back otherwise,
     DamagedError when the snapshot that is there is one of another log.
     """
@@ -52,7 +55,7 @@ def write_snapshot(store: Blobs, bodies: Iterable[bytes], place: Place, *, facts
     found = find_snapshot(store, facts)
     if found is not None:
         return found
-    manifest = manifest_of(facts, place, _write_files(store, bodies, facts))
+    manifest = manifest_of(facts, place, _write_files(store, bodies, facts, folder))
     body = canonical_json(manifest.model_dump(mode="json"))
     if store.put_if_absent(manifest_key(facts.backtest_id), body):
         return announcement(manifest, body)
@@ -98,24 +101,26 @@ def check_facts(manifest: SnapshotManifest, facts: RunFacts, *, where: str) -> N
             raise DamagedError(f"{where} says {name} {told}, the log says {holds}")
 
 
-def _write_files(store: Blobs, bodies: Iterable[bytes], facts: RunFacts) -> list[SnapshotFile]:
+def _write_files(store: Blobs, bodies: Iterable[bytes], facts: RunFacts, folder: Path | None) -> list[SnapshotFile]:
     files = []
-    for name, table in snapshot_tables(facts.backtest_id, bodies).items():
-        if name == "events" and table.num_rows != facts.events:
-            raise LogError(f"the commits of {facts.backtest_id} hold {table.num_rows} events, its chain {facts.events}")
-        body = encode_table(table, name=name, facts=facts, sorted_by=SORTED_BY[name])
-        digest = sha256(body)
-        key = file_key(facts.backtest_id, name, digest)
-        put_checked(store, key, body, digest)
-        files.append(SnapshotFile(table=name, key=key, sha256=digest, bytes=len(body), rows=table.num_rows))
+    for made in table_files(bodies, facts, folder=folder):
+        if made.name == "events" and made.rows != facts.events:
+            raise LogError(f"the commits of {facts.backtest_id} hold {made.rows} events, its chain {facts.events}")
+        key = file_key(facts.backtest_id, made.name, made.sha256)
+        store.put_file(key, made.file)
+        _check_back(store, key, made.sha256)
+        files.append(SnapshotFile(table=made.name, key=key, sha256=made.sha256, bytes=made.bytes, rows=made.rows))
     return files
 
 
 def put_checked(store: Blobs, key: str, body: bytes, digest: str) -> None:
     """Put a file and read it back. Raises ReadBackError when it reads back otherwise."""
     store.put(key, body)
-    back = fetch(store, key)
-    found = "nothing" if back is None else sha256(back)
+    _check_back(store, key, digest)
+
+
+def _check_back(store: Blobs, key: str, digest: str) -> None:
+    found = digest_of(store, key) or "nothing"
     if found != digest:
         raise ReadBackError(f"{store.url}/{key} was written with SHA-256 {digest} and reads back with {found}")
 

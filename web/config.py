@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapters.kafka import KafkaAddress
+from adapters.s3_options import S3Options
 
 MAX_BODY_BYTES = 512 * 1024  # of a request that is not an upload: a command's limit, and its envelope
 REQUEST_SECONDS = 30.0  # until an answer begins; what streams afterwards may take its time
@@ -24,7 +25,7 @@ class WebConfig:
     partitions: int
     database_url: str
     s3_url: str
-    s3_endpoint: str | None
+    s3: S3Options
     cache_dir: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     groups: tuple[tuple[str, str], ...] = ()

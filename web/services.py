@@ -159,7 +159,7 @@ def make_services(config: WebConfig) -> Services:
     async def archive() -> list[dict[str, Any]]:
         return await ask(queries.archived())
 
-    blobs = open_blob_store(config.s3_url, endpoint=config.s3_endpoint)
+    blobs = open_blob_store(config.s3_url, options=config.s3)
     reader, watch, control, hub = (
         KafkaLogReader(config.kafka),
         KafkaWatch(config.kafka),

@@ -14,6 +14,7 @@ from backtape.stack.doctor import Check, examine
 from consumers.settings import PREFIX, load_settings
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # Maven colours its version
+BUCKET_SECONDS = 10.0  # how long one request may be tried: whoever asks is waiting
 _SERVERS = ("kafka", "postgres", "s3")
 
 
@@ -29,6 +30,28 @@ def examine_all() -> list[Check]:
         dataclasses.replace(each, detail=_ESCAPES.sub("", each.detail), is_optional=each.is_optional and each.name not in missing)
         for each in (_settings(), *examine(STATE), *_processes())
     ]
+
+
+def examine_bucket() -> list[Check]:
+    """Return what was tried on the bucket of the settings, up to the first trial that fails."""
+    check = _settings()
+    if not check.ok:
+        return [check]
+    settings = load_settings()
+    if not settings.s3_url.startswith("s3://"):
+        return [Check("bucket", False, f"BACKTAPE_S3_URL is {settings.s3_url}: a folder", "s3://bucket/prefix names a bucket")]
+    from adapters.s3 import S3Provider
+    from adapters.s3_probe import LEAST_PART_BYTES, probe
+
+    told = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(settings.s3).items() if value is not None)
+    checks = [Check("bucket", True, f"{settings.s3_url}, {told}")]
+    try:
+        store = S3Provider.of_url(
+            settings.s3_url, options=settings.s3, budget_seconds=BUCKET_SECONDS, part_bytes=LEAST_PART_BYTES
+        )
+    except ConfigurationError as error:
+        return [*checks, Check("client", False, str(error), "docs/s3.md")]
+    return [*checks, *(Check(each.name, each.ok, each.detail, each.remedy) for each in probe(store))]
 
 
 def _settings() -> Check:

@@ -42,7 +42,7 @@ async def _import(used: Any, source: str, is_dry: bool, resumes: bool, submitter
     from consumers.importer.registry import InstalledRegistry
     from consumers.wiring import blob_store
 
-    documents = open_documents(source, endpoint=used.s3_endpoint)
+    documents = open_documents(source, options=used.s3)
     if is_dry:
         return await ImportJob(documents, None, say=_say).run()
     registry = InstalledRegistry(used, clock=SystemClock(), patience_seconds=patience)

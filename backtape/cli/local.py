@@ -1,7 +1,7 @@
 """This module holds the commands about this machine: demo, up, down, doctor."""
 
 import os
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -73,11 +73,16 @@ def down() -> None:
 
 
 @app.command()
-def doctor(as_json: bool = JSON_OPTION) -> None:
-    """Say what is wrong on this machine, and what helps."""
-    from backtape.cli.doctor import examine_all, show
+def doctor(
+    s3: Annotated[
+        bool, typer.Option("--s3", help="try the bucket of BACKTAPE_S3_URL instead: write, read, race, delete below doctor/")
+    ] = False,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Say what is wrong here, or with S3, and what helps."""
+    from backtape.cli.doctor import examine_all, examine_bucket, show
 
-    checks = examine_all()
+    checks = examine_bucket() if s3 else examine_all()
     if as_json:
         print_json([_document(each) for each in checks])
     else:

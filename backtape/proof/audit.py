@@ -27,7 +27,7 @@ from schemas.topics import EVENTS
 from snapshots.blobs import manifest_key
 from snapshots.verify import verify_snapshot
 
-AT_ONCE = max(1, (os.cpu_count() or 2) // 2)  # each audit runs a simulation
+AT_ONCE = max(2, os.cpu_count() or 2)  # each audit runs a simulation, and waits for servers in between
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class Projector:
         self._membership = membership
         self._clock = clock
         self._limits = limits or Limits()
-        self._budget = Budget(self._limits.waiting_bytes)
+        self._budget = Budget(self._limits.waiting_bytes, self._limits.batches)
         self._kinds: Mapping[str, str] = {topic_name(topic_prefix, topic): topic.name for topic in PROJECTED}
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
         self._rejoining: asyncio.Task[None] | None = None

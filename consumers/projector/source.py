@@ -1,7 +1,8 @@
 """This module projects one source: an inbox, and a task that writes batch after batch.
 
 A batch is what has arrived while the one before was written, so batches are small and quick when little happens and grow with
-the load. One task per source is its lock: nothing of a source is ever under way twice.
+the load. Sources take turns: few batches are under way at a time, and the records of a source that waits for its turn are taken
+when it comes. One task per source is its lock: nothing of a source is ever under way twice.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ T = TypeVar("T")
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 RECORD_BYTES = 200  # what a record takes besides its value
+GATHER_SECONDS = 0.2  # longest wait for a whole batch of old records
 
 
 class GaveUpError(FatalError):
@@ -30,9 +32,10 @@ class GaveUpError(FatalError):
 
 
 class Budget:
-    """Bytes that may wait in all inboxes together."""
+    """Bytes that may wait in all inboxes together, and the turns of their sources: so many batches at a time."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, batches: int) -> None:
+        self.turns = asyncio.Semaphore(batches)
         self._limit = limit
         self._taken = 0
         self._changed = asyncio.Event()
@@ -73,6 +76,7 @@ class SourceLoop:
         self._limits = limits
         self._budget = budget
         self._inbox: deque[Record] = deque()
+        self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._is_stopping = False
         self._moved = asyncio.Event()
@@ -100,10 +104,12 @@ class SourceLoop:
         began = -self._limits.linger_seconds
         while await self._wait():
             await self._linger(began)
-            began = self._clock.monotonic()
-            records = self._take()
-            if records and not self._is_stopping:
-                await self._write(records)
+            await self._gather()
+            async with self._budget.turns:
+                began = self._clock.monotonic()
+                records = self._take()
+                if records and not self._is_stopping:
+                    await self._write(records)
 
     def stop(self) -> None:
         """End after the transaction that is under way."""
@@ -113,7 +119,7 @@ class SourceLoop:
     def discard(self) -> None:
         """Give back the room of what has arrived and will not be written by us."""
         while self._inbox:
-            self._budget.give_back(_size(self._inbox.popleft()))
+            self._pop()
 
     async def deliver(self, records: Sequence[Record]) -> None:
         """Take records over; wait while too much is waiting."""
@@ -125,6 +131,7 @@ class SourceLoop:
                 self._budget.give_back(_size(record))
                 return
             self._inbox.append(record)
+            self._waiting_bytes += _size(record)
             self._arrived.set()
 
     async def reached(self, offset: int) -> None:
@@ -162,14 +169,34 @@ class SourceLoop:
         if rest > 0:
             await self._clock.sleep(rest)
 
+    async def _gather(self) -> None:
+        """Wait for a whole batch where old records are coming in; it ends with the first two pauses in which none comes."""
+        began = self._clock.monotonic()
+        pauses = 0
+        while pauses < 2 and self._is_behind() and self._clock.monotonic() - began < GATHER_SECONDS:
+            before = self._waiting_bytes
+            await self._clock.sleep(self._limits.linger_seconds)
+            pauses += self._waiting_bytes == before
+
+    def _is_behind(self) -> bool:
+        """Say whether less than a batch waits, of records that were written a while ago."""
+        if self._is_stopping or not self._inbox or self._waiting_bytes >= self._limits.batch_bytes:
+            return False
+        return self._clock.now_ms() - self._inbox[-1].timestamp_ms > 1_000 * self._limits.behind_seconds
+
+    def _pop(self) -> Record:
+        record = self._inbox.popleft()
+        self._waiting_bytes -= _size(record)
+        self._budget.give_back(_size(record))
+        return record
+
     def _take(self) -> list[Record]:
         """Return the next batch: what waits, up to the limit, without what the tables hold already."""
         assert self.position is not None, "records are asked for once the position is known"
         taken: list[Record] = []
         size = 0
         while self._inbox and size < self._limits.batch_bytes:
-            record = self._inbox.popleft()
-            self._budget.give_back(_size(record))
+            record = self._pop()
             if record.offset >= self.position.next_offset:
                 taken.append(record)
                 size += _size(record)

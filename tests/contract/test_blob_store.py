@@ -1,5 +1,6 @@
 """This module holds what every blob store must do: memory, folder, S3 (moto), and the real S3 server of the local stack."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,9 +13,10 @@ from adapters.blob_store import open_blob_store
 from adapters.errors import ConfigurationError, NotFoundError
 from adapters.memory_blobs import MemoryBlobStore
 from adapters.ports import BlobStore
-from adapters.s3 import S3BlobStore
+from adapters.s3 import S3Provider
 from tests.contract.moto_server import moto_environment
 
+PART_BYTES = 5 * 1024 * 1024  # AWS refuses smaller ones
 KINDS = ["memory", "folder", "moto", pytest.param("real", marks=pytest.mark.real)]
 
 
@@ -44,15 +46,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 CLIENTS: dict[str, Any] = {}
 
 
-def below(url: str, *, endpoint: str) -> S3BlobStore:
+def below(url: str, *, endpoint: str) -> S3Provider:
     """Open a store with the client of the one before: making a client takes 0.4 s."""
     if endpoint not in CLIENTS:
         store = open_blob_store(url, endpoint=endpoint)
-        assert isinstance(store, S3BlobStore)
+        assert isinstance(store, S3Provider)
         CLIENTS[endpoint] = store._client
-        return store
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
-    return S3BlobStore(bucket=bucket, prefix=prefix, client=CLIENTS[endpoint])
+    return S3Provider(bucket=bucket, prefix=prefix, client=CLIENTS[endpoint], part_bytes=PART_BYTES)
 
 
 def test_what_was_put_is_got(store: BlobStore) -> None:
@@ -62,6 +63,22 @@ def test_what_was_put_is_got(store: BlobStore) -> None:
         assert store.get("a/b.bin") == data
         found = store.head("a/b.bin")
     assert found is not None and (found.key, found.bytes) == ("a/b.bin", len(data))
+
+
+@pytest.mark.parametrize("size", [0, 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES])
+def test_a_file_goes_in_and_comes_out_in_pieces(store: BlobStore, size: int) -> None:
+    """Whatever its size is beside that of a part; as bytes it is the same object."""
+    data = (bytes(range(251)) * (size // 251 + 1))[:size]
+    store.put("a/file.bin", b"what was there before")
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        store.put_file("a/file.bin", file)
+    assert b"".join(store.pieces("a/file.bin")) == data == store.get("a/file.bin")
+    store.put("a/bytes.bin", data)
+    assert b"".join(store.pieces("a/bytes.bin")) == data
+    assert [(blob.key, blob.bytes) for blob in store.list("a/")] == [("a/bytes.bin", size), ("a/file.bin", size)]
+    with pytest.raises(NotFoundError, match="no/such"):
+        list(store.pieces("no/such"))
 
 
 def test_put_if_absent_puts_once(store: BlobStore) -> None:

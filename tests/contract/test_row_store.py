@@ -3,8 +3,10 @@
 import json
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import asyncpg
+import msgspec
 import pytest
 
 from adapters.errors import DeletedError, FatalError, FencedError, RetryableError
@@ -117,6 +119,18 @@ async def test_a_failing_write_takes_back_the_position(store: RowStore) -> None:
     assert await store.position(SOURCE) == second
     await store.write([_advance(second, 6)], [_quarantine(5)])
     assert len(await _reasons(store)) == 2
+
+
+@pytest.mark.parametrize("store", [pytest.param("postgres", marks=pytest.mark.real)], indirect=True)
+async def test_a_value_found_unfit_in_the_middle_of_a_copy_takes_back_the_batch(store: RowStore) -> None:
+    """Rows are sent while later ones are not looked at yet: the error is that of the value, and what was sent is gone."""
+    first = await store.open(SOURCE, 0)
+    good = _quarantine(4)
+    bad = msgspec.msgpack.encode([("backtape.events", 2**40, 5, "bt-1", 0, "x" * 300_000)])  # no partition has this number
+    with pytest.raises(FatalError, match=r"partition.* of row 2 of 2"):
+        await store.write([_advance(first, 6)], [replace(good, count=2, packed=(*good.packed, bad))])
+    assert await store.position(SOURCE) == first
+    assert await _reasons(store) == []
 
 
 async def test_every_table_of_a_run_reads_back_as_it_was_written(store: RowStore) -> None:

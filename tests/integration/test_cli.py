@@ -206,6 +206,13 @@ def test_events_come_from_the_log(cli: Cli) -> None:
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     fills = cli("events", "first", "--type", "OrderFilled", "--to", "40", "--json").document
     assert fills == [event for event in events if event["type"] == "OrderFilled" and event["sequence"] <= 40]
+    later = cli("events", "first", "--from", str(len(events) - 3), "--json").document
+    assert later == events[-4:]
+    at = cli("events", "first", "--from", format_time(events[-2]["time_ns"]), "--json").document
+    assert at == [event for event in events if event["time_ns"] >= events[-2]["time_ns"]]
+    followed = cli("events", "first", "--follow", "--type", "OrderFilled")
+    assert followed.code == 0
+    assert len(followed.out.splitlines()) == sum(event["type"] == "OrderFilled" for event in events)
     assert cli("events", "never").code == 1
 
 

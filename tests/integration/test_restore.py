@@ -1,6 +1,6 @@
 """Kafka and PostgreSQL are deleted; what is in S3 brings both back, and the open run goes on to its end.
 
-A stack and three processes of the test's own. On the way the log is truncated behind its archive, and audited from there.
+A stack and three processes of the test's own. On the way the log is truncated behind its archive, then audited and rebuilt.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from backtape.read_model import ReadModel
 from backtape.run_records import commits_of
 from backtape.stack import LocalStack
 from consumers.archive_job import archive_job
+from consumers.rebuild.job import Rebuild
 from consumers.restore_job import restore_job
 from consumers.settings import Settings, load_settings
 from consumers.wiring import blob_store
+from projections.queries import Query
 from schemas.receipts import Outcome, Reason, decode_receipt
 from schemas.topics import EVENTS, RECEIPTS
 from tests.pipeline import look_again, processes, records_of
@@ -35,6 +37,14 @@ pytestmark = pytest.mark.real
 ROLES = {"worker": "worker", "projector": "projector", "compactor": "compactor"}
 SMALL = tuple(f"small-{number}" for number in range(4))
 PATIENCE_SECONDS = 120.0
+VIEWS = {
+    "backtests": "backtest_id, status, submitter, accepted_at, started_at, finished_at, last_sequence, chain_head, final_equity",
+    "commits": "backtest_id, number, digest, recorded_at",
+    "commands": "backtest_id, command_id, outcome, issued_at, recorded_at",
+    "fills": "backtest_id, fill_id, time, symbol, side, quantity, price, commission",
+    "trades": "backtest_id, sequence, realized_pnl",
+    "equity": "backtest_id, time, equity, cash",
+}
 
 
 async def until(reached: Callable[[], Awaitable[Any]], what: str) -> None:
@@ -57,6 +67,16 @@ async def submit(settings: Settings, ids: tuple[str, ...], dataset: str, symbol:
     async with Client(settings) as client:
         for backtest_id in ids:
             await client.submit(spec, backtest_id=backtest_id)
+
+
+async def tables_of(settings: Settings, ids: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
+    """What SQL says of backtests, wall clock of the log included; not where the log lies, which a restore changes."""
+    found = {}
+    async with ReadModel(settings.database_url) as model:
+        for view, columns in VIEWS.items():
+            sql = f"SELECT {columns} FROM backtape.{view} WHERE backtest_id = ANY($1) ORDER BY {columns}"
+            found[view] = await model.ask(Query(sql, (list(ids),)))
+    return found
 
 
 def stored(settings: Settings, ids: tuple[str, ...]) -> Callable[[], Awaitable[bool]]:
@@ -101,23 +121,31 @@ async def test_a_lost_kafka_and_a_lost_database_come_back_from_s3_alone(
         assert {name: [each.body for each in await commits_of(settings, name)] for name in SMALL} == before
         for audit in await audit_runs(settings, SMALL, report=lambda line: None):
             assert audit.verdict is Verdict.PROVEN, audit
-        await archive_job(settings, truncates=False, grace_days=0.0)
-        recorded = [each.body for each in await commits_of(settings, "long")]
+        rebuilt = await Rebuild(settings, report=lambda line: None, processes=1).run(swaps=False)
+        assert rebuilt.verified is not None and rebuilt.verified.is_same, rebuilt.verified
+        archived = await archive_job(settings, truncates=False, grace_days=0.0)
+        recorded = [(each.body, each.record.timestamp_ms) for each in await commits_of(settings, "long")]
+        shown = await tables_of(settings, SMALL)
+        assert all(shown.values()), shown.keys()
 
     await asyncio.to_thread(lose, stack)
     await prepare_async(settings, report=lambda line: None)
     report = await restore_job(settings, report=lambda line: None)
     assert [name for each in report.partitions for name in each.open_runs] == ["long"]
     assert all(each.log_id != each.archived_log for each in report.partitions)
+    ends = {each.partition: each.next_offset for each in archived.reaches if each.topic == EVENTS.name}
+    assert {each.partition: each.archived_to for each in report.partitions} == ends, "the archive's end is said"
     assert report.snapshots == len(SMALL)
 
     with processes(stack.state, environment, ROLES):
+        await until(stored(settings, SMALL), "the small runs do not come back")
+        assert await tables_of(settings, SMALL) == shown, "SQL is what it was, times included"
         await submit(settings, SMALL[:1], "stocks-daily", "AAPL", "1d")
         await until(stored(settings, (*SMALL, "long")), "not everything comes back")
         audits = await audit_runs(settings, (*SMALL, "long"), report=lambda line: None)
     for audit in audits:
         assert audit.verdict is Verdict.PROVEN, audit
-    again = [each.body for each in await commits_of(settings, "long")]
+    again = [(each.body, each.record.timestamp_ms) for each in await commits_of(settings, "long")]
     assert again[: len(recorded)] == recorded and len(again) > len(recorded)
     receipts = [decode_receipt(record.value or b"") for record in await records_of(settings, RECEIPTS)]
     repeated = [each for each in receipts if each.backtest_id == SMALL[0]]

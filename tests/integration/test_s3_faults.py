@@ -3,6 +3,8 @@
 Neither moto nor the local stack's server ever answers 409 or 503, so those answers are injected in front of moto.
 """
 
+import base64
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -12,7 +14,8 @@ import botocore.exceptions as boto
 import pytest
 
 from adapters.errors import ConfigurationError, FatalError, NotFoundError, OutcomeUnknownError, RetryableError
-from adapters.s3 import S3BlobStore
+from adapters.s3 import S3Provider
+from adapters.s3_options import S3Options
 from tests.contract.moto_server import moto_environment
 
 
@@ -104,8 +107,8 @@ def client(real_client: Any) -> Faulty:
 
 
 @pytest.fixture
-def store(client: Faulty, time: Time) -> S3BlobStore:
-    return S3BlobStore(bucket="bucket", prefix=uuid4().hex, client=client, sleep=time.sleep, now=time.now, budget_seconds=30.0)
+def store(client: Faulty, time: Time) -> S3Provider:
+    return S3Provider(bucket="bucket", prefix=uuid4().hex, client=client, sleep=time.sleep, now=time.now, budget_seconds=30.0)
 
 
 WON = [
@@ -122,7 +125,7 @@ WON = [
 
 
 @pytest.mark.parametrize("faults", WON, ids=lambda faults: "-".join(getattr(each, "__name__", "?") for each in faults) or "none")
-def test_the_only_writer_wins_whatever_happens(store: S3BlobStore, client: Faulty, faults: list[Fault]) -> None:
+def test_the_only_writer_wins_whatever_happens(store: S3Provider, client: Faulty, faults: list[Fault]) -> None:
     """A conflict is tried again; a lost answer is settled by looking whose object is there."""
     client.faults["put_object"] = list(faults)
     assert store.put_if_absent("m.json", b"ours") is True
@@ -131,9 +134,9 @@ def test_the_only_writer_wins_whatever_happens(store: S3BlobStore, client: Fault
 
 @pytest.mark.parametrize("same", [True, False], ids=["equal bytes", "other bytes"])
 @pytest.mark.parametrize("fault", [lost_before, INTERNAL, CONFLICT, SLOW])
-def test_a_writer_that_came_second_loses_whatever_happens(store: S3BlobStore, client: Faulty, fault: Fault, same: bool) -> None:
+def test_a_writer_that_came_second_loses_whatever_happens(store: S3Provider, client: Faulty, fault: Fault, same: bool) -> None:
     """Also when our answer was lost, and also when the winner's bytes are the same as ours: the token tells."""
-    other = S3BlobStore(bucket="bucket", prefix=store.prefix, client=client._client)
+    other = S3Provider(bucket="bucket", prefix=store.prefix, client=client._client)
 
     def overtaken(send: Callable[[], Any]) -> Any:
         assert other.put_if_absent("m.json", b"ours" if same else b"theirs")
@@ -143,7 +146,7 @@ def test_a_writer_that_came_second_loses_whatever_happens(store: S3BlobStore, cl
     assert store.put_if_absent("m.json", b"ours") is False
 
 
-def test_a_server_without_metadata_is_settled_by_the_bytes(store: S3BlobStore, client: Faulty) -> None:
+def test_a_server_without_metadata_is_settled_by_the_bytes(store: S3Provider, client: Faulty) -> None:
     """Equal bytes count as ours, other bytes do not."""
 
     def without_metadata(send: Callable[[], Any]) -> Any:
@@ -155,7 +158,7 @@ def test_a_server_without_metadata_is_settled_by_the_bytes(store: S3BlobStore, c
         assert store.put_if_absent(key, b"ours") is expected
 
 
-def test_a_lost_race_is_not_tried_again(store: S3BlobStore, client: Faulty) -> None:
+def test_a_lost_race_is_not_tried_again(store: S3Provider, client: Faulty) -> None:
     """412 is the answer, not a fault."""
     store.put("m.json", b"first")
     client.calls.clear()
@@ -163,7 +166,7 @@ def test_a_lost_race_is_not_tried_again(store: S3BlobStore, client: Faulty) -> N
     assert client.calls == ["put_object"]
 
 
-def test_conflicts_have_a_bound(store: S3BlobStore, client: Faulty, time: Time) -> None:
+def test_conflicts_have_a_bound(store: S3Provider, client: Faulty, time: Time) -> None:
     """A key that is fought over for longer than the budget: it was not written, so it is safe to try later."""
     client.faults["put_object"] = [CONFLICT] * 1_000
     with pytest.raises(RetryableError, match="ConditionalRequestConflict") as caught:
@@ -172,14 +175,60 @@ def test_conflicts_have_a_bound(store: S3BlobStore, client: Faulty, time: Time) 
     assert 20 < time.seconds <= 30
 
 
-def test_an_outcome_that_stays_unknown_is_said(store: S3BlobStore, client: Faulty) -> None:
+def test_an_outcome_that_stays_unknown_is_said(store: S3Provider, client: Faulty) -> None:
     """The answer was lost and the server is away since."""
     client.faults["put_object"] = [lost_after, *[refused] * 1_000]
     with pytest.raises(OutcomeUnknownError, match="no success in"):
         store.put_if_absent("m.json", b"ours")
 
 
-CALLS: dict[str, Callable[[S3BlobStore], Any]] = {
+PART_BYTES = 5 * 1024 * 1024
+LARGE = b"0123456789abcdef" * (PART_BYTES // 8)  # of two parts
+STEPS = ("create_multipart_upload", "upload_part", "complete_multipart_upload")
+
+
+@pytest.mark.parametrize("fault", [SLOW, INTERNAL, lost_before, lost_after, refused])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_large_object_outlives_a_fault_at_each_step(store: S3Provider, client: Faulty, step: str, fault: Fault) -> None:
+    """Also when the answer to the last step is lost: the upload is gone because it is an object."""
+    store.part_bytes = PART_BYTES
+    client.faults[step] = [fault] * (1 if fault is lost_after else 3)
+    store.put("large", LARGE)
+    assert client.faults[step] == [] and store.get("large") == LARGE
+
+
+def test_each_part_carries_its_sha_256(store: S3Provider, client: Faulty) -> None:
+    """What the server keeps is the SHA-256 of the parts' own."""
+    store.part_bytes = PART_BYTES
+    store.put("large", LARGE)
+    parts = [hashlib.sha256(LARGE[at : at + PART_BYTES]).digest() for at in (0, PART_BYTES)]
+    told = base64.b64encode(hashlib.sha256(b"".join(parts)).digest()).decode()
+    assert (store.kept_as("large").checksum or "").startswith(f"SHA-256 {told}")
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_an_upload_that_can_not_be_finished_is_taken_back(store: S3Provider, client: Faulty, step: str) -> None:
+    """Neither an object nor parts stay."""
+    store.part_bytes = PART_BYTES
+    client.faults[step] = [answer(403, "AccessDenied")]
+    with pytest.raises(ConfigurationError, match=r"multipart PUT .*large"):
+        store.put("large", LARGE)
+    assert store.head("large") is None
+    assert client._client.list_multipart_uploads(Bucket="bucket", Prefix=store.prefix).get("Uploads", []) == []
+
+
+def test_an_object_that_changes_while_it_is_read_is_no_mixture(store: S3Provider, client: Faulty) -> None:
+    """Pieces are of one version, or an error."""
+    store.part_bytes = PART_BYTES
+    store.put("large", LARGE)
+    pieces = store.pieces("large")
+    next(pieces)
+    store.put("large", LARGE[::-1])
+    with pytest.raises(FatalError, match="large"):
+        next(pieces)
+
+
+CALLS: dict[str, Callable[[S3Provider], Any]] = {
     "put_object": lambda store: store.put("k", b"1"),
     "get_object": lambda store: store.get("k"),
     "head_object": lambda store: store.head("k"),
@@ -191,7 +240,7 @@ CALLS: dict[str, Callable[[S3BlobStore], Any]] = {
 @pytest.mark.parametrize("fault", [SLOW, INTERNAL, lost_before, lost_after, refused])
 @pytest.mark.parametrize("operation", CALLS)
 def test_every_call_outlives_a_fault_of_the_moment(
-    store: S3BlobStore, client: Faulty, time: Time, operation: str, fault: Fault
+    store: S3Provider, client: Faulty, time: Time, operation: str, fault: Fault
 ) -> None:
     """Tried again after a growing wait with jitter."""
     store.put("k", b"1")
@@ -203,7 +252,7 @@ def test_every_call_outlives_a_fault_of_the_moment(
 
 @pytest.mark.parametrize("operation", CALLS)
 def test_a_server_that_stays_away_is_retryable_after_the_budget(
-    store: S3BlobStore, client: Faulty, time: Time, operation: str
+    store: S3Provider, client: Faulty, time: Time, operation: str
 ) -> None:
     """The error names the object and the last fault; the budget is in seconds."""
     client.faults[operation] = [refused] * 1_000
@@ -222,7 +271,7 @@ FINAL = [
 @pytest.mark.parametrize("fault, error, message", FINAL)
 @pytest.mark.parametrize("operation", ["put_object", "get_object"])
 def test_what_another_try_would_not_change_is_raised_at_once(
-    store: S3BlobStore, client: Faulty, time: Time, operation: str, fault: Fault, error: type[Exception], message: str
+    store: S3Provider, client: Faulty, time: Time, operation: str, fault: Fault, error: type[Exception], message: str
 ) -> None:
     """Rights, buckets and requests that are wrong."""
     client.faults[operation] = [fault]
@@ -231,7 +280,7 @@ def test_what_another_try_would_not_change_is_raised_at_once(
     assert time.waits == []
 
 
-def test_a_deleted_object_is_not_found_when_it_is_read(store: S3BlobStore) -> None:
+def test_a_deleted_object_is_not_found_when_it_is_read(store: S3Provider) -> None:
     """The name tells bucket and prefix."""
     with pytest.raises(NotFoundError, match=rf"s3://bucket/{store.prefix}gone"):
         store.get("gone")
@@ -245,10 +294,10 @@ def test_missing_credentials_are_a_setting_to_mend(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     with pytest.raises(ConfigurationError, match="credentials"):
-        S3BlobStore(bucket="bucket", endpoint="http://127.0.0.1:1").get("k")
+        S3Provider(bucket="bucket", options=S3Options(endpoint="http://127.0.0.1:1")).get("k")
 
 
-def test_the_server_checks_the_bytes_it_gets(store: S3BlobStore, client: Faulty) -> None:
+def test_the_server_checks_the_bytes_it_gets(store: S3Provider, client: Faulty) -> None:
     """Every upload carries its SHA-256."""
     store.put("k", b"1")
     head = client._client.head_object(Bucket="bucket", Key=store.prefix + "k", ChecksumMode="ENABLED")

@@ -15,8 +15,8 @@ EPOCH_US = 946_684_800_000_000  # 2000-01-01
 
 
 def _copy(kind: str, *values: Any) -> bytes:
-    write = TableWrite("t", "insert", (), (("c", kind),), len(values), msgspec.msgpack.encode([(value,) for value in values]))
-    return bytes(encode_copy(write))
+    write = TableWrite("t", "insert", (), (("c", kind),), len(values), (msgspec.msgpack.encode([(value,) for value in values]),))
+    return b"".join(encode_copy(write))
 
 
 def _field(kind: str, value: Any) -> bytes:
@@ -85,8 +85,8 @@ def test_a_value_that_is_no_column_is_left_out() -> None:
     """Flags, and what does not change: skipped, whatever it is."""
     for skipped in (True, None, 7, -7, 2**40, 1.5, "text", "x" * 300):
         columns = (("a", "int8"), None, ("b", "text"))
-        write = TableWrite("t", "insert", (), columns, 1, msgspec.msgpack.encode([(1, skipped, "z")]))
-        assert encode_copy(write) == HEADER + struct.pack(">hiqi", 2, 8, 1, 1) + b"z" + b"\xff\xff"
+        write = TableWrite("t", "insert", (), columns, 1, (msgspec.msgpack.encode([(1, skipped, "z")]),))
+        assert b"".join(encode_copy(write)) == HEADER + struct.pack(">hiqi", 2, 8, 1, 1) + b"z" + b"\xff\xff"
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,35 @@ def test_a_value_that_its_column_cannot_hold_is_named(kind: str, value: object) 
     """Nothing is bent: the error names table, column and row."""
     with pytest.raises(FatalError, match=r"t: \('c', .* of row 3 of 3"):
         _copy(kind, None, None, value)
+
+
+def test_chunks_of_any_size_make_one_copy() -> None:
+    """Parts end between chunks; what is larger than a part, or grows while it is written, is begun anew in a larger one."""
+    chunks = [
+        [(number, "x" * size)] * count for number, (size, count) in enumerate([(3, 9_000), (400_000, 1), (3, 1), (9, 70_000)])
+    ]
+    chunks.append([(7, "\0" * 100_000)] * 2)
+    columns = (("a", "int8"), ("b", "text"))
+    rows = [row for chunk in chunks for row in chunk]
+    write = TableWrite("t", "insert", (), columns, len(rows), tuple(msgspec.msgpack.encode(chunk) for chunk in chunks))
+    parts = [bytes(part) for part in encode_copy(write)]
+    wanted = [text.replace("\0", "\ufffd").encode() for _, text in rows]
+    fields = (struct.pack(">hiqi", 2, 8, row[0], len(text)) + text for row, text in zip(rows, wanted, strict=True))
+    assert b"".join(parts) == HEADER + b"".join(fields) + b"\xff\xff"
+    assert len(parts) > 3
+
+
+def test_an_array_at_the_end_of_a_part_has_room() -> None:
+    """An empty array is larger than a number: whatever the place where the part is full, nothing is written behind it."""
+    columns = (("pad", "text"), ("a", "text[]"), ("b", "text[]"), ("c", "int8"))
+    for size in range(262_000, 262_144):
+        write = TableWrite("t", "insert", (), columns, 1, (msgspec.msgpack.encode([("x" * (size - 60), [], [], 1)]),))
+        made = b"".join(encode_copy(write))
+        assert made.endswith(2 * struct.pack(">iiii", 12, 0, 0, 25) + struct.pack(">iq", 8, 1) + b"\xff\xff")
+
+
+def test_the_row_of_a_later_chunk_is_counted_from_the_first() -> None:
+    """The error names the row's number within the whole write."""
+    chunks = tuple(msgspec.msgpack.encode([(1,), (value,)]) for value in (2, 3, "no"))
+    with pytest.raises(FatalError, match="row 6 of 6"):
+        list(encode_copy(TableWrite("t", "insert", (), (("c", "int8"),), 6, chunks)))

@@ -60,6 +60,10 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         ("BACKTAPE_DEDUP_DAYS", "nan", "Input should be"),
         ("BACKTAPE_LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
         ("BACKTAPE_HTTP_PORT", "70000", "less than or equal to 65535"),
+        ("BACKTAPE_S3_ENDPOINT", "localhost:9000", "https?"),
+        ("BACKTAPE_S3_ADDRESSING", "dns", "'auto', 'path' or 'virtual'"),
+        ("BACKTAPE_S3_ENCRYPTION", "kms", "'aws:kms'"),
+        ("BACKTAPE_S3_KMS_KEY", "alias/x", "only with BACKTAPE_S3_ENCRYPTION aws:kms"),
         ("BACKTAPE_ACCEPT_LOST_COMMANDS", "perhaps", "valid boolean"),
     ],
 )
@@ -84,7 +88,8 @@ def test_all_wrong_variables_are_named_at_once(monkeypatch: pytest.MonkeyPatch) 
 def test_another_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A simulation's process reads its settings from the variables that the worker hands on."""
     changed = Settings(
-        kafka_bootstrap="k:1", partitions=3, s3_endpoint="http://s", strategy_files=(Path("/a.py"), Path("/b.py")),
+        kafka_bootstrap="k:1", partitions=3, s3_endpoint="http://s", s3_region="eu-central-1", s3_addressing="virtual",
+        s3_encryption="aws:kms", s3_kms_key="alias/x", strategy_files=(Path("/a.py"), Path("/b.py")),
         accept_lost_commands=True, dedup_days=1.5, log_format="json", cache_dir=Path("/c"),
     )  # fmt: skip
     for settings in (Settings(), changed):

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Header, Request
 
 from web.access import Administrator, Anyone, Canceller, Principal, Submitter
 from web.answers import Json
+from web.freshness import Fresh
 from web.lookup import find
 from web.models.backtests import (
     CancelAccepted,
@@ -54,7 +55,7 @@ async def check(body: SpecRequest, principal: Anyone, services: Wired) -> Json:
     return Json(await validate(services, principal, body.spec))
 
 
-@router.get("/status/{task_id}", response_model=TaskStatus, summary="How far a backtest is")
+@router.get("/status/{task_id}", response_model=TaskStatus, summary="How far a backtest is", dependencies=[Fresh])
 async def status(task_id: BacktestIdPath, principal: Anyone, services: Wired) -> Json:
     """Tell the state of a backtest, its progress, its place in the queue, and its result's numbers once it is done."""
     return Json(await task_status(services, await find(services, principal, task_id)))

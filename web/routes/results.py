@@ -10,6 +10,7 @@ from projections.queries import After
 from projections.queries import Query as SqlQuery
 from web.access import Anyone
 from web.answers import Json, statistics_of
+from web.freshness import Fresh
 from web.lookup import seen_row
 from web.models.backtests import BacktestCounts, BacktestPage, BacktestResult, BacktestRow, Status
 from web.models.common import BacktestIdPath
@@ -82,7 +83,7 @@ async def count_backtests(principal: Anyone, services: Wired) -> Json:
     return Json(await services.counts.of(principal.only_of))
 
 
-@router.get("/{backtest_id}", response_model=BacktestResult, summary="A backtest's result")
+@router.get("/{backtest_id}", response_model=BacktestResult, summary="A backtest's result", dependencies=[Fresh])
 async def result(backtest_id: BacktestIdPath, principal: Anyone, services: Wired) -> Json:
     """Show one backtest: what was asked for, how far it is, its numbers, positions, provenance, and where the rest is."""
     await seen_row(services, principal, backtest_id)

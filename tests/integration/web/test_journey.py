@@ -54,6 +54,21 @@ def test_a_submitted_backtest_is_acknowledged_followed_and_done(service: Service
     assert told["result"]["trades"] > 0
 
 
+def test_a_reader_may_wait_for_its_own_command(service: Service) -> None:
+    """With the offset that the submit was answered with, the first answer already knows the backtest; so does a cancel's."""
+    with service.client() as client:
+        sent = client.post("/api/backtests/run-async", json={"spec": ENDLESS}).json()
+        path = f"/api/backtests/status/{sent['task_id']}"
+        told = client.get(path, params={"min_offset": sent["offset"]}).json()
+        assert told["status"] in ("queued", "running") and told["receipt"]["outcome"] == "accepted"
+        assert client.get(f"/api/backtests/{sent['task_id']}", params={"min_offset": sent["offset"]}).status_code == 200
+        client.delete(f"/api/backtests/tasks/{sent['task_id']}")
+        told = client.get(path, params={"min_offset": sent["offset"] + 1}).json()
+        assert told["status"] == "cancelled"
+        assert client.get(path, params={"min_offset": -1}).status_code == 422
+        assert httpx.get(f"{client.base_url}{path}", params={"min_offset": 10**9}).status_code == 401, "at once"
+
+
 def test_a_repeat_with_the_same_idempotency_key_gets_the_first_answer(service: Service) -> None:
     """Also without an id of its own; with another body it is refused, and another key's is another backtest."""
     headers = {"Idempotency-Key": "once"}

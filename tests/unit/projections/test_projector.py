@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.errors import FatalError, IntegrityError, OutcomeUnknownError, RetryableError
 from adapters.memory_rows import MemoryRowStore
-from adapters.ports import NO_EFFECTS, Advance, Effects, SourcePosition, TableWrite, TopicPartition
+from adapters.ports import NO_EFFECTS, Advance, Effects, Record, SourcePosition, TableWrite, TopicPartition
 from consumers.projector import Limits
 from projections.fold import fold_run
 from projections.tables import RUN_TABLES, key_of
@@ -20,7 +20,7 @@ from schemas.events import OrderFilled, OrderSubmitted, OrderType, Side
 from schemas.ids import sha256
 from schemas.manifest import ArchivedRange, SnapshotAnnouncement
 from schemas.receipts import DeadLetterHeaders, Outcome, Reason, Receipt, encode_receipt
-from tests.factories import LOG_ID, Log, finished_log, source_of
+from tests.factories import LOG_ID, WRITTEN_MS, Log, finished_log, source_of
 from tests.projector_parts import EVENTS, Bench, FakeLog
 
 
@@ -295,6 +295,91 @@ async def test_receipts_dead_letters_and_announcements_become_rows() -> None:
     assert sorted(ranges) == [("events", 3, "l", 0), ("events", 3, "l", 7)]
     assert ranges["events", 3, "l", 7]["records"] == 6
     assert sorted(store.tables["quarantine"]) == [("backtape.archive", 0, 10), ("backtape.receipts", 0, 2)]
+
+
+class Watched(MemoryRowStore):
+    """Notes how far each batch went, and how many were written at a time; each takes a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: list[int] = []
+        self.under_way = 0
+        self.most = 0
+
+    async def write(self, advances: Sequence[Advance], writes: Sequence[TableWrite], effects: Effects = NO_EFFECTS) -> None:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self.under_way -= 1
+        self.ends += [advance.next_offset for advance in advances]
+        await super().write(advances, writes, effects)
+
+
+class Delivering:
+    """A clock on which one record arrives in each pause. ``age_ms`` : how long ago the records were written."""
+
+    def __init__(self, records: Sequence[Record], age_ms: int) -> None:
+        self.deliver: Callable[[Record], Awaitable[None]] | None = None
+        self._records = list(records)
+        self._now_ms = WRITTEN_MS + age_ms
+        self._now = 0.0
+
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def monotonic(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds > 1:
+            await asyncio.Event().wait()  # who looks at the log's end now and then; for ever
+        self._now += seconds
+        await asyncio.sleep(0)
+        if self._records and self.deliver is not None:
+            await self.deliver(self._records.pop(0))
+
+
+@pytest.mark.parametrize(("age_ms", "is_gathered"), [(60_000, True), (100, False)])
+async def test_old_records_wait_for_a_whole_batch_and_new_ones_do_not(age_ms: int, *, is_gathered: bool) -> None:
+    """Whoever is behind writes few large batches; whoever is not writes what is there, after a pause of 20 ms at most."""
+    log, store = FakeLog(), Watched()
+    log.append_logs(_logs(3))
+    records = log.records[EVENTS][:9]
+    size = sum(len(record.value or b"") + 200 for record in records[:6])
+    clock = Delivering(records[1:], age_ms)
+    bench = Bench(store, log, Limits(batch_bytes=size), clock)
+    clock.deliver = lambda record: bench.projector.on_records(EVENTS, [record])
+    await bench.projector.on_assigned({EVENTS})
+    await bench.group.wait_for(EVENTS)
+    await bench.projector.on_records(EVENTS, records[:1])
+    await bench.projector.sources[EVENTS].reached(1)
+    assert store.ends[0] == records[5 if is_gathered else 0].offset + 1
+    await bench.projector.close()
+
+
+async def test_the_end_of_old_records_is_not_waited_for_longer_than_two_pauses() -> None:
+    """Nothing tells that they are the last ones, but nothing comes any more."""
+    log, store = FakeLog(), Watched()
+    log.append_logs(_logs(1))
+    clock = Delivering([], 60_000)
+    bench = Bench(store, log, clock=clock)
+    await bench.projector.on_assigned({EVENTS})
+    await bench.group.wait_for(EVENTS)
+    await bench.projector.on_records(EVENTS, log.records[EVENTS][:1])
+    await bench.projector.sources[EVENTS].reached(1)
+    assert clock.monotonic() == pytest.approx(2 * Limits().linger_seconds)
+    await bench.projector.close()
+
+
+async def test_few_batches_are_under_way_at_a_time() -> None:
+    """However many sources there are; each holds its rows in memory. A waiting one takes what has arrived until its turn."""
+    log, store = FakeLog(), Watched()
+    sources = [TopicPartition("backtape.events", number) for number in range(6)]
+    for number, source in enumerate(sources):
+        log.append_logs([finished_log(f"bt-{number}", seed=number, steps=12)], source)
+    await Bench(store, log, Limits(batches=2)).run(*sources)
+    assert store.most == 2
 
 
 async def test_inboxes_are_bounded() -> None:

@@ -76,6 +76,8 @@ class FusedStore(MemoryBlobStore):
         super().__init__()
         self.put = lambda key, data: fuse.call(store.put, key, data)  # type: ignore[method-assign]
         self.put_if_absent = lambda key, data: fuse.call(store.put_if_absent, key, data)  # type: ignore[method-assign]
+        self.put_file = lambda key, file: fuse.call(store.put_file, key, file)  # type: ignore[method-assign]
+        self.pieces = lambda key: iter(fuse.call(lambda: list(store.pieces(key))))  # type: ignore[method-assign]
         self.get = lambda key: fuse.call(store.get, key)  # type: ignore[method-assign]
         self.head = lambda key: fuse.call(store.head, key)  # type: ignore[method-assign]
         self.delete = lambda key: fuse.call(store.delete, key)  # type: ignore[method-assign]
@@ -549,3 +551,17 @@ async def test_lag_and_spools_are_measured() -> None:
     assert measures["snapshot_lag_seconds"] == 0.0
     await process.loop.close()
     assert world.store.head(manifest_key("open")) is None
+
+
+async def test_the_lag_grows_until_the_snapshot_is_announced() -> None:
+    """From the record of the run's end on, by wall clock."""
+    world = World()
+    world.append(finished_log("done"))
+    process = Process(world)
+    await process.loop.on_assigned({TopicPartition(EVENTS, 0)})
+    await process.loop.on_records(TopicPartition(EVENTS, 0), process.membership.fetch(TopicPartition(EVENTS, 0)))
+    world.clock.seconds += 40.0
+    assert process.loop.measures()["snapshot_lag_seconds"] >= 40.0
+    await process.loop.drained()
+    assert process.loop.measures()["snapshot_lag_seconds"] == 0.0
+    await process.loop.close()

@@ -174,7 +174,7 @@ class Interrupted(MemoryBlobStore):
 
             return done
 
-        for name in ("put", "put_if_absent", "get", "head", "list", "delete"):
+        for name in ("put", "put_file", "put_if_absent", "get", "pieces", "head", "list", "delete"):
             setattr(self, name, call(name))
 
 

@@ -4686,7 +4686,10 @@ export interface operations {
     };
     status: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description wait, up to 10 seconds, until the answer shows what came of the command at this offset of the commands topic (run-async tells it), or of a later one about this backtest */
+                min_offset?: number | null;
+            };
             header?: never;
             path: {
                 /** @description the backtest's id */
@@ -5150,7 +5153,10 @@ export interface operations {
     };
     result: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description wait, up to 10 seconds, until the answer shows what came of the command at this offset of the commands topic (run-async tells it), or of a later one about this backtest */
+                min_offset?: number | null;
+            };
             header?: never;
             path: {
                 /** @description the backtest's id */
