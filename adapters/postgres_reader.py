@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from adapters.postgres_session import CONNECT_SECONDS, STATEMENT_SECONDS, as_role, mapped
+from adapters.postgres_session import CONNECT_SECONDS, STATEMENT_SECONDS, as_role, mapped, nothing_to_reset
 
 
 class PostgresReader:
@@ -26,12 +26,13 @@ class PostgresReader:
             self._pool = await mapped(
                 asyncpg.create_pool(
                     self._url, min_size=0, max_size=self._limit, command_timeout=STATEMENT_SECONDS, timeout=CONNECT_SECONDS,
-                    init=_decode_json, server_settings=self._settings,
+                    init=_decode_json, reset=nothing_to_reset, server_settings=self._settings,
                 )
             )  # fmt: skip
         assert self._pool is not None, "create_pool returns a pool"
         rows = await mapped(self._pool.fetch(sql, *(_without_nul(each) for each in arguments)))
-        return [dict(row) for row in rows]
+        names = tuple(rows[0].keys()) if rows else ()  # once: dict(row) would look every value up by its name
+        return [dict(zip(names, row.values(), strict=True)) for row in rows]
 
     async def close(self) -> None:
         if self._pool is not None:

@@ -141,6 +141,13 @@ def as_role(role: str | None, settings: dict[str, str]) -> dict[str, str]:
     return settings if role is None else {**settings, "role": role}
 
 
+async def nothing_to_reset(_: asyncpg.Connection) -> None:
+    """Do nothing when a connection goes back to its pool.
+
+    asyncpg would ask the server to reset the session: a second round trip for each query, where no query changes the session.
+    """
+
+
 async def mapped(answer: Awaitable[T], *, is_decisive: bool = False) -> T:
     """Await the database's answer; raise its errors as those of adapters/errors.py.
 

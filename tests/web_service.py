@@ -162,6 +162,7 @@ def running_service(stack: LocalStack) -> Iterator[Service]:
         "BACKTAPE_SESSION_TIMEOUT_MS": "6000",  # a killed worker is missed soon
         "BACKTAPE_WEB_REQUESTS_PER_SECOND": "100000",
         "BACKTAPE_WEB_UPLOAD_MB": "1",
+        "BACKTAPE_LOG_FORMAT": "json",
     }
     try:
         with _surroundings(environment):

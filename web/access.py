@@ -14,7 +14,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
-from web.problems import ProblemError
+from web.problems import ProblemError, invalid_field
 from web.services import Services, Wired
 
 Scope = Literal["read", "submit", "cancel", "admin"]
@@ -74,6 +74,7 @@ class Needs:
         cookie: Annotated[str | None, Depends(_SESSION)],
     ) -> Principal:
         principal = await _known(request, services, bearer, cookie)
+        _check_query(request)
         services.limits.take(principal.key_id)
         if principal.session is not None and request.method not in SAFE_METHODS:
             _check_origin(request, principal)
@@ -82,6 +83,19 @@ class Needs:
             raise ProblemError(403, "forbidden", f"this needs the scope {self.scope}; the key {principal.name!r} has {has}")
         request.state.principal = principal
         return principal
+
+
+def _check_query(request: Request) -> None:
+    """Refuse a query's field that the route does not have: a filter that is misspelled would look as if it had been applied."""
+    if not request.query_params:
+        return
+    route = request.scope["route"]
+    known = [field.alias for field in route.dependant.query_params]
+    for name, value in request.query_params.items():
+        if name not in known:
+            raise invalid_field(
+                f"query.{name}", value, f"one of {', '.join(known)}" if known else "there is nothing to ask for here"
+            )
 
 
 async def _known(

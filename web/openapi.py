@@ -1,12 +1,13 @@
 """This module completes the OpenAPI document: what every route answers when it can't, and an example for each call."""
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from web.access import Needs
-from web.examples import load_examples
+from web.examples import REQUESTS, TEXTS, load_examples
 from web.models.common import Problem
 from web.problems import MEDIA_TYPE
 
@@ -83,16 +84,41 @@ def _complete(operation: dict[str, Any], route: APIRoute, examples: dict[str, An
         statuses.append("404")
     if _writes(route):
         statuses += ["400", "409", "413"]
-    if _is_checked(route):
+    if needs is not None or _is_checked(route):  # a query's field that there is not is told as wrong
         statuses.append("422")
     for status in statuses:
         if status not in responses:
             problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
             responses[status] = {"description": PROBLEMS[status], "content": {MEDIA_TYPE: problem}}
     operation["responses"] = dict(sorted(responses.items()))
+    if route.name in REQUESTS:
+        operation["requestBody"]["content"]["application/json"]["example"] = REQUESTS[route.name]
+    for content in _contents(responses, ("text/event-stream", "text/html", "text/plain")) if route.name in TEXTS else ():
+        content["example"] = TEXTS[route.name]
+    for content in _contents(responses, ("text/csv",)) if route.name in examples else ():
+        content["example"] = _as_csv(examples[route.name]["items"][:2])
     if route.name in examples:
         answer = next(content for status, content in operation["responses"].items() if status.startswith("2"))
         answer["content"]["application/json"]["example"] = examples[route.name]
+
+
+def _contents(responses: dict[str, Any], kinds: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return what good answers hold of these media types."""
+    good = [answer.get("content", {}) for status, answer in responses.items() if status.startswith("2")]
+    return [content[kind] for content in good for kind in kinds if kind in content]
+
+
+def _as_csv(rows: list[dict[str, Any]]) -> str:
+    """Return an example's rows as the CSV of the same table has them."""
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
+    return "".join(",".join(_cell(each) for each in line) + "\n" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if isinstance(value, int | float) else '"' + text.replace('"', '""') + '"'
 
 
 def _writes(route: APIRoute) -> bool:

@@ -39,7 +39,12 @@ async def page_of(
     has_more = len(rows) > limit or (limit >= MAX_PAGE and len(rows) == MAX_PAGE)
     rows = rows[:limit]
     following = cursors.encode(sort, keys, rows[-1]) if has_more else None
-    return {"items": [{name: row[name] for name in columns} for row in rows], "next_cursor": following}
+    # Taking out the few that are not shown is quicker than copying the many that are.
+    hidden = rows[0].keys() - set(columns) if rows else ()
+    for row in rows:
+        for name in hidden:
+            del row[name]
+    return {"items": rows, "next_cursor": following}
 
 
 async def batches_of(

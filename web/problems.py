@@ -123,7 +123,9 @@ def install(app: FastAPI) -> None:
 
     async def handle(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
-        if problem.status >= 500:
+        if problem.status == 503:  # the outside world: one line, since there may be very many of them at once
+            log.warning("request_waits", method=request.method, path=request.url.path, error=str(error))
+        elif problem.status >= 500:
             log.error("request_failed", method=request.method, path=request.url.path, error=repr(error), exc_info=error)
         return problem_response(problem, request.url.path)
 

@@ -29,8 +29,9 @@ from schemas.topics import EVENTS
 from web.audits import Audits
 from web.config import WebConfig
 from web.data_sets import DataSets
+from web.group_lag import groups_of
 from web.kept import Counts, Kept
-from web.lag import LagWatch
+from web.lag import KEPT_SECONDS, LagWatch
 from web.limits import RateLimits
 from web.metrics import Metrics
 from web.provenance import Provenance
@@ -79,9 +80,12 @@ class Services:
     outcomes: Kept[list[dict[str, Any]]]
     snapshots: Kept[dict[str, Any]]
     generations: Kept[list[GenerationState]]
+    groups: Kept[list[dict[str, Any]]]
+    archive: Kept[list[dict[str, Any]]]
     limits: RateLimits
     metrics: Metrics
-    throughput: Throughput = field(default_factory=Throughput)
+    events: Throughput = field(default_factory=Throughput)
+    finished: Throughput = field(default_factory=Throughput)
     imports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IMPORTS))
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -152,6 +156,9 @@ def make_services(config: WebConfig) -> Services:
         (row,) = await ask(run_queries.snapshot_counts())
         return row
 
+    async def archive() -> list[dict[str, Any]]:
+        return await ask(queries.archived())
+
     blobs = open_blob_store(config.s3_url, options=config.s3)
     reader, watch, control, hub = (
         KafkaLogReader(config.kafka),
@@ -186,6 +193,8 @@ def make_services(config: WebConfig) -> Services:
         outcomes=Kept(outcomes, SUMS_SECONDS),
         snapshots=Kept(snapshots, SUMS_SECONDS),
         generations=Kept(Generations(config.database_url).all, SUMS_SECONDS),
+        groups=Kept(lambda: groups_of(config, watch, lag), KEPT_SECONDS),
+        archive=Kept(archive, SUMS_SECONDS),
         limits=RateLimits(config.requests_per_second),
         metrics=metrics,
     )
@@ -196,7 +205,7 @@ def _tell_of_failure(task: asyncio.Task[None]) -> None:
         log.error("web_task_failed", error=repr(task.exception()), exc_info=task.exception())
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:  # async: FastAPI runs a plain function in a thread, for each request
     found: Services = request.app.state.services
     return found
 

@@ -4,7 +4,7 @@ import asyncio
 
 import asyncpg
 
-from adapters.postgres_session import CONNECT_SECONDS, STATEMENT_SECONDS, mapped
+from adapters.postgres_session import CONNECT_SECONDS, STATEMENT_SECONDS, mapped, nothing_to_reset
 
 
 class ControlPool:
@@ -23,6 +23,7 @@ class ControlPool:
                 self._pool = await mapped(
                     asyncpg.create_pool(
                         self.url, min_size=0, max_size=self._limit, command_timeout=STATEMENT_SECONDS, timeout=CONNECT_SECONDS,
+                        reset=nothing_to_reset,
                         server_settings={"application_name": "backtape control", "timezone": "UTC"},
                     )
                 )  # fmt: skip

@@ -102,10 +102,10 @@ def backtest_page(
     return page_of("backtests", conditions, order_of(sort, descending=descending), after, limit, columns=STATUS_COLUMNS)
 
 
-def backtest_count(wanted: BacktestFilter | None = None) -> Query:
-    """One row: how many backtests the filter leaves, ``count``; MAX_COUNTED + 1 means more than MAX_COUNTED."""
+def backtest_count(wanted: BacktestFilter | None = None, *, most: int = MAX_COUNTED) -> Query:
+    """One row: how many backtests the filter leaves, ``count``; ``most`` + 1 means more than ``most``."""
     conditions = (wanted or BacktestFilter()).conditions()
-    place = conditions.argument(MAX_COUNTED + 1)
+    place = conditions.argument(most + 1)
     return conditions.query(
         f"SELECT count(*) AS count FROM (SELECT FROM backtape.backtests {conditions.where} LIMIT {place}) AS found"
     )

@@ -6,21 +6,26 @@ sorted by a column, ``After(row[sort], (row[key], …))``.
 
 from projections.queries.query import After, Conditions, Order, Query, page_of
 
-TRADE_SORTS = ("closed_at", "opened_at", "realized_pnl", "return_fraction", "bars_held", "quantity", "mae", "mfe", "symbol")
+TRADE_SORTS = (
+    "closed_at", "opened_at", "realized_pnl", "gross_pnl", "commission", "return_fraction", "bars_held", "quantity", "mae", "mfe",
+    "symbol", "side",
+)  # fmt: skip
 ORDER_SORTS = ("submitted_at", "ended_at", "symbol", "status", "quantity", "filled_quantity")
 FILL_SORTS = ("time", "symbol", "quantity", "price", "commission")
-POSITION_SORTS = ("opened_at", "closed_at", "symbol", "quantity", "realized_pnl")
+POSITION_SORTS = (
+    "opened_at", "closed_at", "symbol", "side", "quantity", "average_price", "unrealized_pnl", "realized_pnl", "gross_pnl",
+    "commission", "return_fraction", "mae", "mfe", "bars_held",
+)  # fmt: skip
 
 
 def orders(
-    backtest_id: str, *, symbol: str | None = None, status: str | None = None, open_only: bool = False, sort: str | None = None,
-    descending: bool = False, after: After | None = None, limit: int = 500,
+    backtest_id: str, *, symbol: str | None = None, status: str | None = None, is_open: bool | None = None,
+    sort: str | None = None, descending: bool = False, after: After | None = None, limit: int = 500,
 ) -> Query:  # fmt: skip
     """Orders in their current state; key ``order_id``."""
     conditions = _of(backtest_id, symbol)
     conditions.add("status = {}", status)
-    if open_only:
-        conditions.parts.append("is_open")
+    _add_open(conditions, is_open)
     return page_of("orders", conditions, _order(sort, ORDER_SORTS, ("order_id",), descending), after, limit)
 
 
@@ -33,13 +38,12 @@ def fills(
 
 
 def positions(
-    backtest_id: str, *, symbol: str | None = None, open_only: bool = False, sort: str | None = None, descending: bool = False,
-    after: After | None = None, limit: int = 500,
+    backtest_id: str, *, symbol: str | None = None, is_open: bool | None = None, sort: str | None = None,
+    descending: bool = False, after: After | None = None, limit: int = 500,
 ) -> Query:  # fmt: skip
     """Positions in their current state; key ``position_id``."""
     conditions = _of(backtest_id, symbol)
-    if open_only:
-        conditions.parts.append("is_open")
+    _add_open(conditions, is_open)
     return page_of("positions", conditions, _order(sort, POSITION_SORTS, ("position_id",), descending), after, limit)
 
 
@@ -146,6 +150,12 @@ def _of(backtest_id: str, symbol: str | None) -> Conditions:
     conditions.add("backtest_id = {}", backtest_id)
     conditions.add("symbol = {}", symbol)
     return conditions
+
+
+def _add_open(conditions: Conditions, is_open: bool | None) -> None:
+    """Leave those that are open, or those that are not. In these words, and not as an argument: an index knows them."""
+    if is_open is not None:
+        conditions.parts.append("is_open" if is_open else "NOT is_open")
 
 
 def _order(sort: str | None, allowed: tuple[str, ...], key: tuple[str, ...], descending: bool) -> Order:

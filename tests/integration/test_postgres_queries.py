@@ -154,7 +154,12 @@ async def test_a_runs_rows_come_in_pages(reader: PostgresReader) -> None:
     assert [row["realized_pnl"] for row in by_pnl] == sorted((row["realized_pnl"] for row in by_pnl), reverse=True)
     after = After(by_pnl[1]["realized_pnl"], (by_pnl[1]["trade_id"],))
     assert await _ask(reader, queries.trades("bt-0", sort="realized_pnl", descending=True, after=after)) == by_pnl[2:]
-    assert all(row["is_open"] for row in await _ask(reader, queries.positions("bt-3", open_only=True)))
+    for ask in (queries.positions, queries.orders):
+        parted = [await _ask(reader, ask(name, is_open=which)) for name in ("bt-0", "bt-3") for which in (True, False)]
+        assert [all(row["is_open"] is which for row in rows) for rows, which in zip(parted, (True, False) * 2, strict=True)] == [
+            True
+        ] * 4
+        assert sum(map(len, parted)) == sum([len(await _ask(reader, ask(name))) for name in ("bt-0", "bt-3")])
     history = await _ask(reader, queries.position_history("bt-0"))
     after = After(None, (history[0]["sequence"], history[0]["position_id"]))
     assert await _ask(reader, queries.position_history("bt-0", after=after)) == history[1:]

@@ -63,6 +63,20 @@ class GenerationAnswer(Answer):
     changed_at: datetime = Field(description="when it came into this state")
 
 
+class ArchiveState(Answer):
+    """How far a partition of the log is copied to the blob store (docs/archive.md)."""
+
+    topic: str
+    partition: int
+    log_id: str | None = Field(description="of the log that the archive follows; null while nothing is archived")
+    ranges: int
+    records: int
+    bytes: int = Field(description="of its files, compressed")
+    archived_offset: int | None = Field(description="what lies before this offset is in the archive")
+    archived_until: datetime | None = Field(description="time of the newest record in the archive")
+    offsets_only_in_kafka: int | None = Field(description="from there to the log's end; null where Kafka does not answer")
+
+
 class SystemAnswer(Answer):
     """How the system does."""
 
@@ -84,7 +98,9 @@ class SystemAnswer(Answer):
     without_snapshot: int = Field(description="finished runs of the last 30 days that have no snapshot yet")
     oldest_without_snapshot: datetime | None = Field(description="when the first of them ended; null without any")
     generations: list[GenerationAnswer] = Field(description="of the read model, the oldest first; more than one: a rebuild")
+    archive: list[ArchiveState] = Field(description="of each partition of the topics that are archived")
     events_per_second: float | None = Field(description="into the read model, over the last minute or so; null until known")
+    finished_per_second: float | None = Field(description="backtests that ended, over the last minute or so; null until known")
     streams: int = Field(description="event streams that this process serves")
     audits_queued: int
 

@@ -17,6 +17,7 @@ from web.models.common import BacktestIdPath
 from web.models.rows import SymbolStatistics
 from web.paging import page_of, sort_of
 from web.services import Services, Wired
+from web.sorting import check_sortable
 from web.status import links, progress, queue_position
 from web.tables import POSITIONS
 
@@ -45,7 +46,12 @@ async def list_backtests(
     accepted_after: Annotated[datetime | None, Query(description="accepted at this time or later")] = None,
     accepted_before: Annotated[datetime | None, Query(description="accepted before this time")] = None,
     sort: Annotated[
-        str | None, Query(max_length=64, description="a column; with - before it: descending", examples=["-sharpe"])
+        str | None,
+        Query(
+            max_length=64,
+            description="a column; with - before it: descending. Of more than 100,000 backtests only those with an index",
+            examples=["-sharpe"],
+        ),
     ] = None,
     after: Annotated[str | None, Query(max_length=2_000, description="next_cursor of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
@@ -59,6 +65,7 @@ async def list_backtests(
     )  # fmt: skip
     if principal.only_of is not None and submitter not in (None, principal.only_of):
         return Json({"items": [], "next_cursor": None})
+    await check_sortable(services, wanted, column)
 
     def page(place: After | None, size: int) -> SqlQuery:
         return queries.backtest_page(wanted, sort=column or NEWEST_FIRST, descending=descending, after=place, limit=size)

@@ -22,8 +22,8 @@ from web.services import Wired
 router = APIRouter(prefix="/api/system", tags=["system"])
 
 Outcome = Literal["accepted", "duplicate", "rejected", "expired", "queue_full", "forwarded", "dead"]
-PartitionPath = Annotated[int, Path(ge=0, le=10_000)]
-OffsetPath = Annotated[int, Path(ge=0, le=2**62)]
+PartitionPath = Annotated[int, Path(ge=0, le=10_000, examples=[0])]
+OffsetPath = Annotated[int, Path(ge=0, le=2**62, examples=[3])]
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 
 

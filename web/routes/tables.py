@@ -24,7 +24,7 @@ MAX_ROWS = 5_000
 Accept = Annotated[str | None, Header(include_in_schema=False)]
 FormatQuery = Annotated[Format | None, Query(alias="format", description="as Accept would say; for links")]
 Symbol = Annotated[str | None, Query(max_length=64, description="only of this symbol")]
-OpenOnly = Annotated[bool, Query(description="only those that are open")]
+IsOpen = Annotated[bool | None, Query(description="only those that are open, or only those that are not")]
 
 
 def _sort(table: Table) -> Any:
@@ -55,11 +55,11 @@ FILES: dict[int | str, dict[str, Any]] = {
 
 @router.get("/orders", response_model=OrderPage, responses=FILES, summary="Its orders")
 async def orders(
-    backtest_id: BacktestIdPath, principal: Anyone, services: Wired, symbol: Symbol = None, open_only: OpenOnly = False,
+    backtest_id: BacktestIdPath, principal: Anyone, services: Wired, symbol: Symbol = None, is_open: IsOpen = None,
     sort: OrdersSort = None, after: After = None, limit: Limit = 500, form: FormatQuery = None, accept: Accept = None,
 ) -> Response:  # fmt: skip
     """Orders in their last state. Empty for a run that does not record orders."""
-    filters = {"symbol": symbol, "open_only": open_only}
+    filters = {"symbol": symbol, "is_open": is_open}
     return await _table(services, principal, backtest_id, tables.ORDERS, filters, sort, after, limit, chosen_format(accept, form))
 
 
@@ -75,11 +75,11 @@ async def fills(
 
 @router.get("/positions", response_model=PositionPage, responses=FILES, summary="Its positions")
 async def positions(
-    backtest_id: BacktestIdPath, principal: Anyone, services: Wired, symbol: Symbol = None, open_only: OpenOnly = False,
+    backtest_id: BacktestIdPath, principal: Anyone, services: Wired, symbol: Symbol = None, is_open: IsOpen = None,
     sort: PositionsSort = None, after: After = None, limit: Limit = 500, form: FormatQuery = None, accept: Accept = None,
 ) -> Response:  # fmt: skip
     """Positions in their current or, once closed, last state."""
-    filters = {"symbol": symbol, "open_only": open_only}
+    filters = {"symbol": symbol, "is_open": is_open}
     form = chosen_format(accept, form)
     return await _table(services, principal, backtest_id, tables.POSITIONS, filters, sort, after, limit, form)
 

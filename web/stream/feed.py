@@ -41,6 +41,12 @@ class Event:
     data: bytes
 
 
+def frame(event: Event, identity: str | None) -> bytes:
+    """Return the event as it is sent."""
+    label = b"" if identity is None else b"id: %s\n" % identity.encode()
+    return b"event: %s\n%sdata: %s\n\n" % (event.name.encode(), label, event.data)
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What happened between two places; whoever is at ``before`` and takes all of it is at ``after``."""

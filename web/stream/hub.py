@@ -16,7 +16,7 @@ import structlog
 from adapters.errors import AdapterError
 from adapters.ports import Changed
 from projections import stream_queries
-from web.stream.feed import ROW_COLUMNS, Ask, RunFeed, encode
+from web.stream.feed import ROW_COLUMNS, Ask, Event, RunFeed, encode, frame
 
 log = structlog.get_logger()
 
@@ -47,7 +47,8 @@ class Client:
     async def wait(self, seconds: float) -> None:
         """Wait to be woken, at most so long."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):  # wait_for would make a task for each wait of each stream
+                await self._wake.wait()
         self._wake.clear()
 
 
@@ -61,6 +62,7 @@ class Hub:
         self._clients: set[Client] = set()
         self._batches: deque[RowsBatch] = deque(maxlen=KEPT_BATCHES)
         self._number = 0
+        self._frames: dict[tuple[int, str | None], bytes] = {}  # what was told behind a number, to whom: many ask the same
         self._dirty: set[str] = set()
         self._look_at_all = False
         self._something = asyncio.Event()
@@ -109,6 +111,20 @@ class Hub:
             return []
         kept = [batch for batch in self._batches if batch.number > number]
         return kept if kept and kept[0].number == number + 1 else None
+
+    def rows_frame(self, number: int, only_of: str | None) -> bytes:
+        """Return the server-sent event of the rows behind a number that one sees; a comment where one sees none of them."""
+        key = (number, only_of)
+        if key not in self._frames:
+            self._frames[key] = self._framed(number, only_of)
+        return self._frames[key]
+
+    def _framed(self, number: int, only_of: str | None) -> bytes:
+        batches = self.rows_since(number)
+        if batches is None or any(batch.rows is None for batch in batches):
+            return frame(Event("reload", b"{}"), None)
+        rows = [body for batch in batches for submitter, body in batch.rows or () if only_of is None or submitter == only_of]
+        return frame(Event("rows", b'{"items":[' + b",".join(rows) + b"]}"), None) if rows else b": \n\n"
 
     def notice(self, changed: Changed) -> None:
         """Take what the projector announced."""
@@ -179,6 +195,7 @@ class Hub:
             found = await self._ask(stream_queries.rows(sorted(names), ROW_COLUMNS))
             rows = tuple((row["submitter"], encode(row)) for row in found)
         self._number += 1
+        self._frames.clear()
         self._batches.append(RowsBatch(self._number, rows))
         for client in self._clients:
             client.wake()

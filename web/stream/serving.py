@@ -11,7 +11,7 @@ from web.lookup import seen_row
 from web.problems import ProblemError
 from web.services import Services
 from web.stream.cursor import RunCursor, shared_id
-from web.stream.feed import Event, RunFeed, encode
+from web.stream.feed import Event, RunFeed, encode, frame
 
 BEAT_SECONDS = 3.0  # so often the lag is told, by the clock; proxies cut what is silent for a minute
 CHECK_SECONDS = 60.0  # so long a revoked key's stream may still run
@@ -68,23 +68,22 @@ class _Stream:
             number = hub.number
             feeds = {name: await hub.follow(name, client) for name in self._followed}
             for name, feed in feeds.items():
-                async for frame in self._begin(name, feed):
-                    yield frame
+                async for told in self._begin(name, feed):
+                    yield told
             for name in sorted(self._unseen):
-                yield self._frame(Event("gone", encode({"backtest_id": name})), None)
+                yield frame(Event("gone", encode({"backtest_id": name})), None)
             yield self._lag()
             told_at = time.monotonic()
             checked_at = time.monotonic()
             while True:
                 for name, feed in feeds.items():
-                    async for frame in self._news(name, feed):
-                        yield frame
+                    async for told in self._news(name, feed):
+                        yield told
                 if self._is_single and self._ended:
                     return
                 if self._is_list_wanted and number != hub.number:
-                    frame = self._rows(number)
-                    number = hub.number
-                    yield frame
+                    told, number = hub.rows_frame(number, self._principal.only_of), hub.number
+                    yield told
                 await client.wait(BEAT_SECONDS)
                 if time.monotonic() - told_at >= BEAT_SECONDS:
                     told_at = time.monotonic()
@@ -99,38 +98,25 @@ class _Stream:
         self._cursors[name] = feed.head if (given := self._followed[name]) is None else given
         event = await feed.present()
         if event is not None:
-            yield self._frame(event, self._id())
+            yield frame(event, self._id())
 
     async def _news(self, name: str, feed: RunFeed) -> AsyncIterator[bytes]:
         async for message in feed.since(self._cursors[name]):
             for event in message.events[:-1]:
-                yield self._frame(event, None)
+                yield frame(event, None)
             self._cursors[name] = message.after
             if message.events:
                 # The id comes last: whoever was cut off in the middle is told the whole message again.
-                yield self._frame(message.events[-1], self._id())
+                yield frame(message.events[-1], self._id())
         if feed.is_over and name not in self._ended:
             self._ended.add(name)
-            yield self._frame(Event("end", encode({"backtest_id": name})), self._id())
-
-    def _rows(self, number: int) -> bytes:
-        batches = self._services.hub.rows_since(number)
-        if batches is None or any(batch.rows is None for batch in batches):
-            return self._frame(Event("reload", b"{}"), None)
-        only_of = self._principal.only_of
-        rows = [body for batch in batches for submitter, body in batch.rows or () if only_of is None or submitter == only_of]
-        return self._frame(Event("rows", b'{"items":[' + b",".join(rows) + b"]}"), None) if rows else b": \n\n"
+            yield frame(Event("end", encode({"backtest_id": name})), self._id())
 
     def _lag(self) -> bytes:
-        return self._frame(Event("lag", encode(self._services.lag.brief())), None)
+        return frame(Event("lag", encode(self._services.lag.brief())), None)
 
     def _id(self) -> str:
         return str(next(iter(self._cursors.values()))) if self._is_single else shared_id(self._cursors)
-
-    @staticmethod
-    def _frame(event: Event, name: str | None) -> bytes:
-        label = b"" if name is None else b"id: %s\n" % name.encode()
-        return b"event: %s\n%sdata: %s\n\n" % (event.name.encode(), label, event.data)
 
     async def _is_still_known(self) -> bool:
         try:

@@ -17,6 +17,7 @@ import pytest
 
 from backtape.openapi_document import openapi_document
 from tests.web_service import ENDLESS, SPEC, Service, until
+from web import tables
 
 pytestmark = pytest.mark.real
 
@@ -123,6 +124,9 @@ def test_a_spec_is_checked_without_running_it(service: Service) -> None:
         bad = client.post("/api/backtests/validate", json={"spec": {**SPEC, "strategy": strategy}}).json()
         paths = {each["path"] for each in bad["problems"]}
         assert not bad["is_valid"] and paths == {"spec.strategy.parameters.fast", "spec.strategy.parameters.quick"}
+        worse = {**SPEC, "strategy": strategy, "account": {"cash": -1}}
+        told = client.post("/api/backtests/validate", json={"spec": worse}).json()["problems"]
+        assert {each["path"] for each in told} == paths | {"spec.account.cash"}
 
 
 def test_a_rejected_command_says_why(service: Service) -> None:
@@ -147,6 +151,59 @@ def test_a_running_backtest_is_cancelled_once(service: Service) -> None:
         again = client.delete(f"/api/backtests/tasks/{backtest_id}")
         assert again.status_code == 409 and "cancelled" in again.json()["detail"]
         assert client.delete("/api/backtests/tasks/never-was").status_code == 404
+
+
+def test_what_waits_knows_its_place(service: Service) -> None:
+    """Queued backtests of a partition are numbered 1, 2, 3 ... by priority, then by order; a cancelled one leaves the queue."""
+    with service.client() as client:
+        sent = []
+        for number in range(7):
+            body = {"spec": ENDLESS, "backtest_id": f"waits-{number}", "priority": 5 if number == 6 else 0}
+            sent.append(client.post("/api/backtests/run-async", json=body).json())
+        try:
+            for each in sent:
+                service.wait(each["task_id"], "queued", "running")
+
+            def places() -> dict[int, list[tuple[str, int]]]:
+                told = [client.get(each["status_url"]).json() for each in sent]
+                found: dict[int, list[tuple[str, int]]] = {}
+                for each, status in zip(sent, told, strict=True):
+                    assert (status["queue_position"] is not None) == (status["status"] == "queued")
+                    if status["status"] == "queued":
+                        found.setdefault(each["partition"], []).append((each["task_id"], status["queue_position"]))
+                return found
+
+            # Twice the same: meanwhile none of them has started.
+            looks = until(
+                lambda: [places(), places()], lambda two: two[0] == two[1] and any(len(of) > 1 for of in two[0].values())
+            )
+            for of in looks[0].values():
+                assert sorted(place for _, place in of) == list(range(1, len(of) + 1))
+                in_order = [name for name, _ in of if name != "waits-6"]
+                assert [name for name, _ in sorted(of, key=lambda each: each[1]) if name != "waits-6"] == in_order
+                assert dict(of).get("waits-6", 1) == 1
+        finally:
+            for each in sent:
+                client.delete(f"/api/backtests/tasks/{each['task_id']}")
+        for each in sent:
+            assert service.wait(each["task_id"])["status"] == "cancelled"
+
+
+def test_every_write_leaves_a_line(service: Service) -> None:
+    """Who did what, with the ids of key, backtest and command; no line holds the key."""
+    with service.client("ann") as client:
+        answer = client.post("/api/backtests/run-async", json={"spec": SPEC, "backtest_id": "written"}).json()
+        service.wait("written")
+        assert client.post("/api/backtests/written/audit").status_code == 202
+    text = service.processes["web"].log_path.read_text("utf-8")
+    lines = [json.loads(line) for line in text.splitlines() if '"web_write"' in line]
+    of_this = [each for each in lines if each.get("backtest_id") == "written"]
+    assert [(each["action"], each["name"], each["key_id"]) for each in of_this] == [
+        ("submit", "ann", service.key_ids["ann"]),
+        ("audit", "ann", service.key_ids["ann"]),
+    ]
+    assert of_this[0]["command_id"] == answer["command_id"]
+    assert not [name for name, key in service.keys.items() if key in text]
 
 
 def test_the_result_is_complete(service: Service, finished: str) -> None:
@@ -212,6 +269,16 @@ def test_tables_are_sorted_and_filtered(service: Service, finished: str) -> None
         assert other.status_code == 422 and other.json()["errors"][0]["path"] == "query.after"
         assert client.get(path, params={"symbol": "OTHER"}).json()["items"] == []
         assert client.get(path, params={"sort": "nothing"}).status_code == 422
+        positions = f"/api/backtests/{finished}/positions"
+        for sort in tables.POSITIONS.sorts:
+            values = [row[sort] for row in client.get(positions, params={"sort": f"-{sort}"}).json()["items"]]
+            known = [value for value in values if value is not None]
+            assert len(known) > 20 and known == sorted(known, reverse=True), sort
+        parts = {is_open: client.get(positions, params={"is_open": is_open}).json()["items"] for is_open in (True, False)}
+        assert all(row["is_open"] is is_open for is_open, rows in parts.items() for row in rows)
+        assert len(parts[False]) == len(client.get(path).json()["items"]) > 20
+        misspelled = client.get(positions, params={"open": True})
+        assert misspelled.status_code == 422 and misspelled.json()["errors"][0]["path"] == "query.open"
 
 
 def test_events_come_from_the_log_in_pages(service: Service, finished: str) -> None:
@@ -392,6 +459,7 @@ def test_the_system_tells_its_lag_and_is_ready(service: Service, finished: str) 
         told = until(lambda: client.get("/api/system").json(), lambda each: each["lag_records"] == 0)
         check(told, "SystemAnswer")
         assert [(each["name"], each["state"]) for each in told["generations"]] == [("v1", "live")]
+        assert {each["topic"].rpartition(".")[2] for each in told["archive"]} == {"events", "receipts", "dead-letters"}
         assert not told["is_stale"] and told["events"] > 0 and {each["group"] for each in told["groups"]}
         ready = client.get("/readyz")
         assert ready.status_code == 200 and ready.json()["checks"] == {"database": "ok", "kafka": "ok"}

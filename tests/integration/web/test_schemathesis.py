@@ -15,8 +15,8 @@ from tests.web_service import Service
 
 pytestmark = pytest.mark.real
 
-# Streams do not end; these start a process each; logout and login change who asks.
-LEFT_OUT = ["follow", "follow_many", "report", "start_audit", "upload", "strategies", "check", "login", "logout"]
+# The shared stream does not end; these start a process for each request; logout and login change who asks.
+LEFT_OUT = ["follow_many", "start_audit", "upload", "login", "logout"]
 EXAMPLES = 6  # of each operation, beside one for each wrong value that the document lets one think of
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -47,4 +47,6 @@ def ask(case: Any, service: Service, finished: str) -> None:
     if "backtest_id" in (case.path_parameters or {}) and case.method == "GET":
         case.path_parameters["backtest_id"] = finished  # so that there is something to answer
     response = case.call(base_url=service.address, headers=headers, timeout=60)
-    case.validate_response(response, checks=CHECKS, headers=headers)
+    is_stream = "event-stream" in response.headers.get("content-type", [""])[0]  # of OpenAPI 3.1 its schema is of the whole text
+    checks = [each for each in CHECKS if not is_stream or each is not response_schema_conformance]
+    case.validate_response(response, checks=checks, headers=headers)

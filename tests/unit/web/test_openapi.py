@@ -1,5 +1,6 @@
 """The OpenAPI document: valid, complete, with an example of every call that follows its schema."""
 
+import json
 from functools import cache
 from typing import Any
 
@@ -8,9 +9,12 @@ import pytest
 
 from backtape.openapi_document import openapi_document
 from backtape.schema_export import references
+from schemas.spec import parse_spec
+from web.examples import EXAMPLE_SPEC, REQUESTS
 
 JSON = "application/json"
 NO_JSON = {"follow", "follow_many", "report", "login", "logout", "metrics"}  # streams, pages and what has no body
+BINARY = ("application/vnd.apache.arrow.stream", "application/vnd.apache.parquet")  # no document can show one
 
 
 @cache
@@ -49,3 +53,29 @@ def test_the_example_follows_its_schema(name: str, operation: dict[str, Any]) ->
     for content in contents:
         schema = {**content["schema"], "components": document()["components"]}
         jsonschema.Draft202012Validator(schema).validate(content["example"])
+
+
+def test_no_call_is_without_an_example() -> None:
+    """What is sent, what comes back in every form that can be shown, and every parameter of a path: none slips."""
+    without = []
+    for name, operation in operations():
+        contents = {f"{name} is sent {kind}": each for kind, each in operation.get("requestBody", {}).get("content", {}).items()}
+        for status, answer in operation["responses"].items():
+            if status.startswith("2"):
+                contents |= {f"{name} answers {kind}": each for kind, each in answer.get("content", {}).items()}
+        without += [place for place, each in contents.items() if "example" not in each and not place.endswith(BINARY)]
+        for each in operation.get("parameters", ()):
+            if each["in"] == "path" and "examples" not in each["schema"]:
+                without.append(f"{name} at {each['name']}")
+    assert without == []
+
+
+@pytest.mark.parametrize("name", sorted(REQUESTS))
+def test_what_is_sent_follows_its_schema(name: str) -> None:
+    """The examples of bodies are good requests."""
+    operation = dict(operations())[name]
+    content = operation["requestBody"]["content"][JSON]
+    schema = {**content["schema"], "components": document()["components"]}
+    jsonschema.Draft202012Validator(schema).validate(content["example"])
+    spec = EXAMPLE_SPEC if name != "retry" else json.loads(content["example"]["text"])["spec"]
+    assert parse_spec(spec)

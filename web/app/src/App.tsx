@@ -138,7 +138,7 @@ function NoAccess({ error, retry }: { error: unknown; retry: () => void }) {
   if (Problem.of(error).status !== 401) return <Failure error={error} retry={retry} />;
   return (
     <Empty isPage title="You are not logged in">
-      Open a login link: <code>backtape keys login</code> prints one that works once. On a local stack <code>backtape web</code> prints it when it starts.
+      Open a login link: <code>backtape keys login</code> prints one that works once. On a local stack <code>backtape up</code> prints one when it starts.
     </Empty>
   );
 }

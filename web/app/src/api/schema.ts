@@ -1010,6 +1010,45 @@ export interface components {
             status: "ok";
         };
         /**
+         * ArchiveState
+         * @description How far a partition of the log is copied to the blob store (docs/archive.md).
+         */
+        ArchiveState: {
+            /**
+             * Archived Offset
+             * @description what lies before this offset is in the archive
+             */
+            archived_offset: number | null;
+            /**
+             * Archived Until
+             * @description time of the newest record in the archive
+             */
+            archived_until: string | null;
+            /**
+             * Bytes
+             * @description of its files, compressed
+             */
+            bytes: number;
+            /**
+             * Log Id
+             * @description of the log that the archive follows; null while nothing is archived
+             */
+            log_id: string | null;
+            /**
+             * Offsets Only In Kafka
+             * @description from there to the log's end; null where Kafka does not answer
+             */
+            offsets_only_in_kafka: number | null;
+            /** Partition */
+            partition: number;
+            /** Ranges */
+            ranges: number;
+            /** Records */
+            records: number;
+            /** Topic */
+            topic: string;
+        };
+        /**
          * AuditAnswer
          * @description The last audit of a backtest.
          */
@@ -3840,6 +3879,11 @@ export interface components {
          * @description How the system does.
          */
         SystemAnswer: {
+            /**
+             * Archive
+             * @description of each partition of the topics that are archived
+             */
+            archive: components["schemas"]["ArchiveState"][];
             /** Audits Queued */
             audits_queued: number;
             /**
@@ -3862,6 +3906,11 @@ export interface components {
             events_per_second: number | null;
             /** Fills */
             fills: number;
+            /**
+             * Finished Per Second
+             * @description backtests that ended, over the last minute or so; null until known
+             */
+            finished_per_second: number | null;
             /**
              * Generations
              * @description of the read model, the oldest first; more than one: a rebuild
@@ -4268,7 +4317,7 @@ export interface operations {
                 accepted_after?: string | null;
                 /** @description accepted before this time */
                 accepted_before?: string | null;
-                /** @description a column; with - before it: descending */
+                /** @description a column; with - before it: descending. Of more than 100,000 backtests only those with an index */
                 sort?: string | null;
                 /** @description next_cursor of the page before */
                 after?: string | null;
@@ -4477,6 +4526,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description asked too often */
             429: {
                 headers: {
@@ -4509,6 +4567,31 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "backtest_id": "goog-sma",
+                 *       "priority": 0,
+                 *       "spec": {
+                 *         "data": {
+                 *           "dataset": "stocks-daily",
+                 *           "symbols": [
+                 *             "GOOG"
+                 *           ],
+                 *           "timeframe": "1d"
+                 *         },
+                 *         "strategy": {
+                 *           "name": "sma_cross",
+                 *           "parameters": {
+                 *             "fast": 20,
+                 *             "slow": 100
+                 *           }
+                 *         },
+                 *         "tags": [
+                 *           "example"
+                 *         ]
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["RunRequest"];
             };
         };
@@ -4859,6 +4942,29 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "spec": {
+                 *         "data": {
+                 *           "dataset": "stocks-daily",
+                 *           "symbols": [
+                 *             "GOOG"
+                 *           ],
+                 *           "timeframe": "1d"
+                 *         },
+                 *         "strategy": {
+                 *           "name": "sma_cross",
+                 *           "parameters": {
+                 *             "fast": 20,
+                 *             "slow": 100
+                 *           }
+                 *         },
+                 *         "tags": [
+                 *           "example"
+                 *         ]
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["SpecRequest"];
             };
         };
@@ -6055,6 +6161,11 @@ export interface operations {
                     "application/json": components["schemas"]["EquityPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
+                    /**
+                     * @example "mark","time","equity","cash","exposure","drawdown"
+                     *     1,"2020-01-01T00:00:00Z",100000.0,100000.0,0.0,0.0
+                     *     2,"2020-01-01T01:00:00Z",100000.0,100000.0,0.0,0.0
+                     */
                     "text/csv": string;
                 };
             };
@@ -6175,6 +6286,11 @@ export interface operations {
                     "application/json": components["schemas"]["EventPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
+                    /**
+                     * @example "sequence","time","type","commit","data"
+                     *     3,"2020-01-05T12:00:00Z","OrderSubmitted",3,"{""order_id"": 1, ""symbol"": ""SIM"", ""side"": ""buy"", ""order_type"": ""market"", ""quantity"": 955.6382}"
+                     *     4,"2020-01-05T13:00:00Z","OrderFilled",3,"{""fill_id"": 1, ""order_id"": 1, ""symbol"": ""SIM"", ""side"": ""buy"", ""quantity"": 955.6382, ""price"": 99.41, ""commission"": 0.0, ""leaves_quantity"": 0.0}"
+                     */
                     "text/csv": string;
                 };
             };
@@ -6294,6 +6410,11 @@ export interface operations {
                     "application/json": components["schemas"]["FillPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
+                    /**
+                     * @example "fill_id","sequence","time","order_id","symbol","side","quantity","price","commission","leaves_quantity","is_maker","conversion","position_id"
+                     *     1,4,"2020-01-05T13:00:00Z",1,"SIM","buy",955.6382,99.41,0.0,0.0,false,1.0,
+                     *     2,7,"2020-01-06T07:00:00Z",2,"SIM","sell",955.6382,99.44,0.0,0.0,false,1.0,
+                     */
                     "text/csv": string;
                 };
             };
@@ -6444,8 +6565,8 @@ export interface operations {
             query?: {
                 /** @description only of this symbol */
                 symbol?: string | null;
-                /** @description only those that are open */
-                open_only?: boolean;
+                /** @description only those that are open, or only those that are not */
+                is_open?: boolean | null;
                 /** @description a column; with - before it: descending */
                 sort?: ("submitted_at" | "-submitted_at" | "ended_at" | "-ended_at" | "symbol" | "-symbol" | "status" | "-status" | "quantity" | "-quantity" | "filled_quantity" | "-filled_quantity") | null;
                 /** @description next_cursor of the page before */
@@ -6548,6 +6669,11 @@ export interface operations {
                     "application/json": components["schemas"]["OrderPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
+                    /**
+                     * @example "order_id","sequence","submitted_at","side","order_type","time_in_force","expires_at","post_only","reduce_only","oco_group","parent_order_id","tag","position_id","symbol","status","is_open","quantity","limit_price","stop_price","trail_amount","trail_percent","filled_quantity","leaves_quantity","average_fill_price","commission","fills","triggered_at","trigger_price","ended_at","reason","detail","last_sequence"
+                     *     1,3,"2020-01-05T12:00:00Z","buy","market","gtc",,false,false,,,,,"SIM","filled",false,955.6382,,,,,955.6382,0.0,99.41,0.0,1,,,"2020-01-05T13:00:00Z",,,4
+                     *     2,6,"2020-01-06T06:00:00Z","sell","market","gtc",,false,true,,,,,"SIM","filled",false,955.6382,,,,,955.6382,0.0,99.44,0.0,1,,,"2020-01-06T07:00:00Z",,,7
+                     */
                     "text/csv": string;
                 };
             };
@@ -6603,10 +6729,10 @@ export interface operations {
             query?: {
                 /** @description only of this symbol */
                 symbol?: string | null;
-                /** @description only those that are open */
-                open_only?: boolean;
+                /** @description only those that are open, or only those that are not */
+                is_open?: boolean | null;
                 /** @description a column; with - before it: descending */
-                sort?: ("opened_at" | "-opened_at" | "closed_at" | "-closed_at" | "symbol" | "-symbol" | "quantity" | "-quantity" | "realized_pnl" | "-realized_pnl") | null;
+                sort?: ("opened_at" | "-opened_at" | "closed_at" | "-closed_at" | "symbol" | "-symbol" | "side" | "-side" | "quantity" | "-quantity" | "average_price" | "-average_price" | "unrealized_pnl" | "-unrealized_pnl" | "realized_pnl" | "-realized_pnl" | "gross_pnl" | "-gross_pnl" | "commission" | "-commission" | "return_fraction" | "-return_fraction" | "mae" | "-mae" | "mfe" | "-mfe" | "bars_held" | "-bars_held") | null;
                 /** @description next_cursor of the page before */
                 after?: string | null;
                 /** @description rows of a JSON page; the other formats hold all rows */
@@ -6689,6 +6815,11 @@ export interface operations {
                     "application/json": components["schemas"]["PositionPage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
+                    /**
+                     * @example "position_id","side","opened_at","symbol","is_open","quantity","average_price","commission","realized_pnl","gross_pnl","mark","unrealized_pnl","return_fraction","mae","mfe","bars_held","funding","borrow","dividends","marked_at","changed_at","closed_at","last_sequence"
+                     *     1,"long","2020-01-05T13:00:00Z","SIM",false,0.0,99.41,0.0,28.669146000001085,28.669146000001085,,0.0,0.0003017805049794209,-47.78190999999728,105.12020199999945,18,0.0,0.0,0.0,,"2020-01-06T07:00:00Z","2020-01-06T07:00:00Z",8
+                     *     2,"long","2020-01-06T09:00:00Z","SIM",false,0.0,99.49,0.0,-57.3086099999886,-57.3086099999886,,0.0,-0.0006030756859984887,-85.96291499998969,9.551435000004886,5,0.0,0.0,0.0,,"2020-01-06T14:00:00Z","2020-01-06T14:00:00Z",14
+                     */
                     "text/csv": string;
                 };
             };
@@ -7041,6 +7172,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example <!doctype html><html lang="en"><head><title>goog-sma</title></head><body><h1>goog-sma</h1></body></html> */
                     "text/html": string;
                 };
             };
@@ -7221,6 +7353,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example retry: 2000
+                     *
+                     *     event: state
+                     *     id: 1200-300
+                     *     data: {"backtest_id":"goog-sma","row":{"backtest_id":"goog-sma","status":"running","bars_done":2048,"bars":3270}}
+                     *
+                     *     event: equity
+                     *     id: 1260-420
+                     *     data: {"backtest_id":"goog-sma","first_mark":3,"time_ms":[1332460800000],"equity":[9],"cash":[9],"exposure":[0],"drawdown":[0]}
+                     *
+                     *     event: lag
+                     *     data: {"lag_records":0,"lag_seconds":0.0,"is_stale":false}
+                     */
                     "text/event-stream": string;
                 };
             };
@@ -7277,7 +7423,7 @@ export interface operations {
                 /** @description only of this symbol */
                 symbol?: string | null;
                 /** @description a column; with - before it: descending */
-                sort?: ("closed_at" | "-closed_at" | "opened_at" | "-opened_at" | "realized_pnl" | "-realized_pnl" | "return_fraction" | "-return_fraction" | "bars_held" | "-bars_held" | "quantity" | "-quantity" | "mae" | "-mae" | "mfe" | "-mfe" | "symbol" | "-symbol") | null;
+                sort?: ("closed_at" | "-closed_at" | "opened_at" | "-opened_at" | "realized_pnl" | "-realized_pnl" | "gross_pnl" | "-gross_pnl" | "commission" | "-commission" | "return_fraction" | "-return_fraction" | "bars_held" | "-bars_held" | "quantity" | "-quantity" | "mae" | "-mae" | "mfe" | "-mfe" | "symbol" | "-symbol" | "side" | "-side") | null;
                 /** @description next_cursor of the page before */
                 after?: string | null;
                 /** @description rows of a JSON page; the other formats hold all rows */
@@ -7352,6 +7498,11 @@ export interface operations {
                     "application/json": components["schemas"]["TradePage"];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
+                    /**
+                     * @example "trade_id","sequence","symbol","side","quantity","opened_at","closed_at","bars_held","average_price","average_close","commission","realized_pnl","gross_pnl","return_fraction","mae","mfe","funding","borrow","dividends"
+                     *     1,8,"SIM","buy",955.6382,"2020-01-05T13:00:00Z","2020-01-06T07:00:00Z",18,99.41,99.44,0.0,28.669146000001085,28.669146000001085,0.0003017805049794209,-47.78190999999728,105.12020199999945,0.0,0.0,0.0
+                     *     2,14,"SIM","buy",955.1435,"2020-01-06T09:00:00Z","2020-01-06T14:00:00Z",5,99.49,99.43,0.0,-57.3086099999886,-57.3086099999886,-0.0006030756859984887,-85.96291499998969,9.551435000004886,0.0,0.0,0.0
+                     */
                     "text/csv": string;
                 };
             };
@@ -7697,6 +7848,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description asked too often */
             429: {
                 headers: {
@@ -8032,6 +8192,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description asked too often */
             429: {
                 headers: {
@@ -8085,6 +8254,15 @@ export interface operations {
             };
             /** @description no key or session, or none that is good */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8173,6 +8351,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description asked too often */
             429: {
                 headers: {
@@ -8225,6 +8412,15 @@ export interface operations {
             };
             /** @description no key or session, or none that is good */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8345,6 +8541,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description asked too often */
             429: {
                 headers: {
@@ -8388,6 +8593,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example retry: 2000
+                     *
+                     *     event: rows
+                     *     data: {"items":[{"backtest_id":"goog-hold","status":"completed","total_return":0.7125}]}
+                     *
+                     *     event: fills
+                     *     id: goog-hold@90-40 goog-sma@1260-420
+                     *     data: {"backtest_id":"goog-sma","items":[{"fill_id":12,"sequence":1231,"symbol":"GOOG","side":"buy","quantity":12,"price":612}]}
+                     */
                     "text/event-stream": string;
                 };
             };
@@ -8446,6 +8661,30 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "archive": [
+                     *         {
+                     *           "archived_offset": 241,
+                     *           "archived_until": "2026-11-27T12:16:56.832000Z",
+                     *           "bytes": 1463758,
+                     *           "log_id": "f71c34c3-3092-4088-91c6-0cacf01c826b",
+                     *           "offsets_only_in_kafka": 0,
+                     *           "partition": 0,
+                     *           "ranges": 2,
+                     *           "records": 173,
+                     *           "topic": "backtape.events"
+                     *         },
+                     *         {
+                     *           "archived_offset": 55,
+                     *           "archived_until": "2026-11-27T12:00:07.024000Z",
+                     *           "bytes": 341657,
+                     *           "log_id": "77baaec7-e723-4ea1-b887-9c51d21d5e8c",
+                     *           "offsets_only_in_kafka": 0,
+                     *           "partition": 1,
+                     *           "ranges": 1,
+                     *           "records": 36,
+                     *           "topic": "backtape.events"
+                     *         }
+                     *       ],
                      *       "audits_queued": 0,
                      *       "backtests": {
                      *         "cancelled": 0,
@@ -8460,6 +8699,7 @@ export interface operations {
                      *       "events": 1794,
                      *       "events_per_second": null,
                      *       "fills": 588,
+                     *       "finished_per_second": 0,
                      *       "generations": [
                      *         {
                      *           "changed_at": "2026-11-27T09:05:27.597137Z",
@@ -8536,6 +8776,15 @@ export interface operations {
             };
             /** @description the key may not do this, or a session's write has no X-CSRF-Token */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8853,6 +9102,11 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "text": "{\"type\": \"SubmitBacktest\", \"command_id\": \"retry-1\", \"backtest_id\": \"goog-sma\", \"issued_at\": \"2026-11-27T09:00:00Z\", \"spec\": {\"data\": {\"dataset\": \"stocks-daily\", \"symbols\": [\"GOOG\"], \"timeframe\": \"1d\"}, \"strategy\": {\"name\": \"sma_cross\", \"parameters\": {\"fast\": 20, \"slow\": 100}}, \"tags\": [\"example\"]}}"
+                 *     }
+                 */
                 "application/json": components["schemas"]["RetryRequest"] | null;
             };
         };
@@ -8996,6 +9250,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description fields are wrong: errors names each with its path */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description asked too often */
             429: {
                 headers: {
@@ -9122,6 +9385,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example # HELP backtape_http_requests_total requests answered
+                     *     # TYPE backtape_http_requests_total counter
+                     *     backtape_http_requests_total{method="GET",route="/api/backtests",status="200"} 17.0
+                     *     # HELP backtape_read_model_lag_seconds age of the oldest record that is not projected
+                     *     # TYPE backtape_read_model_lag_seconds gauge
+                     *     backtape_read_model_lag_seconds 0.0
+                     */
                     "text/plain": string;
                 };
             };

@@ -7,7 +7,7 @@ import { count, format, price } from "../format/numbers";
 import { market } from "../format/times";
 import type { Palette } from "../theme";
 import { faded } from "./colours";
-import { ChartFrame, Key, useChart } from "./frame";
+import { Arrow, ChartFrame, Key, useChart } from "./frame";
 import { nearest } from "./nearest";
 import { Overlay, type Piece } from "./overlay";
 import { floorOf, seconds } from "./points";
@@ -100,6 +100,11 @@ export function CandleChart({ data, days, view, onLook, showStops, logarithmic }
         volume <b>{format("count", data.volume[index])}</b>
       </span>
       {data.bars_per_candle > 1 ? <span>{count(data.bars_per_candle)} bars of {data.timeframe} to a candle: zoom in for single ones</span> : null}
+      {data.fills.length < data.fills_total ? <span>{count(data.fills.length)} of {count(data.fills_total)} fills are drawn: zoom in for all</span> : null}
+      <Arrow colour={colours?.accent ?? "gray"}>bought</Arrow>
+      <Arrow colour={colours?.exposure ?? "gray"} down>
+        sold
+      </Arrow>
       <Key colour={colours?.gain ?? "gray"}>trade with profit</Key>
       <Key colour={colours?.loss ?? "gray"}>with loss</Key>
       {showStops ? (

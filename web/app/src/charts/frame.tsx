@@ -86,3 +86,15 @@ export function Key({ colour, dashed, children }: { colour: string; dashed?: boo
     </span>
   );
 }
+
+/** A fill among the bars, as the chart draws it. */
+export function Arrow({ colour, down, children }: { colour: string; down?: boolean; children: ReactNode }) {
+  return (
+    <span className="key">
+      <svg width="10" height="10" viewBox="0 0 10 10" aria-hidden="true">
+        <path d={down ? "M3.5 0h3v5H10L5 10 0 5h3.5z" : "M3.5 10h3V5H10L5 0 0 5h3.5z"} fill={colour} />
+      </svg>
+      {children}
+    </span>
+  );
+}

@@ -179,6 +179,12 @@ export function Segments<T extends string>({ label, choices, value, onChange }: 
 /** Tabs: arrow keys move between them, one tab stop for all. */
 export function Tabs<T extends string>({ label, choices, value, onChange, children }: { label: string; choices: Choice<T>[]; value: T; onChange: (value: T) => void; children: ReactNode }) {
   const id = useId();
+  useEffect(() => {
+    const chosen = document.getElementById(`${id}-${value}`);
+    const bar = chosen?.parentElement;
+    // Where the bar is too narrow for all of them; not scrollIntoView, which would scroll the page as well.
+    if (chosen && bar) bar.scrollLeft = chosen.offsetLeft - (bar.clientWidth - chosen.clientWidth) / 2;
+  }, [id, value]);
   const move = (event: React.KeyboardEvent): void => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;

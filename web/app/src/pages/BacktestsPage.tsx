@@ -10,6 +10,7 @@ import { count, percent } from "../format/numbers";
 import { useLive, useReconnected } from "../live/stream";
 import { useMay } from "../me";
 import { address, adjust, backtestAddress, go } from "../routes";
+import { useIsNarrow } from "../width";
 
 export const MOST_COMPARED = 12;
 // These have no index: of a million rows the database would sort for seconds. Whoever has so many filters by them.
@@ -17,7 +18,7 @@ const SORTED_WHILE_FEW = new Set(["status", "strategy", "submitter", "trades"]);
 const FEW = 100_000;
 
 const COLUMNS: Column<BacktestRow>[] = [
-  { id: "backtest_id", header: "Backtest", sort: (row) => row.backtest_id, cell: (row) => <a href={backtestAddress(row.backtest_id)}>{row.backtest_id}</a> },
+  { id: "backtest_id", header: "Backtest", sort: (row) => row.backtest_id, cell: (row) => <a className="name" title={row.backtest_id} href={backtestAddress(row.backtest_id)}>{row.backtest_id}</a> },
   { id: "status", header: "Status", sort: (row) => row.status, cell: (row) => <StatusCell row={row} />, width: 170 },
   { id: "strategy", header: "Strategy", sort: (row) => row.strategy, cell: (row) => row.strategy },
   { id: "symbols", header: "Symbols", cell: (row) => <Symbols symbols={row.symbols} /> },
@@ -32,6 +33,16 @@ const COLUMNS: Column<BacktestRow>[] = [
   { id: "accepted_at", header: "Accepted", right: true, sort: (row) => row.accepted_at, cell: (row) => <When at={row.accepted_at} relative /> },
 ];
 
+const NARROW_FIRST = ["backtest_id", "status", "total_return", "sharpe", "max_drawdown"]; // what a phone has room for, or nearly
+
+/** The columns in the order of the room there is: on a phone the numbers come before what is long. */
+export function ordered(columns: Column<BacktestRow>[], isNarrow: boolean): Column<BacktestRow>[] {
+  if (!isNarrow) return columns;
+  columns = columns.map(({ width: _, ...column }) => column);
+  const first = NARROW_FIRST.map((id) => columns.find((column) => column.id === id)).filter((column) => column !== undefined);
+  return [...first, ...columns.filter((column) => !NARROW_FIRST.includes(column.id))];
+}
+
 function StatusCell({ row }: { row: BacktestRow }) {
   if (row.status !== "running" || !row.bars) return <Status status={row.status} />;
   const share = row.bars_done / row.bars;
@@ -39,7 +50,7 @@ function StatusCell({ row }: { row: BacktestRow }) {
     <span className="cell-progress">
       <Status status={row.status} />
       <progress value={share} max={1} aria-label={`Progress of ${row.backtest_id}`} />
-      <span className="number small muted">{percent(share).replace(/\.\d+/, "")}</span>
+      <span className="number small muted hide-narrow">{percent(share).replace(/\.\d+/, "")}</span>
     </span>
   );
 }
@@ -73,6 +84,8 @@ export function BacktestsPage({ parameters }: { parameters: URLSearchParams }) {
   useReconnected(refresh);
   const areMany = (counts.value?.total ?? 0) > FEW;
   const columns = useMemo(() => (areMany ? COLUMNS.map(({ sort, ...column }) => (sort && !SORTED_WHILE_FEW.has(column.id) ? { ...column, sort } : column)) : COLUMNS), [areMany]);
+  const isNarrow = useIsNarrow();
+  const shownColumns = useMemo(() => ordered(columns, isNarrow), [columns, isNarrow]);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [lastKey, setLastKey] = useState<string | null>(null);
   const [isCancelling, setCancelling] = useState(false);
@@ -126,7 +139,7 @@ export function BacktestsPage({ parameters }: { parameters: URLSearchParams }) {
         <div className="stack">
           <DataTable
             label="Backtests"
-            columns={columns}
+            columns={shownColumns}
             rows={rows.items}
             rowKey={(row) => row.backtest_id}
             total={total}
@@ -220,12 +233,21 @@ function NothingFound() {
   );
 }
 
+// A key may ask 50 times a second, and 200 times at once: many cancels go out below that.
+const AT_ONCE = 20;
+const UNHURRIED = 100;
+const REST_MILLISECONDS = 600;
+
 function CancelDialog({ rows, onClose, onDone }: { rows: BacktestRow[]; onClose: () => void; onDone: () => void }) {
   const [reason, setReason] = useState("");
   const [isSending, setSending] = useState(false);
   const cancel = async (): Promise<void> => {
     setSending(true);
-    const answers = await Promise.allSettled(rows.map((row) => send("DELETE", url(taskPath(row.backtest_id), { reason }))));
+    const answers: PromiseSettledResult<unknown>[] = [];
+    for (let first = 0; first < rows.length; first += AT_ONCE) {
+      if (first >= UNHURRIED) await new Promise((resolve) => setTimeout(resolve, REST_MILLISECONDS));
+      answers.push(...(await Promise.allSettled(rows.slice(first, first + AT_ONCE).map((row) => send("DELETE", url(taskPath(row.backtest_id), { reason }))))));
+    }
     const failed = answers.filter((answer) => answer.status === "rejected");
     const sent = answers.length - failed.length;
     if (sent > 0) say(`Asked to cancel ${count(sent)} backtest${sent === 1 ? "" : "s"}`);

@@ -65,8 +65,9 @@ const GENERATIONS: Record<System["generations"][number]["state"], string> = {
 function Now({ system }: { system: System }) {
   const figures: [string, React.ReactNode, string?][] = [
     ["Behind the log", <Figure key="l" kind="count" value={system.lag_records} unit="records" />],
-    ["Oldest of them", system.lag_seconds === null ? UNDEFINED : duration(system.lag_seconds)],
+    ["Oldest of them", system.lag_seconds ? duration(system.lag_seconds) : UNDEFINED],
     ["Into the read model", <Figure key="e" kind="count" value={system.events_per_second} unit="events/s" />],
+    ["Finished", <Figure key="f" kind="ratio" value={system.finished_per_second === null ? null : system.finished_per_second * 60} unit="per minute" />, "backtests, over the last minute or so"],
     ["Running", <Figure key="r" kind="count" value={system.backtests["running"] ?? 0} />],
     ["Queued", <Figure key="q" kind="count" value={system.backtests["queued"] ?? 0} />],
     ["Set aside", <Figure key="d" kind="count" value={system.dead_letters + system.quarantined} />],
@@ -87,6 +88,7 @@ function Now({ system }: { system: System }) {
         <LagPanel title="Projector: log to read model" rows={system.sources.map((row) => ({ name: row.topic, partition: row.partition, done: row.next_offset, end: row.end_offset, lag: row.lag_records, at: row.recorded_at }))} withTime />
         <LagPanel title="Consumer groups" rows={system.groups.map((row) => ({ name: row.group, partition: row.partition, done: row.committed_offset, end: row.end_offset, lag: row.lag_records, at: null }))} note="The compactor commits where every run before has ended: what comes after the first open one counts as behind." />
       </div>
+      <ArchivePanel rows={system.archive} />
       <div className="grid-2">
         <Panel title="Recorded so far">
           <dl className="figures">
@@ -145,6 +147,11 @@ interface LagRow {
   at: string | null;
 }
 
+/** All names of an installation begin with the same prefix: who points at one sees it. */
+function Short({ name }: { name: string }) {
+  return <span title={name}>{name.slice(name.lastIndexOf(".") + 1)}</span>;
+}
+
 /** Partitions of one name together: sums, and the newest time. */
 function summed(rows: LagRow[]): LagRow[] {
   const byName = new Map<string, LagRow[]>();
@@ -163,7 +170,7 @@ function summed(rows: LagRow[]): LagRow[] {
 function LagPanel({ title, rows, withTime, note }: { title: string; rows: LagRow[]; withTime?: boolean; note?: string }) {
   const [by, setBy] = useState<"name" | "partition">("name");
   const columns: Column<LagRow>[] = [
-    { id: "name", header: withTime ? "Topic" : "Group", sort: (row) => row.name, cell: (row) => row.name },
+    { id: "name", header: withTime ? "Topic" : "Group", sort: (row) => row.name, cell: (row) => <Short name={row.name} /> },
     { id: "lag", header: "Behind", unit: "records", right: true, sort: (row) => row.lag, cell: (row) => (row.lag ? <b className="warn number">{count(row.lag)}</b> : <Figure kind="count" value={row.lag} />) },
     { id: "partition", header: by === "name" ? "Partitions" : "Partition", right: true, sort: (row) => row.partition, cell: (row) => row.partition },
     { id: "done", header: "Read up to", right: true, sort: (row) => row.done, cell: (row) => <Figure kind="count" value={row.done} /> },
@@ -175,6 +182,50 @@ function LagPanel({ title, rows, withTime, note }: { title: string; rows: LagRow
     <Panel flush title={title} actions={<Segments label={`${title}, shown`} choices={choices} value={by} onChange={setBy} />}>
       <DataTable label={title} columns={columns} rows={by === "name" ? summed(rows) : rows} rowKey={(row) => `${row.name}/${row.partition}`} empty={<Empty title="Nothing is read yet" />} />
       {note ? <p className="table-note">{note}</p> : null}
+    </Panel>
+  );
+}
+
+type Archived = Omit<System["archive"][number], "log_id" | "archived_offset" | "partition"> & { partitions: number };
+
+/** Partitions of one topic together: sums; an archive reaches as far as the partition that is the farthest back. */
+export function archivedByTopic(rows: System["archive"]): Archived[] {
+  const byTopic = new Map<string, System["archive"]>();
+  for (const row of rows) byTopic.set(row.topic, [...(byTopic.get(row.topic) ?? []), row]);
+  return [...byTopic].map(([topic, parts]) => {
+    const open = parts.map((part) => part.offsets_only_in_kafka);
+    const times = parts.map((part) => part.archived_until).filter((at) => at !== null);
+    return {
+      topic,
+      partitions: parts.length,
+      ranges: parts.reduce((sum, part) => sum + part.ranges, 0),
+      records: parts.reduce((sum, part) => sum + part.records, 0),
+      bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
+      archived_until: times.sort()[0] ?? null,
+      offsets_only_in_kafka: open.includes(null) ? null : open.reduce<number>((sum, each) => sum + (each ?? 0), 0),
+    };
+  });
+}
+
+const ARCHIVE_COLUMNS: Column<Archived>[] = [
+  { id: "topic", header: "Topic", sort: (row) => row.topic, cell: (row) => <Short name={row.topic} /> },
+  { id: "records", header: "Archived", unit: "records", right: true, sort: (row) => row.records, cell: (row) => <Figure kind="count" value={row.records} /> },
+  { id: "bytes", header: "Size", right: true, title: "compressed", sort: (row) => row.bytes, cell: (row) => <span className="number">{bytes(row.bytes)}</span> },
+  { id: "ranges", header: "Ranges", right: true, sort: (row) => row.ranges, cell: (row) => <Figure kind="count" value={row.ranges} /> },
+  { id: "offsets_only_in_kafka", header: "Only in Kafka", unit: "offsets", right: true, title: "what would be lost with Kafka", sort: (row) => row.offsets_only_in_kafka, cell: (row) => <Figure kind="count" value={row.offsets_only_in_kafka} /> },
+  { id: "partitions", header: "Partitions", right: true, cell: (row) => row.partitions },
+  { id: "archived_until", header: "Reaches to", right: true, title: "of the partition that is the farthest back", sort: (row) => row.archived_until, cell: (row) => <When at={row.archived_until} relative /> },
+];
+
+function ArchivePanel({ rows }: { rows: System["archive"] }) {
+  return (
+    <Panel flush title="Archive: the log beyond Kafka">
+      <DataTable label="Archive" columns={ARCHIVE_COLUMNS} rows={archivedByTopic(rows)} rowKey={(row) => row.topic} empty={<Empty title="Nothing is read yet" />} />
+      <p className="table-note">
+        <span>
+          A range is closed when it is full or, unless set otherwise, after an hour; <code>backtape archive</code> closes what there is.
+        </span>
+      </p>
     </Panel>
   );
 }

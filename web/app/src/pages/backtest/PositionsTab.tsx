@@ -98,25 +98,25 @@ function columnsOf(days: boolean, currency: string, totals: Totals | null): Colu
   const money = (id: "unrealized_pnl" | "realized_pnl" | "gross_pnl" | "commission" | "funding" | "mae" | "mfe", header: string, title: string, foot?: number | null): Column<Position> => ({
     id, header, title, right: true, unit: currency,
     cell: (row) => <Figure kind="money" value={row[id]} signed={id !== "commission"} />,
-    ...(id === "realized_pnl" ? { sort: (row) => row[id] } : {}),
+    ...(id === "funding" ? {} : { sort: (row) => row[id] }),
     ...(foot === undefined ? {} : { foot: <Figure kind="money" value={foot} signed={id !== "commission"} /> }),
   });
   return [
     { id: "position_id", header: "#", right: true, cell: (row) => row.position_id, ...(totals ? { foot: "Total" } : {}) },
     { id: "symbol", header: "Symbol", sort: (row) => row.symbol, cell: (row) => row.symbol },
-    { id: "side", header: "Side", cell: (row) => <span>{row.side}{row.is_open ? <> <Badge tone="good">open</Badge></> : null}</span> },
-    { id: "quantity", header: "Quantity", right: true, sort: (row) => row.quantity, cell: (row) => <Figure kind="quantity" value={row.quantity} /> },
-    { id: "average_price", header: "Average", right: true, title: "average price of what opened it", cell: (row) => <Figure kind="price" value={row.average_price} /> },
+    { id: "side", header: "Side", sort: (row) => row.side, cell: (row) => <span>{row.side}{row.is_open ? <> <Badge tone="good">open</Badge></> : null}</span> },
+    { id: "quantity", header: "Quantity", right: true, title: "held now; the largest size of a closed one stands under Trades", sort: (row) => row.quantity, cell: (row) => <Figure kind="quantity" value={row.quantity} /> },
+    { id: "average_price", header: "Average", right: true, title: "average price of what opened it", sort: (row) => row.average_price, cell: (row) => <Figure kind="price" value={row.average_price} /> },
     { id: "mark", header: "Mark", right: true, title: "price that it was last valued at", cell: (row) => <Figure kind="price" value={row.mark} /> },
     money("unrealized_pnl", "Unrealised", "at the mark", totals?.unrealized_pnl),
     money("realized_pnl", "Realised", "commissions inside", totals?.realized_pnl),
     money("gross_pnl", "Gross", "without commissions", totals?.gross_pnl),
     money("commission", "Commission", "since its opening", totals?.commission),
     money("funding", "Funding", "added to cash; negative was paid"),
-    { id: "return_fraction", header: "Return", right: true, cell: (row) => <Figure kind="percent" value={row.return_fraction} signed /> },
+    { id: "return_fraction", header: "Return", right: true, sort: (row) => row.return_fraction, cell: (row) => <Figure kind="percent" value={row.return_fraction} signed /> },
     money("mae", "MAE", "the farthest it went against its holder"),
     money("mfe", "MFE", "the farthest it went with its holder"),
-    { id: "bars_held", header: "Bars held", right: true, cell: (row) => <Figure kind="count" value={row.bars_held} /> },
+    { id: "bars_held", header: "Bars held", right: true, sort: (row) => row.bars_held, cell: (row) => <Figure kind="count" value={row.bars_held} /> },
     { id: "opened_at", header: "Opened", right: true, sort: (row) => row.opened_at, cell: (row) => <MarketTime at={row.opened_at} days={days} /> },
     { id: "closed_at", header: "Closed", right: true, sort: (row) => row.closed_at, cell: (row) => <MarketTime at={row.closed_at} days={days} /> },
   ];
@@ -173,7 +173,8 @@ function PositionStats({ summary, run, version }: { summary: PositionSummary } &
       </dl>
       <div className="grid-2">
         <Panel title="Long and short">
-          <div className="scroll-x" tabIndex={0} role="region" aria-label="Long and short, in numbers">
+          {summary.all.trades === 0 ? <Empty title="No position was closed yet">Win rate, expectancy and the split by side are of closed positions.</Empty> : null}
+          <div hidden={summary.all.trades === 0} className="scroll-x" tabIndex={0} role="region" aria-label="Long and short, in numbers">
             <table className="table">
               <thead>
                 <tr>

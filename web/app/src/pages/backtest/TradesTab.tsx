@@ -12,7 +12,6 @@ import { useVersion, type TabProperties } from "../BacktestPage";
 import { Exports } from "./PositionsTab";
 
 const MOST_DRAWN = 2_000; // dots: more would be one blot
-const SORTED = ["realized_pnl", "mae", "mfe"]; // of the columns of money: the database has an order for these
 const ROOM = 0.6; // of a trade's length, shown on each side of it among the bars
 
 export function TradesTab({ run, version }: TabProperties) {
@@ -58,13 +57,12 @@ function showInMarket(trade: Trade): void {
 
 function columnsOf(days: boolean, currency: string): Column<Trade>[] {
   const money = (id: "realized_pnl" | "gross_pnl" | "commission" | "mae" | "mfe", header: string, title: string): Column<Trade> => ({
-    id, header, title, right: true, unit: currency, cell: (row) => <Figure kind="money" value={row[id]} signed={id !== "commission"} />,
-    ...(SORTED.includes(id) ? { sort: (row) => row[id] } : {}),
+    id, header, title, right: true, unit: currency, cell: (row) => <Figure kind="money" value={row[id]} signed={id !== "commission"} />, sort: (row) => row[id],
   });
   return [
     { id: "trade_id", header: "#", right: true, cell: (row) => row.trade_id },
     { id: "symbol", header: "Symbol", sort: (row) => row.symbol, cell: (row) => row.symbol },
-    { id: "side", header: "Side", cell: (row) => (row.side === "buy" ? "long" : "short") },
+    { id: "side", header: "Side", sort: (row) => row.side, cell: (row) => (row.side === "buy" ? "long" : "short") },
     { id: "quantity", header: "Quantity", right: true, title: "the largest size it had", sort: (row) => row.quantity, cell: (row) => <Figure kind="quantity" value={row.quantity} /> },
     { id: "average_price", header: "Opened at", right: true, cell: (row) => <Figure kind="price" value={row.average_price} /> },
     { id: "average_close", header: "Closed at", right: true, cell: (row) => <Figure kind="price" value={row.average_close} /> },
