@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from adapters.kafka import KafkaAddress
+from adapters.kafka_address import KafkaAddress
 from schemas.topics import ARCHIVED
 from web.lag import Lag
 from web.services import Services
