@@ -120,6 +120,17 @@ def downside_deviation(returns: Sequence[float]) -> float | None:
     return math.sqrt(math.fsum(value * value for value in returns if value < 0.0) / len(returns))
 
 
+def total_return(initial: float, final: float) -> float:
+    """Return final / initial - 1.
+
+    ddof: none. Annualisation: none. Source: simple return of the whole run, as backtesting.py has it.
+
+    >>> total_return(100.0, 150.0)  # 150 / 100 - 1
+    0.5
+    """
+    return final / initial - 1.0
+
+
 def cagr(initial: float, final: float, days: float) -> float | None:
     """Return (final / initial)^(365.25 / days) - 1; None unless all three are positive.
 

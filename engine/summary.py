@@ -72,7 +72,7 @@ def _statistics(
     periods = _periods(spec, market, tape, len(ends))
     returns = stats.returns_of(state.periods[: len(ends)].tolist(), initial)
     drawdown = float(core["drawdown"])
-    total, annual = final / initial - 1.0, stats.cagr(initial, final, days)
+    total, annual = stats.total_return(initial, final), stats.cagr(initial, final, days)
     return {
         "initial_equity": initial,
         "final_equity": final,

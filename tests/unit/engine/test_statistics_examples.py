@@ -18,7 +18,7 @@ BESIDE = (
     summary._activity, summary._by_symbol, summary._drawdown, summary._growth, summary._months, summary._trades,
     rendering.return_fraction, monthly.monthly_returns,
 )  # fmt: skip
-ASSEMBLED = {"_statistics", "_benchmark"}  # these call the others and compute nothing
+ASSEMBLED = {"_statistics", "_benchmark"}  # these call the others; of their own they have the days of a run
 
 
 def public_functions(module: ModuleType) -> list[Callable[..., Any]]:
