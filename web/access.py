@@ -88,7 +88,8 @@ class Needs:
 
 def _fields_of(dependant: Dependant) -> list[str]:
     """Return the fields of the query that a route and what it depends on know."""
-    return [field.alias for field in dependant.query_params] + [name for part in dependant.dependencies for name in _fields_of(part)]
+    own = [field.alias for field in dependant.query_params]
+    return own + [name for part in dependant.dependencies for name in _fields_of(part)]
 
 
 def _check_query(request: Request) -> None:
