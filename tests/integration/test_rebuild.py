@@ -23,6 +23,7 @@ from adapters.kafka_deletion import KafkaDeleter
 from adapters.ports import TopicPartition
 from adapters.postgres import PostgresRowStore
 from adapters.postgres_generations import MIGRATOR_ROLE, Generations
+from backtape.proof.audit import Auditor
 from backtape.stack import Endpoints, LocalStack
 from consumers.rebuild import job
 from consumers.rebuild.filling import fill
@@ -486,3 +487,11 @@ async def test_rollback_and_dropping(own_log: Settings) -> None:
         assert await shown_schemas(connection) == {"backtape_v1"}
     with pytest.raises(ConfigurationError, match="no generation is kept"):
         await rebuild(own_log).rollback()
+
+
+async def test_audits_at_the_same_time_share_the_live_tables(settings: Settings) -> None:
+    """Tables that each opened for itself would be lost but for the last ones, with their connections."""
+    auditor = Auditor(settings)
+    opened = await asyncio.gather(*(auditor._live_rows() for _ in range(3)))
+    await auditor.close()
+    assert len({id(each) for each in opened}) == 1
