@@ -110,7 +110,9 @@ def test_a_share_of_equity_that_nothing_is_left_for_ends(kind: str, reason: Orde
         (10.0, "cancel", None, 0.0),  # a lot and its fee are 10.1: it ends with nothing of it open
     ],
 )
-def test_a_share_of_equity_leaves_room_for_its_commission(cash: float, rule: str, filled: float | None, left: float | None) -> None:
+def test_a_share_of_equity_leaves_room_for_its_commission(
+    cash: float, rule: str, filled: float | None, left: float | None
+) -> None:
     """The order is made smaller and filled whole: nothing of it is cancelled."""
     market = make_market(make_bars(flat(100.0, 100.0, 100.0)), lot=0.1 if cash < 1_000.0 else 1.0)
     orders = [{"at": 0, "side": "buy", "fraction": 1.0}]
@@ -146,12 +148,12 @@ def test_what_a_bars_volume_leaves_is_in_lots_or_whole_units(execution: dict[str
 
 
 def test_an_order_that_finds_no_volume_is_sized_without_impact() -> None:
-    """The first takes all 100; the second, 10,000 at 100, is still 100 units: nothing of it moves the price."""
+    """The first takes all 10; the second, 10,000 at 100, is still 100 units: nothing of it moves the price."""
     slippage = {"type": "volume_share", "limit": 1.0, "impact": 0.3}
-    rows: list[Row] = [(100.0, 100.0, 100.0, 100.0, 100.0)] * 2
-    orders = [{"side": "buy", "quantity": 100.0}, {"side": "buy", "quantity": None, "value": 10_000.0}]
+    rows: list[Row] = [(100.0, 100.0, 100.0, 100.0, 10.0)] * 2
+    orders = [{"side": "buy", "quantity": 10.0}, {"side": "buy", "quantity": None, "value": 10_000.0}]
     events = played(rows, *orders, execution={"slippage": slippage})
-    assert [fill.quantity for fill in of(events, OrderFilled)] == [100.0]
+    assert [fill.quantity for fill in of(events, OrderFilled)] == [10.0]
     assert of(events, OrderModified) == []
 
 
@@ -223,11 +225,11 @@ def test_attached_orders_are_live_by_the_kind_of_their_entry(
 
 
 def test_a_trail_begins_at_its_entrys_price() -> None:
-    """Bought inside a bar at 98 that closes at 97.5: the stop 1 below is 97, not 96.5; nor 99, from before there was a position."""
+    """Bought inside a bar at 98 that closes at 97.5: the stop 1 below is 97, not 96.5; nor 99, by bar 1 that filled another."""
     rows: list[Row] = [*flat(100.0, 100.0), (100.0, 100.0, 97.5, 97.5), (97.5, 97.5, 96.6, 97.0)]
     trail = {"side": "sell", "parent": "entry", "trail_amount": 1.0, "reduce_only": True}
-    events = played(rows, {"id": "entry", "side": "buy", "limit_price": 98.0}, trail)
-    assert fills(events) == [(2, "buy", 10.0, 98.0), (3, "sell", 10.0, 97.0)]
+    events = played(rows, {"side": "buy", "quantity": 1.0}, {"id": "entry", "side": "buy", "limit_price": 98.0}, trail)
+    assert fills(events)[1:] == [(2, "buy", 10.0, 98.0), (3, "sell", 10.0, 97.0)]
 
 
 def test_a_trail_has_no_level_that_the_bar_of_its_entry_could_touch() -> None:
@@ -244,7 +246,10 @@ def test_an_attached_order_takes_no_more_than_it_was_sent_for() -> None:
     """The entry fills 4, 4 and 2; its exit is for 5."""
     entry, exit_ = {"id": "entry", "side": "buy"}, {"side": "sell", "quantity": 5.0, "parent": "entry", "stop_price": 95.0}
     events = played([*[THIN] * 4, *flat(94.0)], entry, exit_, execution=TENTH)
-    assert fills(events) == [*((step, "buy", part, 100.0) for step, part in ((1, 4.0), (2, 4.0), (3, 2.0))), (4, "sell", 5.0, 94.0)]
+    assert fills(events) == [
+        *((step, "buy", part, 100.0) for step, part in ((1, 4.0), (2, 4.0), (3, 2.0))),
+        (4, "sell", 5.0, 94.0),
+    ]
 
 
 # --- one cancels other ---

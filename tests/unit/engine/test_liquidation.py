@@ -28,6 +28,17 @@ def test_a_liquidation_slips_as_a_market_order_does(side: str, price: float, sco
     assert of(events, OrderFilled)[1].price == price
 
 
+@pytest.mark.parametrize(("side", "price"), [("buy", 89.0), ("sell", 111.0)])
+def test_a_part_of_a_unit_is_liquidated_as_any_other(side: str, price: float) -> None:
+    """Half a unit of twice the size."""
+    close = 90.0 if side == "buy" else 110.0
+    terms = {"settlement": "margin", "maintenance_margin": 0.5, "lot": 0.5, "multiplier": 2.0}
+    market = make_market(make_bars(flat(100.0, 100.0, close, close)), **terms)
+    orders = [LIMIT | {"side": side, "quantity": 0.5}]
+    events = play(market, orders, account=CALLED, execution={"slippage": {"type": "fixed", "amount": 1.0}})
+    assert [(fill.quantity, fill.price) for fill in of(events, OrderFilled)] == [(0.5, 100.0), (0.5, price)]
+
+
 def test_a_liquidation_hangs_on_no_order() -> None:
     """An attached order was the last on the book; slippage of market orders that hang on none is the liquidation's."""
     child = {"at": 0, "parent": "entry", "side": "buy", "quantity": 1.0, "limit_price": 100.0}
@@ -61,7 +72,8 @@ def test_where_all_have_gained_the_least_gain_is_closed_first(closes: tuple[floa
     """1 unit each at 100, all the account's 150 and more: the first of equals. W is never bought."""
     closes = closes if side == "buy" else tuple(200.0 - close for close in closes)
     markets = [make_bars(flat(100.0, close, close), symbol=symbol) for symbol, close in zip("XYZ", closes, strict=True)]
-    market = make_market(make_bars(flat(*[100.0] * 3), symbol="W"), *markets, settlement="margin")
+    markets.insert(1, make_bars(flat(*[100.0] * 3), symbol="W"))
+    market = make_market(*markets, settlement="margin")
     account = {"cash": 150.0, "leverage": 10.0, "maintenance_margin": 0.6, "liquidation": "largest_loss_first"}
     orders = [{"at": 0, "side": side, "quantity": 1.0, "symbol": symbol} for symbol in "XYZ"]
     events = play(market, orders, account=account, execution={"market_fill": "same_close"})

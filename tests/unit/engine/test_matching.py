@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from schemas.events import AnyEvent, OrderCancelled, OrderEnd, OrderExpired, OrderFilled, OrderRejected, OrderSubmitted, RejectReason
+from schemas.events import (
+    AnyEvent,
+    OrderCancelled,
+    OrderEnd,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+    OrderSubmitted,
+    RejectReason,
+)
 from tests.unit.engine.factories import MINUTE_NS, START_NS, Row, flat, make_bars, make_market, of, play
 
 NOON, LAST, NEXT = 720, 1_439, 1_440  # minutes of the first day, and the first of the second
