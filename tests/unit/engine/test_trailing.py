@@ -54,3 +54,10 @@ def test_a_symbol_without_a_bar_leaves_its_stops_and_no_others() -> None:
     y = make_bars([(100.0, 110.0, 100.0, 100.0), *flat(100.0)], symbol="Y", times=[0, 2])
     events = play(make_market(x, y), [TRAIL | {"symbol": "Y"}, TRAIL | {"symbol": "X"}])
     assert fills(events) == [(2, 2, 101.0)]
+
+
+def test_a_triggered_stop_limit_that_fills_in_parts_keeps_its_limit() -> None:
+    """1 of 2 fills at 98.5 in a bar up to 105; the other at 99 in the next, as the limit is where it was."""
+    rows: list[Row] = [*flat(100.0, 98.0), (98.0, 105.0, 98.0, 105.0, 10.0), (99.0, 99.0, 99.0, 99.0, 10.0)]
+    order = TRAIL | {"limit_offset": 0.5, "quantity": 2.0}
+    assert played(rows, order, execution={"volume_limit": 0.1}) == [(2, 1, 98.5), (3, 1, 99.0)]
