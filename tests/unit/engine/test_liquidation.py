@@ -6,7 +6,7 @@ import pytest
 
 from engine.kernels.chance import throw
 from engine.kernels.costs import OTHER_DICE
-from schemas.events import AnyEvent, OrderFilled, OrderRejected, PositionClosed, RejectReason
+from schemas.events import AnyEvent, OrderFilled, OrderRejected, OrderSubmitted, PositionClosed, RejectReason
 from tests.unit.engine.factories import flat, make_bars, make_market, of, play
 
 LIMIT = {"at": 0, "quantity": 1.0, "limit_price": 100.0}  # what is left of it on the book has no part in the liquidation
@@ -87,3 +87,32 @@ def test_an_order_that_a_margin_call_ends_brings_nothing_to_sell() -> None:
     orders = [LIMIT | {"side": "buy"}, LIMIT | {"side": "buy", "limit_price": 10.0}, {"at": 2, "side": "sell", "quantity": 1.0}]
     events = play(market, orders, account=CALLED | {"allow_short": False})
     assert [refused.reason for refused in of(events, OrderRejected)] == [RejectReason.SHORT_NOT_ALLOWED]
+
+
+@pytest.mark.parametrize("positions", ["netting", "hedging"])
+def test_a_liquidation_is_orders_and_fills_as_any_others(positions: str) -> None:
+    """Long 2 Y, short 1 Z, of which Y has lost 60 of 160: both are closed; the next order has the next number."""
+    y, z = make_bars(flat(100.0, 100.0, 70.0, 70.0, 70.0), symbol="Y"), make_bars(flat(*[100.0] * 5), symbol="Z")
+    market = make_market(make_bars(flat(*[50.0] * 5)), y, z, settlement="margin", maintenance_margin=0.5)
+    orders = [
+        {"at": 0, "side": "buy", "quantity": 2.0, "symbol": "Y"},
+        {"at": 0, "side": "sell", "quantity": 1.0, "symbol": "Z"},
+        {"at": 2, "side": "buy", "quantity": 1.0, "symbol": "X"},
+    ]
+    account = {"cash": 160.0, "leverage": 10.0, "positions": positions}
+    events = play(market, orders, account=account, execution={"commission": {"type": "rate", "fixed": 1.0}})
+    sent = [(each.order_id, each.symbol, each.side.value, each.quantity) for each in of(events, OrderSubmitted)]
+    assert sent == [
+        (1, "Y", "buy", 2.0),
+        (2, "Z", "sell", 1.0),
+        (3, "Y", "sell", 2.0),
+        (4, "Z", "buy", 1.0),
+        (5, "X", "buy", 1.0),
+    ]
+    filled = [
+        (each.fill_id, each.order_id, each.symbol, each.side.value, each.quantity, each.price) for each in of(events, OrderFilled)
+    ]
+    assert filled == [(each[0], *each, price) for each, price in zip(sent, (100.0, 100.0, 70.0, 100.0, 50.0), strict=True)]
+    assert [fill.commission for fill in of(events, OrderFilled)] == [1.0] * 5
+    if positions == "hedging":
+        assert [fill.position_id for fill in of(events, OrderFilled)] == [1, 2, 1, 2, 3]
