@@ -170,4 +170,21 @@ EXPLAINED: tuple[Explanation, ...] = (
     Explanation("margin", "_largest_loss", "worst, worst_gain = -1", r"- ?2, 0|-1, -?1\.0", "the first position sets both"),
     Explanation("margin", "_liquidate", r'quantity"\] > 0\.0', r">= 0\.0", "there is a position to liquidate"),
     Explanation("margin", "_liquidate", r"quantity, 0\.0, step", r"-1\.0", "only a volume above 0 has a part in the price"),
+    Explanation("book", "expire_order", "EXPIRED, 0", "EXPIRED, -?1", "an expiry is reported without a reason"),
+    Explanation("book", "_submit", "prefetch", "", "a hint to the processor: it changes no value"),
+    Explanation("book", "_submit", r'order\["follows"\] = 1', "= 2", "it is asked only whether it is 0"),
+    Explanation("book", "_submit", r"signed \* order", "signed /", "a side is +1 or -1: times it or by it is the same"),
+    Explanation("book", "find_order", "return -1", "- ?2", "it is asked only whether it is below 0"),
+    Explanation(
+        "book",
+        "_modify",
+        r'\["modify_step"\] = -1',
+        "= - ?2|pass",
+        "a step that is over, or was none: it is asked only for the step that is played, which comes once",
+    ),
+    Explanation(
+        "path", "place_on_path", r"reached < leg", "reached <= leg", "a corner of the path is the same place seen from either leg"
+    ),
+    Explanation("rounding", "round_money", r"> 9e7", ">= 9e7", "a whole number is rounded to itself"),
+    Explanation("buying_power", "is_affordable", r"held \* side", "held /", "a side is +1 or -1: times it or by it is the same"),
 )

@@ -1,11 +1,13 @@
 """What is taken on the book and what is refused, and what a change makes of an order."""
 
+import math
 from typing import Any
 
 import pytest
 
+from engine.strategy import Strategy
 from schemas.events import AnyEvent, OrderFilled, OrderModified, OrderRejected, RejectReason
-from tests.unit.engine.factories import MINUTE_NS, START_NS, flat, make_bars, make_market, of, play
+from tests.unit.engine.factories import MINUTE_NS, START_NS, flat, make_bars, make_market, of, play, run
 
 Changed = tuple[float, float | None, float | None]
 STOP_LIMIT = {"limit_price": 106.0, "stop_price": 105.0}
@@ -52,6 +54,16 @@ def test_a_change_to_what_no_order_may_have_is_left_out(
     events = played(buy(id="it", **order), {"modify": "it", **change})
     [modified] = of(events, OrderModified)
     assert (modified.quantity, modified.limit_price, modified.stop_price) == expected
+
+
+def test_a_change_to_infinity_is_left_out() -> None:
+    class Boundless(Strategy):
+        def on_bar(self) -> None:
+            if self.step == 0:
+                self.buy(10.0, limit=106.0, stop=105.0).modify(quantity=math.inf, limit=math.inf, stop=math.inf)
+
+    [modified] = of(run(make_market(make_bars(flat(100.0, 100.0))), Boundless), OrderModified)
+    assert (modified.quantity, modified.limit_price, modified.stop_price) == (10.0, 106.0, 105.0)
 
 
 @pytest.mark.parametrize("at", [-1, 0])
