@@ -187,4 +187,29 @@ EXPLAINED: tuple[Explanation, ...] = (
     ),
     Explanation("rounding", "round_money", r"> 9e7", ">= 9e7", "a whole number is rounded to itself"),
     Explanation("buying_power", "is_affordable", r"held \* side", "held /", "a side is +1 or -1: times it or by it is the same"),
+    Explanation(
+        "rounding",
+        "whole_lots",
+        r"\(nearest - count\) >",
+        r"\) >= max\(1e-9, 4e-16 \*",
+        "no float lies at just that distance from a whole number",
+    ),
+    Explanation("own_orders", "close_position", r"quantity.\] > 0\.0", r">= 0\.0", "there is a position to close"),
+    Explanation(
+        "own_orders", "close_position", "^book_fill", "True", "only what opens a position asks whether it is at the open"
+    ),
+    Explanation(
+        "buying_power",
+        "is_affordable",
+        r"held \* side < 0\.0",
+        r"side <= 0\.0",
+        "without a position it lets a quantity of 0 pass",
+    ),
+    Explanation(
+        "buying_power",
+        "is_affordable",
+        r"<= core.*SLACK",
+        r"< core.*\+ SLACK( \*|\))",
+        "the bound lies 1e-12 of the account beyond what it has, where the grid of ticks and lots puts no fill",
+    ),
 )

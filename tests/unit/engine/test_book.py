@@ -132,3 +132,19 @@ def test_where_nothing_is_sold_short_a_sale_needs_units_or_a_purchase(before: li
 def test_a_trail_in_percent_is_above_none_and_below_all(percent: float, is_taken: bool) -> None:
     rejected = of(played(sell(trail_percent=percent)), OrderRejected)
     assert [each.reason for each in rejected] == ([] if is_taken else [RejectReason.INVALID_PRICE])
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "is_taken"),
+    [
+        ("buy", 99.99, True),
+        ("buy", 100.0, False),  # at the last price it would take
+        ("buy", 100.5, False),
+        ("sell", 100.01, True),
+        ("sell", 100.0, False),
+        ("sell", 99.5, False),
+    ],
+)
+def test_post_only_is_short_of_the_last_price(side: str, limit: float, is_taken: bool) -> None:
+    rejected = of(played({"side": side, "quantity": 10.0, "limit_price": limit, "post_only": True}), OrderRejected)
+    assert [each.reason for each in rejected] == ([] if is_taken else [RejectReason.POST_ONLY])

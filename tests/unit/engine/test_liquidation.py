@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from engine.arrays import ArrayStrategy, Signals
 from engine.kernels.chance import throw
 from engine.kernels.costs import OTHER_DICE
+from engine.strategy import Data
 from schemas.events import AnyEvent, OrderFilled, OrderRejected, OrderSubmitted, PositionClosed, RejectReason
-from tests.unit.engine.factories import flat, make_bars, make_market, of, play
+from tests.unit.engine.factories import flat, make_bars, make_market, of, play, run
 
 LIMIT = {"at": 0, "quantity": 1.0, "limit_price": 100.0}  # what is left of it on the book has no part in the liquidation
 CALLED = {"cash": 52.0, "leverage": 10.0}
@@ -116,3 +119,16 @@ def test_a_liquidation_is_orders_and_fills_as_any_others(positions: str) -> None
     assert [fill.commission for fill in of(events, OrderFilled)] == [1.0] * 5
     if positions == "hedging":
         assert [fill.position_id for fill in of(events, OrderFilled)] == [1, 2, 1, 2, 3]
+
+
+def test_an_array_driven_run_says_whose_fill_a_liquidation_is() -> None:
+    """Short all of the equity in Y, the second symbol, at 100; at 190 there are 10 percent of it left."""
+    y = make_bars(flat(100.0, 100.0, 190.0, 190.0), symbol="Y")
+    market = make_market(make_bars(flat(*[50.0] * 4)), y, settlement="margin", maintenance_margin=0.5)
+
+    class Short(ArrayStrategy):
+        def signals(self, data: Data) -> dict[str, Signals]:
+            return {"Y": Signals(short_entries=np.array([True, False, False, False]))}
+
+    filled = [(fill.symbol, fill.side.value, fill.quantity, fill.price) for fill in of(run(market, Short), OrderFilled)]
+    assert filled == [("Y", "sell", 1_000.0, 100.0), ("Y", "buy", 1_000.0, 190.0)]
