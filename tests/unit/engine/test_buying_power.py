@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from schemas.events import AnyEvent, OrderCancelled, OrderFilled, OrderRejected, RejectReason
-from tests.unit.engine.factories import flat, make_bars, make_market, of, play
+from engine.strategy import Strategy
+from schemas.events import AnyEvent, OrderCancelled, OrderFilled, OrderRejected, RejectReason, Side
+from tests.unit.engine.factories import flat, make_bars, make_market, of, play, run
 
 PARTIAL = {"cash_short": "partial"}
 
@@ -73,3 +74,18 @@ def test_inverse_contracts_that_are_held_count_at_the_price_of_the_fill() -> Non
 def test_a_value_of_nothing_is_no_quantity(side: str, value: float) -> None:
     events = play(make_market(make_bars(flat(100.0, 100.0))), [order(0, side, value=value)])
     assert [rejected.reason for rejected in of(events, OrderRejected)] == [RejectReason.INVALID_QUANTITY]
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_targets_of_parts_of_a_unit(sign: float) -> None:
+    """0, 1, half a unit, the other way by half a unit, and 0, in lots of a half."""
+    wanted = [1.0, 0.5, -0.5, -1.0, 0.0]
+
+    class Targets(Strategy):
+        def on_bar(self) -> None:
+            if self.step < len(wanted):
+                self.target(quantity=sign * wanted[self.step])
+
+    events = run(make_market(make_bars(flat(*[100.0] * 7)), lot=0.5), Targets)
+    signs = {Side.BUY: sign, Side.SELL: -sign}
+    assert [signs[fill.side] * fill.quantity for fill in of(events, OrderFilled)] == [1.0, -0.5, -1.0, -0.5, 1.0]

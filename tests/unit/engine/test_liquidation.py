@@ -124,11 +124,12 @@ def test_a_liquidation_is_orders_and_fills_as_any_others(positions: str) -> None
 def test_an_array_driven_run_says_whose_fill_a_liquidation_is() -> None:
     """Short all of the equity in Y, the second symbol, at 100; at 190 there are 10 percent of it left."""
     y = make_bars(flat(100.0, 100.0, 190.0, 190.0), symbol="Y")
-    market = make_market(make_bars(flat(*[50.0] * 4)), y, settlement="margin", maintenance_margin=0.5)
+    market = make_market(make_bars(flat(*[50.0] * 4)), y)
 
     class Short(ArrayStrategy):
         def signals(self, data: Data) -> dict[str, Signals]:
             return {"Y": Signals(short_entries=np.array([True, False, False, False]))}
 
-    filled = [(fill.symbol, fill.side.value, fill.quantity, fill.price) for fill in of(run(market, Short), OrderFilled)]
+    events = run(market, Short, account={"maintenance_margin": 0.5})
+    filled = [(fill.symbol, fill.side.value, fill.quantity, fill.price) for fill in of(events, OrderFilled)]
     assert filled == [("Y", "sell", 1_000.0, 100.0), ("Y", "buy", 1_000.0, 190.0)]
