@@ -212,4 +212,11 @@ EXPLAINED: tuple[Explanation, ...] = (
         r"< core.*\+ SLACK( \*|\))",
         "the bound lies 1e-12 of the account beyond what it has, where the grid of ticks and lots puts no fill",
     ),
+    Explanation(
+        "book",
+        "_modify",
+        r'"new_quantity"\] > 0\.0 and',
+        r">= 0\.0 and|> -1\.0",
+        "of what is not above 0 no lots are: two lines on it is left out",
+    ),
 )
