@@ -11,9 +11,12 @@ from engine.statistics import mean, tracking_error, variance
 
 
 def beta(returns: Sequence[float], benchmark: Sequence[float]) -> float | None:
-    """Return cov(r, b) / var(b), both ddof 1; None of fewer than two periods or a benchmark without variance.
+    """Return cov(r, b) / var(b); None of fewer than two periods or a benchmark without variance.
 
-    r = [0.02, -0.02, 0.03], b = [0.01, -0.01, 0.015]: 2.
+    ddof: 1 in both, which cancels. Annualisation: none. Source: Sharpe (1964), J. of Finance 19(3).
+
+    >>> beta([0.5, -0.5, 1.0], [0.25, -0.25, 0.5])  # r = 2 b
+    2.0
     """
     spread = variance(benchmark)
     shared = covariance(returns, benchmark)
@@ -23,7 +26,13 @@ def beta(returns: Sequence[float], benchmark: Sequence[float]) -> float | None:
 
 
 def covariance(returns: Sequence[float], benchmark: Sequence[float]) -> float | None:
-    """Return the sample covariance, ddof 1; None of fewer than two periods. [1, 2, 4] with itself: 7/3."""
+    """Return the sample covariance, sum of (r - mean r) * (b - mean b) / (n - 1); None of fewer than two periods.
+
+    ddof: 1. Annualisation: none. Source: NIST/SEMATECH e-Handbook of Statistical Methods, 6.5.4.1.
+
+    >>> covariance([1, 2, 6], [0, 2, 1])  # means 3 and 1: (-2 * -1 + -1 * 1 + 3 * 0) / 2
+    0.5
+    """
     ours, theirs = mean(returns), mean(benchmark)
     if ours is None or theirs is None or len(returns) < 2:
         return None
@@ -32,7 +41,13 @@ def covariance(returns: Sequence[float], benchmark: Sequence[float]) -> float | 
 
 
 def correlation(returns: Sequence[float], benchmark: Sequence[float]) -> float | None:
-    """Return cov(r, b) / (std(r) * std(b)); None where either has no variance. r = 2 b: 1."""
+    """Return cov(r, b) / (std(r) * std(b)); None where either has no variance.
+
+    ddof: 1 in all, which cancels. Annualisation: none. Source: Pearson (1895), Proceedings of the Royal Society 58.
+
+    >>> round(correlation([1, 2, 3], [1, 3, 2]), 15)  # cov = (-1 * -1 + 0 * 1 + 1 * 0) / 2, both variances 1
+    0.5
+    """
     ours, theirs, shared = variance(returns), variance(benchmark), covariance(returns, benchmark)
     if not ours or not theirs or shared is None:
         return None
@@ -42,8 +57,10 @@ def correlation(returns: Sequence[float], benchmark: Sequence[float]) -> float |
 def alpha(returns: Sequence[float], benchmark: Sequence[float], periods: float) -> float | None:
     """Return (mean(r) - beta * mean(b)) * N; None without a beta.
 
-    r = [0.021, -0.019, 0.031] is 2 * [0.01, -0.01, 0.015] + 0.001: 0.001 * 252 = 0.252 a year.
-    Source: Jensen (1968), J. of Finance 23(2).
+    ddof: 1 in beta, which cancels. Annualisation: * N. Source: Jensen (1968), J. of Finance 23(2).
+
+    >>> alpha([0.75, -0.25, 1.25], [0.25, -0.25, 0.5], 4)  # r = 2 b + 0.25: 0.25 * 4
+    1.0
     """
     slope, ours, theirs = beta(returns, benchmark), mean(returns), mean(benchmark)
     if slope is None or ours is None or theirs is None:
@@ -54,7 +71,10 @@ def alpha(returns: Sequence[float], benchmark: Sequence[float], periods: float) 
 def information_ratio(returns: Sequence[float], benchmark: Sequence[float], periods: float) -> float | None:
     """Return mean(r - b) * N / tracking error; None without a tracking error, or where it is 0.
 
-    r - b = [0.01, 0.03] with N = 4: 0.02 * 4 / (0.0141421 * 2) = 2.8284. Source: Goodwin (1998), Financial Analysts J. 54(4).
+    ddof: 1 in the tracking error. Annualisation: * N / sqrt(N). Source: Goodwin (1998), Financial Analysts J. 54(4).
+
+    >>> information_ratio([0.5, 0.5], [0.25, -0.25], 2)  # differences 0.25 and 0.75: 0.5 * 2 / 0.5
+    2.0
     """
     error = tracking_error(returns, benchmark, periods)
     excess = mean([ours - theirs for ours, theirs in zip(returns, benchmark, strict=True)])
@@ -66,8 +86,10 @@ def information_ratio(returns: Sequence[float], benchmark: Sequence[float], peri
 def treynor(returns: Sequence[float], benchmark: Sequence[float], periods: float) -> float | None:
     """Return mean(r) * N / beta; None without a beta, or where it is 0.
 
-    r = [0.02, -0.02, 0.03] with a beta of 2 and N = 252: 0.01 * 252 / 2 = 1.26.
-    Source: Treynor (1965), Harvard Business Review 43.
+    ddof: 1 in beta, which cancels. Annualisation: * N. Source: Treynor (1965), Harvard Business Review 43(1).
+
+    >>> treynor([0.5, -0.5, 1.5], [0.25, -0.25, 0.75], 4)  # r = 2 b, mean 0.5: 0.5 * 4 / 2
+    1.0
     """
     slope, ours = beta(returns, benchmark), mean(returns)
     if not slope or ours is None:

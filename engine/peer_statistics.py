@@ -24,6 +24,17 @@ def backtesting_statistics(
     """Return Sharpe, Sortino, Calmar, volatility, profit factor, exposure as backtesting.py 0.6.6 has them.
 
     time_ns, equity : of each daily bar
+    With g = (final / initial)^(1 / n) - 1 and v = var(r): annual A = (1 + g)^N - 1; volatility V = sqrt((v + (1 + g)^2)^N -
+    (1 + g)^(2 N)); Sharpe A / V; Sortino A / (sqrt(N) * downside deviation); Calmar A / |maximum drawdown|.
+    ddof: 1 in v, 0 in the downside deviation. Annualisation: compounded, as above. Source: backtesting.py 0.6.6 (bp-k13).
+
+    >>> import numpy as np
+    >>> from types import SimpleNamespace as Named
+    >>> days = np.arange(366) * _DAY_NS  # with weekends, so N = 365: the 365 returns make one year
+    >>> closed = [Named(opened_ns=0, time_ns=182 * _DAY_NS, return_fraction=0.5)]  # in 183 bars of 366
+    >>> found = backtesting_statistics(days, [100.0] * 365 + [150.0], closed, 100.0, -0.25)
+    >>> found["annual_return"], found["calmar"], found["exposure"]  # 150 / 100 - 1, 0.5 / 0.25, 183 / 366
+    (0.5, 2.0, 0.5)
     """
     returns = stats.returns_of(list(equity[1:]), equity[0])
     periods = _periods(time_ns)

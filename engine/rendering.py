@@ -169,7 +169,15 @@ def closed(row: Row, sequence: int, time_ns: int, symbol: str, opened_ns: int) -
 
 
 def return_fraction(row: Row) -> float | None:
-    """Return side * (average close / average price - 1); None where the average price is not above 0."""
+    """Return side * (average close / average price - 1); None where the average price is not above 0.
+
+    ddof: none. Annualisation: none. Source: Nautilus's realized return of a position (conformance case nt-4).
+
+    >>> row = [0.0] * len(_PLACES)
+    >>> row[SIDE], row[AVERAGE], row[CLOSE] = -1, 100.0, 75.0
+    >>> return_fraction(tuple(row))  # short: -1 * (75 / 100 - 1)
+    0.25
+    """
     average: float = row[AVERAGE]
     return float(row[SIDE] * (row[CLOSE] / average - 1.0)) if average > 0.0 else None
 

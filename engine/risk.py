@@ -20,8 +20,11 @@ def value_at_risk(returns: Sequence[float], tail_percent: int) -> float | None:
     """Return the loss, as a positive fraction per period, that the worst ``tail_percent`` of the periods reach or exceed.
 
     Historical: minus the k-th smallest return, k = ceil(tail_percent * n / 100); negative where even that one is a gain.
-    None of nothing. Ten returns from -0.05 upwards by 0.01, tail 15 percent: k = 2, so 0.04.
-    Source: Jorion, Value at Risk (2006), chapter 10.
+    None of nothing.
+    ddof: none. Annualisation: none. Source: Jorion, Value at Risk (2006), chapter 10.
+
+    >>> value_at_risk([0.02, -0.05, -0.04, 0.01], 30)  # k = ceil(1.2) = 2
+    0.04
     """
     if not returns:
         return None
@@ -32,8 +35,10 @@ def expected_shortfall(returns: Sequence[float], tail_percent: int) -> float | N
     """Return the mean loss, as a positive fraction per period, of the worst ``tail_percent`` of the periods.
 
     Historical: minus the mean of the k smallest returns, k as for ``value_at_risk``; None of nothing.
-    Ten returns from -0.05 upwards by 0.01, tail 15 percent: (0.05 + 0.04) / 2 = 0.045.
-    Source: Acerbi and Tasche (2002), J. of Banking and Finance 26(7).
+    ddof: none. Annualisation: none. Source: Acerbi and Tasche (2002), J. of Banking and Finance 26(7).
+
+    >>> expected_shortfall([0.02, -0.05, -0.04, 0.01], 30)  # (0.05 + 0.04) / 2
+    0.045
     """
     if not returns:
         return None
@@ -49,7 +54,10 @@ def _tail_count(count: int, tail_percent: int) -> int:
 def omega(returns: Sequence[float]) -> float | None:
     """Return the sum of gains / |the sum of losses| of the periods, threshold 0; None without a loss.
 
-    [0.03, -0.01, -0.01]: 0.03 / 0.02 = 1.5. Source: Keating and Shadwick (2002), J. of Performance Measurement 6(3).
+    ddof: none. Annualisation: none. Source: Keating and Shadwick (2002), J. of Performance Measurement 6(3).
+
+    >>> omega([0.03, -0.01, -0.01])  # 0.03 / 0.02
+    1.5
     """
     losses = math.fsum(value for value in returns if value < 0.0)
     if losses == 0.0:
@@ -58,9 +66,12 @@ def omega(returns: Sequence[float]) -> float | None:
 
 
 def skewness(returns: Sequence[float]) -> float | None:
-    """Return m3 / m2^1.5 of the central moments (ddof 0); None of fewer than two returns or without variance.
+    """Return m3 / m2^1.5 of the central moments; None of fewer than two returns or without variance.
 
-    [0, 0, 3]: mean 1, m2 = 2, m3 = 2: 2 / 2^1.5 = 0.7071.
+    ddof: 0. Annualisation: none. Source: NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.5.11.
+
+    >>> skewness([0.0, 0.0, 0.0, 0.0, 5.0])  # mean 1, m2 = 20 / 5, m3 = 60 / 5: 12 / 4^1.5
+    1.5
     """
     spread = _moment(returns, 2)
     third = _moment(returns, 3)
@@ -70,9 +81,12 @@ def skewness(returns: Sequence[float]) -> float | None:
 
 
 def kurtosis(returns: Sequence[float]) -> float | None:
-    """Return m4 / m2^2 of the central moments (ddof 0), 3 for a normal distribution; None as for ``skewness``.
+    """Return m4 / m2^2 of the central moments, 3 for a normal distribution; None as for ``skewness``.
 
-    [0, 0, 3]: m2 = 2, m4 = 6: 1.5.
+    ddof: 0. Annualisation: none. Source: NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.5.11.
+
+    >>> kurtosis([0.0, 0.0, 3.0])  # mean 1, m2 = 6 / 3, m4 = 18 / 3: 6 / 4
+    1.5
     """
     spread = _moment(returns, 2)
     fourth = _moment(returns, 4)
@@ -95,10 +109,14 @@ def _moment(values: Sequence[float], order: int) -> float | None:
 def probabilistic_sharpe(returns: Sequence[float]) -> float | None:
     """Return the probability that the true Sharpe ratio is above 0, given length, skewness and kurtosis of the returns.
 
-    Phi(SR * sqrt(n - 1) / sqrt(1 - g3 * SR + (g4 - 1) / 4 * SR^2)) with SR = mean / std(ddof 1) per period, g3 skewness,
+    Phi(SR * sqrt(n - 1) / sqrt(1 - g3 * SR + (g4 - 1) / 4 * SR^2)) with SR = mean / std per period, g3 skewness,
     g4 kurtosis; None of fewer than two returns, without variance, or where the root is of nothing positive.
-    [0.01, -0.01] is as likely to be above 0 as below: 0.5.
-    Source: Bailey and Lopez de Prado (2012), J. of Risk 15(2).
+    ddof: 1 in SR, 0 in g3 and g4. Annualisation: none. Source: Bailey and Lopez de Prado (2012), J. of Risk 15(2).
+
+    >>> probabilistic_sharpe([0.01, -0.01])  # SR = 0: as likely above 0 as below
+    0.5
+    >>> round(probabilistic_sharpe([0.0, 1.0]), 4)  # SR = 0.5 / sqrt(0.5) = 0.7071, g3 = 0, g4 = 1: Phi(0.7071 * 1 / 1)
+    0.7602
     """
     center, spread = mean(returns), variance(returns)
     third, fourth = skewness(returns), kurtosis(returns)
@@ -112,10 +130,13 @@ def probabilistic_sharpe(returns: Sequence[float]) -> float | None:
 
 
 def normal_probability(deviations: float) -> float:
-    """Return the standard normal distribution function, Phi. 0: 0.5; 1.96: 0.9750021.
+    """Return the standard normal distribution function, Phi.
 
     Phi(x) = 1/2 + phi(x) * (x + x^3/3 + x^5/(3*5) + …), all terms of one sign, at 50 digits, rounded once.
-    Source: Abramowitz and Stegun (1964), 26.2.11.
+    ddof: none. Annualisation: none. Source: Abramowitz and Stegun (1964), 26.2.11.
+
+    >>> normal_probability(0.0), round(normal_probability(1.96), 7)  # by symmetry; by their table 26.1
+    (0.5, 0.9750021)
     """
     distance = abs(deviations)
     if distance > _FAR:

@@ -72,7 +72,7 @@ def _statistics(
     periods = _periods(spec, market, tape, len(ends))
     returns = stats.returns_of(state.periods[: len(ends)].tolist(), initial)
     drawdown = float(core["drawdown"])
-    total, annual = final / initial - 1.0, stats.cagr(initial, final, days)
+    total, annual = stats.total_return(initial, final), stats.cagr(initial, final, days)
     return {
         "initial_equity": initial,
         "final_equity": final,
@@ -125,7 +125,15 @@ def _periods(spec: BacktestSpec, market: Market, tape: Tape, count: int) -> floa
 
 
 def _months(tape: Tape, ends: NDArray[np.int64], equity: Sequence[float]) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Return the UTC calendar months that have bars, and equity at the last period's end of each."""
+    """Return the UTC calendar months that have bars, and equity at the last period's end of each.
+
+    ddof: none. Annualisation: none. Source: ours, by calendar month; returns of them are the readers'.
+
+    >>> from types import SimpleNamespace as Named
+    >>> days = np.array(["2024-01-30", "2024-01-31", "2024-02-01"], dtype="datetime64[ns]").astype(np.int64)
+    >>> _months(Named(time_ns=days), np.arange(3), [1.0, 2.0, 3.0])  # January's last period is the second
+    (('2024-01', '2024-02'), (2.0, 3.0))
+    """
     month_of = tape.time_ns[ends].astype("datetime64[ns]").astype("datetime64[M]")
     lasts = np.append(np.flatnonzero(month_of[1:] != month_of[:-1]), len(ends) - 1)
     return tuple(str(month) for month in month_of[lasts]), tuple(equity[last] for last in lasts.tolist())
@@ -158,6 +166,13 @@ def _beside(benchmark: Bars, tape: Tape, ends: NDArray[np.int64], returns: list[
 
 
 def _growth(returns: Sequence[float]) -> float:
+    """Return the product of all (1 + r), less 1.
+
+    ddof: none. Annualisation: none. Source: Bacon, Practical Portfolio Performance Measurement and Attribution (2008), chapter 2.
+
+    >>> _growth([0.5, -0.5])  # 1.5 * 0.5 - 1
+    -0.25
+    """
     level = 1.0
     for value in returns:
         level *= 1.0 + value
@@ -165,7 +180,19 @@ def _growth(returns: Sequence[float]) -> float:
 
 
 def _drawdown(tape: Tape, state: State) -> Statistics:
-    """Maximum drawdown and longest time below a peak, at full resolution. A start of null is the start of the run."""
+    """Return maximum drawdown and longest time below a peak, at full resolution. A start of null is the start of the run.
+
+    The least equity / peak - 1 of all closes, as the kernels keep it. The longest is that of most steps. Lengths are told in days
+    of 24 hours.
+    ddof: none. Annualisation: none. Source: Magdon-Ismail and Atiya (2004), Risk 17(10), for the depth; the lengths are ours.
+
+    >>> from types import SimpleNamespace as Named
+    >>> core = {"drawdown": -0.1, "drawdown_start": 0, "drawdown_trough": 1, "drawdown_recovery": 3}
+    >>> core |= {"longest": 3, "longest_start": 0, "longest_end": 3}  # equity 100, 90, 95, 100, a day apart
+    >>> found = _drawdown(Named(time_ns=[day * DAY_NS for day in range(4)]), Named(core=[core]))
+    >>> found["max_drawdown"], found["max_drawdown_recovery_days"], found["longest_drawdown_days"]  # 3 - 1, 3 - 0
+    (-0.1, 2.0, 3.0)
+    """
     core = state.core[0]
 
     def time_of(step: int) -> int | None:
@@ -188,6 +215,21 @@ def _drawdown(tape: Tape, state: State) -> Statistics:
 
 
 def _activity(state: State) -> Statistics:
+    """Return exposure, leverage, turnover and what was paid: the kernels' sums over steps, or over fills.
+
+    exposure = steps with a position / steps; average_exposure = mean exposed value / initial cash; average_leverage and
+    max_leverage = mean and largest of exposed value / equity; turnover = traded value (both sides of a trade) / initial cash.
+    ddof: none. Annualisation: none. Source: ours; backtesting.py's exposure counts the bar of the exit too (peer_statistics).
+
+    >>> from types import SimpleNamespace as Named
+    >>> core = dict.fromkeys(("max_leverage", "commission", "funding", "dividends", "borrow"), 0.0)
+    >>> core |= {"steps": 4, "initial_cash": 100.0, "exposed": 2, "exposure": 200.0, "leverage_sum": 2.0, "traded_value": 150.0}
+    >>> found = _activity(Named(core=[core]))
+    >>> found["exposure"], found["average_exposure"], found["average_leverage"]  # 2 / 4, 200 / 4 / 100, 2 / 4
+    (0.5, 0.5, 0.5)
+    >>> found["turnover"]  # 150 / 100
+    1.5
+    """
     core = state.core[0]
     steps, initial = int(core["steps"]), float(core["initial_cash"])
     return {
@@ -205,6 +247,20 @@ def _activity(state: State) -> Statistics:
 
 
 def _trades(reporter: Reporter | Tally) -> Statistics:
+    """Return counts, means and extremes of the closed positions, all and by side; None as docs/statistics.md says.
+
+    expectancy = mean PnL; average_trade_return = mean of the returns that are defined; average_bars_held = mean of bars.
+    ddof: none but in ``stats.sqn``. Annualisation: none.
+    Source: Nautilus for expectancy; backtesting.py for average_trade_return, which it calls expectancy.
+
+    >>> from types import SimpleNamespace as Named
+    >>> closed = Named(pnl=[3.0, -1.0], sides=[1, -1], returns=[0.5, math.nan], bars_held=[2, 3])
+    >>> found = _trades(closed)
+    >>> found["expectancy"], found["average_trade_return"], found["average_bars_held"]  # 2 / 2, 0.5 / 1, 5 / 2
+    (1.0, 0.5, 2.5)
+    >>> found["best_trade"], found["worst_trade"], found["win_rate_long"], found["realized_pnl_short"]
+    (3.0, -1.0, 1.0, -1.0)
+    """
     pnl, sides = np.asarray(reporter.pnl), np.asarray(reporter.sides)
     returns = np.asarray(reporter.returns)
     returns = returns[~np.isnan(returns)]
@@ -253,7 +309,17 @@ def _share(pnl: NDArray[np.float64]) -> Share:
 
 
 def _by_symbol(market: Market, reporter: Reporter | Tally) -> SymbolStatistics:
-    """Return the numbers of each symbol's closed positions, in the order of the spec's symbols."""
+    """Return the numbers of each symbol's closed positions, in the order of the spec's symbols.
+
+    Sums, and win rate and profit factor as of all positions.
+    ddof: none. Annualisation: none. Source: as ``stats.win_rate`` and ``stats.profit_factor``.
+
+    >>> from types import SimpleNamespace as Named
+    >>> closed = Named(traded=[0, 1, 0], pnl=[3.0, 9.0, -2.0], gross=[4.0, 9.0, -1.0], fees=[1.0, 0.0, 1.0])
+    >>> found = _by_symbol(Named(bars=[Named(symbol="X"), Named(symbol="Y")]), closed)["X"]
+    >>> found["profit_factor"], found["realized_pnl"], found["gross_pnl"], found["commission"]  # 3 / 2, 3 - 2, 4 - 1, 1 + 1
+    (1.5, 1.0, 3.0, 2.0)
+    """
     traded = np.asarray(reporter.traded)
     result: SymbolStatistics = {}
     for symbol in np.unique(traded).tolist():

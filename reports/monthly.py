@@ -21,7 +21,13 @@ def monthly_returns(ends: Months, initial: float | None) -> MonthlyReturns:
     """Return each month's equity / the month's before - 1; the first month counts from the initial cash.
 
     What begins or ends within a month has that part of it. NaN also where the equity before is not positive.
-    100 at the start, 110 at the end of January, 99 at the end of February: 0.1, -0.1, and -0.01 for the year.
+    ddof: none. Annualisation: none; a year's total is its last equity / the year's before - 1.
+    Source: Bacon, Practical Portfolio Performance Measurement and Attribution (2008), chapter 2.
+
+    >>> ends = Months(np.array([648, 649]), np.array([125.0, 50.0]))  # January and February 2024, from 100
+    >>> table = monthly_returns(ends, 100.0)
+    >>> table.months[0, :2].tolist(), table.totals.tolist()  # 125 / 100 - 1, 50 / 125 - 1; 50 / 100 - 1
+    ([0.25, -0.6], [-0.5])
     """
     if not len(ends):
         return MonthlyReturns((), np.zeros((0, 12)), np.zeros(0))

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyCookie, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
@@ -85,12 +86,17 @@ class Needs:
         return principal
 
 
+def _fields_of(dependant: Dependant) -> list[str]:
+    """Return the fields of the query that a route and what it depends on know."""
+    own = [field.alias for field in dependant.query_params]
+    return own + [name for part in dependant.dependencies for name in _fields_of(part)]
+
+
 def _check_query(request: Request) -> None:
     """Refuse a query's field that the route does not have: a filter that is misspelled would look as if it had been applied."""
     if not request.query_params:
         return
-    route = request.scope["route"]
-    known = [field.alias for field in route.dependant.query_params]
+    known = _fields_of(request.scope["route"].dependant)
     for name, value in request.query_params.items():
         if name not in known:
             raise invalid_field(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.browser.conftest import Visit
 from tests.browser.test_journey import status, submit
+from tests.legacy_results import legacy
 from tests.web_service import MILLION, SPEC, Service
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the tests of the dashboard need Playwright")
@@ -166,3 +171,17 @@ def test_a_million_bars_are_looked_at_closely(visit: Visit) -> None:
     assert all(len(answer["time_ms"]) <= 1_000 for answer in answers)
     page.get_by_role("button", name="Whole run").click()
     expect(joined).to_be_visible()
+
+
+def test_what_is_imported_says_so(visit: Visit, service: Service, tmp_path: Path) -> None:
+    """In the list and on its page: it can't be run again, and what is not there is told."""
+    (tmp_path / "old.json").write_text(json.dumps(legacy(7)))
+    command = [sys.executable, "-m", "backtape", "import-results", str(tmp_path), "--to", service.settings.s3_url]
+    subprocess.run(command, env={**os.environ, **service.environment}, check=True, capture_output=True)
+    page = visit("mia", "admin")
+    row = page.get_by_role("row").filter(has=page.get_by_role("link", name="old-7", exact=True))
+    expect(row.get_by_text("Imported", exact=True)).to_be_visible()
+    row.get_by_role("link", name="old-7", exact=True).click()
+    expect(page.get_by_role("heading", name="Another system's result")).to_be_visible()
+    expect(page.get_by_text("Sharpe ratio").first).to_be_visible()
+    expect(page.get_by_role("link", name="Run a variant")).to_be_hidden()

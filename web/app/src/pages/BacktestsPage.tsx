@@ -3,7 +3,7 @@ import { useCallback, useEffect, useMemo, useState } from "react";
 import { isOver, send, STATUSES, taskPath, url, type BacktestCounts, type BacktestRow, type DataSetSummary, type Strategy } from "../api/client";
 import { useRows } from "../api/rows";
 import { useResource } from "../api/resource";
-import { Dialog, Empty, Failure, Figure, Loading, Status, When } from "../components/basics";
+import { Badge, Dialog, Empty, Failure, Figure, Loading, Status, When } from "../components/basics";
 import { DataTable, type Column, type Sorting } from "../components/DataTable";
 import { complain, say } from "../components/toasts";
 import { count, percent } from "../format/numbers";
@@ -44,6 +44,7 @@ export function ordered(columns: Column<BacktestRow>[], isNarrow: boolean): Colu
 }
 
 function StatusCell({ row }: { row: BacktestRow }) {
+  if (row.origin === "imported") return <Badge title="Another system's result, brought in: nobody here can run it again">Imported</Badge>;
   if (row.status !== "running" || !row.bars) return <Status status={row.status} />;
   const share = row.bars_done / row.bars;
   return (

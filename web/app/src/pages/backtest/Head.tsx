@@ -27,6 +27,7 @@ export function Head({ run, status, refresh }: Properties) {
         <div className="page-head">
           <h1>{id}</h1>
           <Status status={run.status} />
+          {run.origin === "imported" ? <Badge title="Another system's result, brought in: nobody here can run it again">Imported</Badge> : null}
           <AuditBadge audit={run.audit} />
           <div className="end">
             {!over && mayCancel ? (
@@ -43,7 +44,7 @@ export function Head({ run, status, refresh }: Properties) {
             <a className="button" href={address("/compare", { ids: id })}>
               Compare
             </a>
-            {maySubmit ? (
+            {maySubmit && run.origin !== "imported" ? (
               <a className="button" href={address("/new", { from: id })}>
                 Run a variant
               </a>
@@ -76,6 +77,12 @@ export function Head({ run, status, refresh }: Properties) {
         </p>
       </div>
       {run.status === "running" || run.status === "queued" ? <Progress run={run} queuePosition={status.queue_position} /> : null}
+      {run.origin === "imported" ? (
+        <div className="banner">
+          <h2>Another system's result</h2>
+          <p>It was brought in as it is and can't be proven. Its trades, orders, fills and equity are in its Parquet files, not on this page.</p>
+        </div>
+      ) : null}
       {run.quarantine_reason ? (
         <div className="banner warn">
           <h2>These rows stand still at event {count(run.last_sequence)}</h2>
