@@ -148,3 +148,39 @@ def test_a_trail_in_percent_is_above_none_and_below_all(percent: float, is_taken
 def test_post_only_is_short_of_the_last_price(side: str, limit: float, is_taken: bool) -> None:
     rejected = of(played({"side": side, "quantity": 10.0, "limit_price": limit, "post_only": True}), OrderRejected)
     assert [each.reason for each in rejected] == ([] if is_taken else [RejectReason.POST_ONLY])
+
+
+def test_cover_is_judged_with_a_takers_fee() -> None:
+    """10 at 100 and 1 percent of it are more than 1,000; 9 are not."""
+    commission = {"type": "maker_taker", "maker": 0.0, "taker": 0.01}
+    for quantity, reasons in ((10.0, [RejectReason.INSUFFICIENT_MARGIN]), (9.0, [])):
+        events = played(buy(quantity=quantity), account={"cash": 1_000.0}, execution={"commission": commission})
+        assert [each.reason for each in of(events, OrderRejected)] == reasons
+
+
+@pytest.mark.parametrize(("at", "reasons"), [(-1, []), (0, []), (1, [RejectReason.INVALID_TIME])])
+def test_a_time_that_has_come_is_too_late(at: int, reasons: list[RejectReason]) -> None:
+    """Good till the time at which bar 1 begins."""
+    events = played(buy(at=at, time_in_force="gtd", expires_at="2024-01-01T00:01:00Z"))
+    assert [each.reason for each in of(events, OrderRejected)] == reasons
+
+
+def test_one_unit_that_is_being_bought_can_be_sold() -> None:
+    events = played(buy(quantity=1.0, limit_price=90.0), sell(quantity=1.0), account={"cash": 1_000.0, "allow_short": False})
+    assert of(events, OrderRejected) == []
+
+
+@pytest.mark.parametrize(
+    ("order", "reasons"),
+    [
+        ({"side": "buy", "value": 5.0}, []),  # 10 units
+        ({"side": "buy", "value": 0.4}, [RejectReason.INVALID_QUANTITY]),
+        ({"side": "buy", "quantity": 10.0}, []),
+        ({"side": "buy", "quantity": 11.0}, [RejectReason.INSUFFICIENT_MARGIN]),
+        ({"side": "sell", "quantity": 1.0, "trail_amount": 0.1}, []),
+    ],
+)
+def test_prices_below_one_are_prices(order: dict[str, Any], reasons: list[RejectReason]) -> None:
+    """5 of cash, at 0.5."""
+    events = played(order, prices=(0.5,) * 3, account={"cash": 5.0})
+    assert [each.reason for each in of(events, OrderRejected)] == reasons

@@ -61,3 +61,7 @@ def test_a_triggered_stop_limit_that_fills_in_parts_keeps_its_limit() -> None:
     rows: list[Row] = [*flat(100.0, 98.0), (98.0, 105.0, 98.0, 105.0, 10.0), (99.0, 99.0, 99.0, 99.0, 10.0)]
     order = TRAIL | {"limit_offset": 0.5, "quantity": 2.0}
     assert played(rows, order, execution={"volume_limit": 0.1}) == [(2, 1, 98.5), (3, 1, 99.0)]
+
+
+def test_a_limit_may_trail_at_the_stop_itself() -> None:
+    assert played(flat(100.0, 99.0), TRAIL | {"limit_offset": 0.0}) == [(1, 1, 99.0)]
