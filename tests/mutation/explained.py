@@ -219,4 +219,23 @@ EXPLAINED: tuple[Explanation, ...] = (
         r">= 0\.0 and|> -1\.0",
         "of what is not above 0 no lots are: two lines on it is left out",
     ),
+    Explanation(
+        "buying_power",
+        "affordable_quantity",
+        "count|range|break",
+        r"middle \+ middle|% 2\.0|count < low|count > high|range\( ?6[35]|low \+ [02]\.0|continue",
+        "it halves at another place, or once more or less than it needs: the count that it comes to is the same",
+    ),
+    Explanation(
+        "buying_power", "sized", r"wanted <= 0\.0", r"< 0\.0|<= -1\.0", "the callers take what is on the other side for 0"
+    ),
+    Explanation("buying_power", "sized", r"(wanted|change) > 0\.0", r">= 0\.0", "of 0 there is as much on either side"),
+    Explanation(
+        "book",
+        "_cover_refusal",
+        "exposure > ",
+        "exposure >= ",
+        "the bound lies 1e-12 of the account beyond what it has, where the grid of ticks and lots puts no order",
+    ),
+    Explanation("book", "_can_reduce", r"\* order", "/ order", "a side is +1 or -1: times it or by it is the same"),
 )
