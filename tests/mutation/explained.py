@@ -182,9 +182,6 @@ EXPLAINED: tuple[Explanation, ...] = (
         "= - ?2|pass",
         "a step that is over, or was none: it is asked only for the step that is played, which comes once",
     ),
-    Explanation(
-        "path", "place_on_path", r"reached < leg", "reached <= leg", "a corner of the path is the same place seen from either leg"
-    ),
     Explanation("rounding", "round_money", r"> 9e7", ">= 9e7", "a whole number is rounded to itself"),
     Explanation("buying_power", "is_affordable", r"held \* side", "held /", "a side is +1 or -1: times it or by it is the same"),
     Explanation(
