@@ -1,5 +1,6 @@
 """This module answers queries over the read model's views in PostgreSQL. It never writes."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -20,19 +21,26 @@ class PostgresReader:
         self._limit = connections
         self._settings = as_role(role, {"default_transaction_read_only": "on", "timezone": "UTC"})
         self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
 
     async def fetch(self, sql: str, arguments: Sequence[object] = ()) -> list[dict[str, Any]]:
-        if self._pool is None:
-            self._pool = await mapped(
-                asyncpg.create_pool(
-                    self._url, min_size=0, max_size=self._limit, command_timeout=STATEMENT_SECONDS, timeout=CONNECT_SECONDS,
-                    init=_decode_json, reset=nothing_to_reset, server_settings=self._settings,
-                )
-            )  # fmt: skip
-        assert self._pool is not None, "create_pool returns a pool"
-        rows = await mapped(self._pool.fetch(sql, *(_without_nul(each) for each in arguments)))
+        pool = self._pool or await self._open()
+        rows = await mapped(pool.fetch(sql, *(_without_nul(each) for each in arguments)))
         names = tuple(rows[0].keys()) if rows else ()  # once: dict(row) would look every value up by its name
         return [dict(zip(names, row.values(), strict=True)) for row in rows]
+
+    async def _open(self) -> asyncpg.Pool:
+        """Make the pool, once: of the first questions several may come at the same time."""
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await mapped(
+                    asyncpg.create_pool(
+                        self._url, min_size=0, max_size=self._limit, command_timeout=STATEMENT_SECONDS, timeout=CONNECT_SECONDS,
+                        init=_decode_json, reset=nothing_to_reset, server_settings=self._settings,
+                    )
+                )  # fmt: skip
+            assert self._pool is not None, "create_pool returns a pool"
+            return self._pool
 
     async def close(self) -> None:
         if self._pool is not None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.data_sets import file_key, read_parquet
+from adapters.data_sets import file_key, read_parquet, values_of
 from adapters.errors import ConfigurationError, IntegrityError, NotFoundError
 from adapters.ports import BlobStore
 from schemas.actions import ActionKind, CorporateAction, RateKind, RateSeries, Side
@@ -82,8 +82,8 @@ def actions_in(body: bytes) -> tuple[CorporateAction, ...]:
 
 def rates_in(body: bytes) -> tuple[RateSeries, ...]:
     table = read_parquet(body).cast(_RATES)
-    times = table.column("timestamp").cast(pa.int64()).to_numpy()
-    rates = table.column("rate").to_numpy()
+    times = values_of(table.column("timestamp").cast(pa.int64()))
+    rates = values_of(table.column("rate"))
     places: dict[tuple[RateKind, str], list[int]] = {}
     for place, (kind, name) in enumerate(zip(table.column("kind").to_pylist(), table.column("name").to_pylist(), strict=True)):
         places.setdefault((RateKind(kind), name), []).append(place)

@@ -84,6 +84,7 @@ class Auditor:
         self._settings = settings
         self._generations = Generations(settings.database_url)
         self._rows: RowStore | None = None  # of the live generation, once it is known
+        self._opening = asyncio.Lock()  # several audits are at work
         self._runner: Runner = ZygoteRunner({**os.environ, **settings.environment()})
         self._store: BlobStore = blob_store(settings)
         self._market: MarketData = market_data(settings)
@@ -153,12 +154,13 @@ class Auditor:
 
     async def _live_rows(self) -> RowStore:
         """Return the tables of the live generation. Raises ConfigurationError where they are another version's."""
-        if self._rows is None:
-            live = await self._generations.live()
-            if live.version != PROJECTION_VERSION:
-                raise ConfigurationError(f"generation {live} of the read model is live, this is version {PROJECTION_VERSION}")
-            self._rows = PostgresRowStore(self._settings.database_url, live.schema)
-        return self._rows
+        async with self._opening:
+            if self._rows is None:
+                live = await self._generations.live()
+                if live.version != PROJECTION_VERSION:
+                    raise ConfigurationError(f"generation {live} of the read model is live, this is version {PROJECTION_VERSION}")
+                self._rows = PostgresRowStore(self._settings.database_url, live.schema)
+            return self._rows
 
     async def _check_parquet(self, backtest_id: str, commits: Sequence[StoredCommit], row: dict[str, Any] | None) -> Finding:
         is_announced = row is not None and row["manifest_key"] is not None

@@ -1,5 +1,6 @@
 """Tests of the read model's queries on a real server, over rows that the projector wrote."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -249,4 +250,13 @@ async def test_a_database_without_the_schema_is_named(database: str) -> None:
     reader = PostgresReader(database)
     with pytest.raises(ConfigurationError, match="backtape db upgrade"):
         await reader.fetch(queries.totals().sql)
+    await reader.close()
+
+
+async def test_first_questions_at_the_same_time_share_one_pool(database: str) -> None:
+    """A pool for each of them would be lost, with its connections open."""
+    reader = PostgresReader(database, connections=2)
+    sql = "SELECT pg_backend_pid() AS process, pg_sleep(0.05)"
+    answers = await asyncio.gather(*(reader.fetch(sql) for _ in range(6)))
+    assert len({row["process"] for rows in answers for row in rows}) <= 2
     await reader.close()

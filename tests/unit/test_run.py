@@ -1,6 +1,7 @@
 """The public Python face: what goes in, what comes out, what goes wrong, and that it is what a worker would append."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -356,7 +357,8 @@ def test_a_run_from_a_folder_answers_in_json_without_what_it_does_not_need(tmp_p
         "heavy = {'aiokafka', 'boto3', 'jsonschema', 'matplotlib', 'pandas', 'psutil', 'rich', 'sqlalchemy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    environment = {**os.environ, "BACKTAPE_CACHE_DIR": str(tmp_path / "cache")}  # empty: the bars are read from Parquet
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "completed"
 
