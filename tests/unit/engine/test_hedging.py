@@ -120,6 +120,7 @@ def test_the_rest_of_an_order_whose_lot_was_closed_opens_another() -> None:
     steps = {0: lambda s: s.buy(30, limit=100.0), 1: lambda s: s.close(position=1)}
     events = events_of(steps, rows, execution={"volume_limit": 0.25})
     assert [(opened.position_id, opened.quantity) for opened in of(events, PositionOpened)] == [(1, 10.0), (2, 20.0)]
+    assert [fill.position_id for fill in of(events, OrderFilled)] == [1, 1, 2]
     assert of(events, PositionClosed)[0].realized_pnl == 10.0
 
 

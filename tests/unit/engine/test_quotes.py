@@ -95,3 +95,33 @@ def test_marks_are_at_the_close() -> None:
 
     assert make_spec(quoted_market(), execution=QUOTES).execution.slippage.type == "quotes"
     run(quoted_market(), Once, execution=QUOTES)
+
+
+def test_before_the_first_bar_no_quote_is_known_but_its_own() -> None:
+    """Sent before the data: at the open of 100 with the 0.2 and 0.1 of the first bar's close."""
+    assert fill_before_the_first_bar("buy") == 100.2
+    assert fill_before_the_first_bar("sell") == 99.9
+
+
+def fill_before_the_first_bar(side: str) -> float:
+    class First(Strategy):
+        def on_start(self) -> None:
+            (self.buy if side == "buy" else self.sell)(1)
+
+    (fill,) = [event for event in run(quoted_market(), First, execution=QUOTES) if isinstance(event, OrderFilled)]
+    return fill.price
+
+
+@pytest.mark.parametrize(("close", "price"), [(0.5, 0.3), (2.0, 0.0)])
+def test_a_quote_never_brings_a_price_below_zero(close: float, price: float) -> None:
+    """Opened at 0.5: a bid 0.2 below its close leaves 0.3, one 1.8 below it nothing."""
+    bars = make_bars([(close, close, close, close), (0.5, 0.5, 0.5, 0.5)])
+    bid = np.array([0.3 if close == 0.5 else 0.2, 0.5])
+
+    class Once(Strategy):
+        def on_bar(self) -> None:
+            if self.step == 0:
+                self.sell(1)
+
+    events = run(make_market(replace(bars, bid=bid, ask=bars.close)), Once, execution=QUOTES)
+    assert [event.price for event in events if isinstance(event, OrderFilled)] == [price]
