@@ -17,12 +17,16 @@ def described(postgres: str, command: str) -> list[str]:
     load = ", ".join(f"{each:.2f}" for each in os.getloadavg())
     return [
         f"- date: {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC",
-        f"- machine: {_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB, {platform.system()} {platform.release()}",
+        f"- machine: {_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB, {_kernel()}",
         f"- load average at the start (1, 5, 15 minutes): {load}",
         f"- Python {platform.python_version()}, Kafka {_kafka()} (one node), {postgres}, {', '.join(map(_package, PACKAGES))}",
         f"- code: {_commit()}",
         f"- command: `{command}`",
     ]
+
+
+def _kernel() -> str:
+    return f"{platform.system()} {platform.release().partition('-')[0]}"
 
 
 def _processor() -> str:
