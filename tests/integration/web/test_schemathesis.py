@@ -47,7 +47,7 @@ def ask(case: Any, service: Service, finished: str) -> None:
     if "backtest_id" in (case.path_parameters or {}) and case.method == "GET":
         case.path_parameters["backtest_id"] = finished  # so that there is something to answer
     if str((case.query or {}).get("min_offset", "")).isdecimal():
-        del case.query["min_offset"]  # no command has that offset: ten seconds, and 503 (test_journey tries it)
+        del case.query["min_offset"]  # no command has that offset: ten seconds, and 503 (tests/unit/web/test_freshness.py)
     response = case.call(base_url=service.address, headers=headers, timeout=60)
     is_stream = "event-stream" in response.headers.get("content-type", [""])[0]  # of OpenAPI 3.1 its schema is of the whole text
     checks = [each for each in CHECKS if not is_stream or each is not response_schema_conformance]
