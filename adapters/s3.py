@@ -171,9 +171,7 @@ class S3Provider:
             done = [self._put_part(what, target, number, part) for number, part in enumerate(parts, start=1)]
             self._complete(what, key, token, {**target, "MultipartUpload": {"Parts": done}})
         except BaseException:
-            with suppress(
-                Exception
-            ):  # what is left over is for the bucket's rule (docs/s3.md); the first error is the one to tell
+            with suppress(Exception):  # what is left over is for the bucket's rule (docs/s3.md); the first error is told
                 self._client.abort_multipart_upload(**target)
             raise
 

@@ -21,11 +21,6 @@ ROW_GROUP_ROWS = 65_536  # about 5 MB of orders: small enough to prune and to ho
 COMPRESSION_LEVEL = 3
 
 
-def encode_table(table: pa.Table, *, name: Table, facts: RunFacts, sorted_by: Sequence[str]) -> bytes:
-    """Return a Parquet file with the table's rows, which says in its metadata what it was made from."""
-    return _encoded([table], metadata=told_of(facts, name), sorted_by=sorted_by, group_rows=ROW_GROUP_ROWS)
-
-
 def told_of(facts: RunFacts, name: Table) -> dict[str, str]:
     """Return what the file of one run's table says of it."""
     return {
@@ -50,15 +45,10 @@ class Part:
 def encode_parts(groups: Sequence[pa.Table], *, name: AnyTable, sorted_by: Sequence[str], metadata: Mapping[str, str]) -> bytes:
     """Return a Parquet file with one row group for each of the tables, of rows of several runs."""
     told = {"backtape.format": FORMAT, "backtape.table": name, **metadata}
-    return _encoded(groups, metadata=told, sorted_by=sorted_by, group_rows=2**31 - 1)
-
-
-def _encoded(groups: Sequence[pa.Table], *, metadata: Mapping[str, str], sorted_by: Sequence[str], group_rows: int) -> bytes:
     sink = io.BytesIO()
-    schema = groups[0].schema.with_metadata(dict(metadata))
-    with open_writer(sink, schema, sorted_by=sorted_by) as writer:
+    with open_writer(sink, groups[0].schema.with_metadata(told), sorted_by=sorted_by) as writer:
         for group in groups:
-            writer.write_table(group.replace_schema_metadata(dict(metadata)), row_group_size=group_rows)
+            writer.write_table(group.replace_schema_metadata(told), row_group_size=2**31 - 1)
     return sink.getvalue()
 
 

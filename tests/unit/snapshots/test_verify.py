@@ -12,7 +12,7 @@ from schemas.canonical import canonical_json
 from schemas.ids import sha256
 from schemas.manifest import Table
 from snapshots.blobs import file_key, manifest_key
-from snapshots.parquet import decode_table, encode_table
+from snapshots.parquet import decode_table, encode_parts, told_of
 from snapshots.run_log import Place, facts_of
 from snapshots.verify import compare_tables, verify_snapshot
 from snapshots.writer import write_snapshot
@@ -33,7 +33,7 @@ def forge(store: MemoryBlobStore, name: Table, change: Callable[[pa.Table], pa.T
     manifest = json.loads(store.get(manifest_key("bt-1")))
     file = next(each for each in manifest["files"] if each["table"] == name)
     table = change(decode_table(store.get(file["key"]), key=file["key"]))
-    body = encode_table(table, name=name, facts=facts_of(LOG.bodies), sorted_by=["backtest_id"])
+    body = encode_parts([table], name=name, sorted_by=["backtest_id"], metadata=told_of(facts_of(LOG.bodies), name))
     file |= {"sha256": sha256(body), "key": file_key("bt-1", name, sha256(body)), "bytes": len(body), "rows": len(table)}
     store.put(file["key"], body)
     store.put(manifest_key("bt-1"), canonical_json(manifest))
