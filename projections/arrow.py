@@ -3,7 +3,8 @@
 The types follow from projections/tables.py. Two forms of the same rows:
 
 - ``sql``: timestamps in microseconds, which is what ``timestamptz`` holds; text without NUL, which Postgres refuses;
-- ``full``: timestamps in nanoseconds UTC, words dictionary-encoded. Parquet files and in-process results have this form.
+- ``full``: timestamps in nanoseconds UTC, words dictionary-encoded, without the inner columns. Parquet files and in-process
+  results have this form.
 
 Both need only the rows' values; times are int64 nanoseconds there.
 """
@@ -18,28 +19,30 @@ from sqlalchemy import ARRAY, BigInteger, Boolean, Column, DateTime, Double, Int
 from sqlalchemy.dialects.postgresql import JSONB
 
 from projections.forms import Form, Row
+from projections.tables import shown
 
 _NUL_REPLACEMENT = "\ufffd"
 
 
 @cache
 def schema_of(table: Table, *, form: Form, names: tuple[str, ...] | None = None) -> pa.Schema:
-    """Return the Arrow schema of a table's columns, or of the named ones.
+    """Return the Arrow schema of the columns that a table has in a form, or of the named ones.
 
     A JSON column is text whose field carries the metadata ``sql = jsonb``.
     """
-    columns = [table.columns[name] for name in names] if names else list(table.columns)
-    return pa.schema([_field(column, form) for column in columns])
+    if names is None:
+        names = tuple(table.columns.keys()) if form == "sql" else shown(table)
+    return pa.schema([_field(table.columns[name], form) for name in names])
 
 
 def to_batch(table: Table, rows: Sequence[Row], *, form: Form, names: tuple[str, ...] | None = None) -> pa.RecordBatch:
     """Return the rows as a record batch.
 
-    rows : tuples in the order of the table's columns, or of ``names``; a StrEnum counts as its text
+    rows : tuples in the order of the schema's columns; a StrEnum counts as its text
     Raises pyarrow.ArrowException or OverflowError for a value that its column can't hold.
     """
     # One comprehension for each column: transposing by zip(*rows) takes three times as long.
-    places = range(len(names) if names else len(table.columns))
+    places = range(len(schema_of(table, form=form, names=names)))
     return columns_to_batch(table, [[row[place] for row in rows] for place in places], form=form, names=names)
 
 

@@ -9,17 +9,18 @@ throws the batch's rows away, and this run's state with them.
 """
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, assert_never
 
 from projections import backtests, orders, positions
 from projections.backtests import BacktestState
 from projections.errors import FoldError
-from projections.forms import Form
+from projections.forms import Form, Row
 from projections.orders import OrderState
 from projections.positions import PositionState
 from projections.rows import MARK_COLUMNS, RowChange, Rows, mark_rows, touch
 from projections.source import Source
-from projections.tables import RUN_TABLES
+from projections.tables import POSITION_HISTORY, RUN_TABLES, TRADES
 from schemas.commit import Commit, Head, decode_commit, follow
 from schemas.events import (
     AnyEvent,
@@ -159,12 +160,14 @@ def fold_run(bodies: Iterable[bytes], sources: Iterable[Source] | None = None) -
 
 
 class RunTables:
-    """All rows of one run, by table."""
+    """All rows of one run, by table: those that are written, and those that are shown from them."""
 
     def __init__(self, rows: Rows) -> None:
-        self._changes: dict[str, RowChange] = {change.table.name: change for change in rows.changes()}
+        changes = rows.changes()
+        changes += [RowChange(POSITION_HISTORY, "insert", _history(rows)), RowChange(TRADES, "insert", _trades(rows))]
+        self._changes: dict[str, RowChange] = {change.table.name: change for change in changes}
 
-    def rows(self, table: str) -> list[tuple[Any, ...]]:
+    def rows(self, table: str) -> list[Row]:
         """Return a table's rows as tuples in the order of its columns; times are int64 nanoseconds."""
         change = self._changes.get(table)
         return change.rows if change is not None else []
@@ -180,7 +183,19 @@ class RunTables:
         return pa.Table.from_batches([batch])
 
 
-_TABLES = {table.name: table for table in RUN_TABLES}
+_TABLES = {table.name: table for table in (*RUN_TABLES, POSITION_HISTORY, TRADES)}
+
+
+def _history(rows: Rows) -> list[Row]:
+    """Return the rows of ``position_history``, as its view has them, in its order."""
+    ends = [row for state in rows.positions for row in positions.history_rows(state)]
+    return sorted([*ends, *rows.position_changes], key=itemgetter(1, 2))
+
+
+def _trades(rows: Rows) -> list[Row]:
+    """Return the rows of ``trades``, as its view has them, in the order in which they were closed."""
+    closed = [state for state in rows.positions if not state.is_open]
+    return [positions.trade_row(state) for state in sorted(closed, key=attrgetter("last_sequence"))]
 
 
 def _first_parent(commit: Commit) -> Any:
@@ -287,14 +302,13 @@ def _position_opened(fold: RunFold, run: BacktestState, event: PositionOpened, s
         raise FoldError(f"position {event.position_id} is open already")
     state = fold.positions[event.position_id] = positions.opened(fold.backtest_id, event)
     touch(state, rows.positions)
-    rows.position_history.append(state.history_row("opened"))
 
 
 def _position_changed(fold: RunFold, run: BacktestState, event: PositionChanged, source: Source, rows: Rows) -> None:
     state = fold.position(event.position_id)
     positions.changed(state, event)
     touch(state, rows.positions)
-    rows.position_history.append(state.history_row("changed"))
+    rows.position_changes.append(state.change_row("changed"))
 
 
 def _position_closed(fold: RunFold, run: BacktestState, event: PositionClosed, source: Source, rows: Rows) -> None:
@@ -303,8 +317,6 @@ def _position_closed(fold: RunFold, run: BacktestState, event: PositionClosed, s
     del fold.positions[event.position_id]
     run.trades += 1
     touch(state, rows.positions)
-    rows.position_history.append(state.history_row("closed"))
-    rows.trades.append(positions.trade_row(state, event))
 
 
 def _position_marked(fold: RunFold, run: BacktestState, event: PositionMarked, source: Source, rows: Rows) -> None:
@@ -318,7 +330,7 @@ def _symbol_changed(fold: RunFold, run: BacktestState, event: SymbolChanged, sou
         if state.symbol == event.symbol:
             positions.renamed(state, event)
             touch(state, rows.positions)
-            rows.position_history.append(state.history_row("renamed"))
+            rows.position_changes.append(state.change_row("renamed"))
     for order in fold.orders.values():
         if order.symbol == event.symbol:
             orders.renamed(order, event)
@@ -334,7 +346,7 @@ def _split_applied(fold: RunFold, run: BacktestState, event: SplitApplied, sourc
     state = fold.position(event.position_id)
     positions.split(state, event)
     touch(state, rows.positions)
-    rows.position_history.append(state.history_row("split"))
+    rows.position_changes.append(state.change_row("split"))
     place = (event.symbol, event.position_id)
     _account_event(fold, event, rows, "split", *place, amount=event.cash, rate=event.ratio)
 

@@ -1,5 +1,10 @@
-"""This module folds position events into the rows of ``positions``, ``position_history`` and ``trades``."""
+"""This module folds position events into the rows of ``positions`` and ``position_changes``.
 
+A position's row holds its opening, its closing and what it came to: ``trades`` and ``position_history`` are shown from these two
+tables, by views in SQL and by ``trade_row`` and ``history_rows`` elsewhere.
+"""
+
+from collections.abc import Iterator
 from typing import assert_never
 
 import msgspec
@@ -19,37 +24,48 @@ from schemas.events import (
 
 
 class PositionState(msgspec.Struct, gc=False, array_like=True):
-    """One row of ``positions``: the table's columns, in its order, so that the struct itself is the row; then two flags."""
+    """One row of ``positions``: the table's columns, in its order, so that the struct itself is the row; then two flags.
+
+    What no later event changes is left empty where the row exists already.
+    """
 
     backtest_id: str
     position_id: int
     side: str
     opened_at: int
-    symbol: str
-    is_open: bool
-    quantity: float
-    average_price: float
-    commission: float
-    realized_pnl: float
-    gross_pnl: float
-    mark: float | None
-    unrealized_pnl: float | None
-    return_fraction: float | None
-    mae: float | None
-    mfe: float | None
-    bars_held: int | None
-    funding: float
-    borrow: float
-    dividends: float
-    marked_at: int | None
-    changed_at: int
-    closed_at: int | None
-    last_sequence: int
+    opened_sequence: int = 0
+    opened_symbol: str = ""
+    opened_quantity: float = 0.0
+    opened_price: float = 0.0
+    opened_commission: float = 0.0
+    opened_pnl: float = 0.0
+    symbol: str = ""
+    is_open: bool = True
+    quantity: float = 0.0
+    largest_quantity: float | None = None
+    average_price: float = 0.0
+    average_close: float | None = None
+    commission: float = 0.0
+    realized_pnl: float = 0.0
+    gross_pnl: float = 0.0
+    mark: float | None = None
+    unrealized_pnl: float | None = None
+    return_fraction: float | None = None
+    mae: float | None = None
+    mfe: float | None = None
+    bars_held: int | None = None
+    funding: float = 0.0
+    borrow: float = 0.0
+    dividends: float = 0.0
+    marked_at: int | None = None
+    changed_at: int = 0
+    closed_at: int | None = None
+    last_sequence: int = 0
     is_new: bool = False
     is_touched: bool = False
 
-    def history_row(self, change: str) -> Row:
-        """Return the row of ``position_history`` after the event that was just folded in."""
+    def change_row(self, change: str) -> Row:
+        """Return the row of ``position_changes`` after the event that was just folded in."""
         return (
             self.backtest_id, self.last_sequence, self.position_id, self.changed_at, self.symbol, change, self.quantity,
             self.average_price, self.commission, self.realized_pnl, self.gross_pnl,
@@ -58,9 +74,10 @@ class PositionState(msgspec.Struct, gc=False, array_like=True):
 
 def opened(backtest_id: str, event: PositionOpened) -> PositionState:
     return PositionState(
-        backtest_id, event.position_id, "long" if event.quantity > 0 else "short", event.time_ns, event.symbol, True,
-        event.quantity, event.average_price, event.commission, event.realized_pnl, 0.0, None, None, None, None, None, None,
-        0.0, 0.0, 0.0, None, event.time_ns, None, event.sequence, is_new=True,
+        backtest_id, event.position_id, "long" if event.quantity > 0 else "short", event.time_ns, event.sequence, event.symbol,
+        event.quantity, event.average_price, event.commission, event.realized_pnl, event.symbol, True, event.quantity, None,
+        event.average_price, None, event.commission, event.realized_pnl, changed_at=event.time_ns,
+        last_sequence=event.sequence, is_new=True,
     )  # fmt: skip
 
 
@@ -77,7 +94,9 @@ def changed(state: PositionState, event: PositionChanged) -> None:
 def closed(state: PositionState, event: PositionClosed) -> None:
     state.is_open = False
     state.quantity = 0.0
+    state.largest_quantity = event.quantity
     state.average_price = event.average_price
+    state.average_close = event.average_close
     state.commission = event.commission
     state.realized_pnl = event.realized_pnl
     state.gross_pnl = event.gross_pnl
@@ -132,10 +151,21 @@ def split(state: PositionState, event: SplitApplied) -> None:
     state.last_sequence = event.sequence
 
 
-def trade_row(state: PositionState, event: PositionClosed) -> Row:
-    """Return the row of ``trades``."""
+def trade_row(state: PositionState) -> Row:
+    """Return the row of ``trades`` for a closed position, as the view has it."""
     return (
-        state.backtest_id, event.position_id, event.sequence, event.symbol, event.side, event.quantity, event.opened_ns,
-        event.time_ns, event.bars_held, event.average_price, event.average_close, event.commission, event.realized_pnl,
-        event.gross_pnl, event.return_fraction, event.mae, event.mfe, state.funding, state.borrow, state.dividends,
+        state.backtest_id, state.position_id, state.last_sequence, state.symbol, "buy" if state.side == "long" else "sell",
+        state.largest_quantity, state.opened_at, state.closed_at, state.bars_held, state.average_price, state.average_close,
+        state.commission, state.realized_pnl, state.gross_pnl, state.return_fraction, state.mae, state.mfe, state.funding,
+        state.borrow, state.dividends,
     )  # fmt: skip
+
+
+def history_rows(state: PositionState) -> Iterator[Row]:
+    """Yield the rows of ``position_history`` for a position's opening and closing, as the view has them."""
+    yield (
+        state.backtest_id, state.opened_sequence, state.position_id, state.opened_at, state.opened_symbol, "opened",
+        state.opened_quantity, state.opened_price, state.opened_commission, state.opened_pnl, 0.0,
+    )  # fmt: skip
+    if not state.is_open:
+        yield state.change_row("closed")

@@ -27,13 +27,13 @@ from projections.tables import (
     FILLS,
     MONTHLY_RETURNS,
     ORDERS,
-    POSITION_HISTORY,
+    POSITION_CHANGES,
     POSITIONS,
     STATISTICS,
     SYMBOL_STATISTICS,
-    TRADES,
     changing,
     key_of,
+    shown,
 )
 from schemas.events import EquityMarked
 
@@ -64,8 +64,7 @@ T = TypeVar("T", bound=Openable)
 _APPENDED = (
     "commits",
     "fills",
-    "position_history",
-    "trades",
+    "position_changes",
     "equity",
     "account_events",
     "statistics",
@@ -101,12 +100,13 @@ class RowChange:
     @property
     def rows(self) -> list[Row]:
         """Return the rows as tuples, in the order of ``names``."""
-        return list(zip(*self._columns(), strict=True))
+        return list(zip(*self._columns(self.names), strict=True))
 
     def batch(self, form: Form) -> "pa.RecordBatch":
         from projections.arrow import columns_to_batch  # here: it brings pyarrow, 30 MB that a projector does not need
 
-        return columns_to_batch(self.table, self._columns(), form=form, names=self.names)
+        names = self.names if form == "sql" else tuple(name for name in self.names if name in shown(self.table))
+        return columns_to_batch(self.table, self._columns(names), form=form, names=names)
 
     def packed(self) -> tuple[bytes, ...]:
         """Return the rows as projections/packed.py packs them, and ``columns`` says, in chunks."""
@@ -117,12 +117,12 @@ class RowChange:
     def columns(self) -> tuple[PackedColumn, ...]:
         return packed_columns(self.table, self.places)
 
-    def _columns(self) -> list[list[Any]]:
+    def _columns(self, names: tuple[str, ...]) -> list[list[Any]]:
         assert self.settled is None or not self.settled.count, "rows that are packed have no columns"
         if self.values and isinstance(self.values[0], msgspec.Struct):
-            return [list(map(attrgetter(name), self.values)) for name in self.names]
+            return [list(map(attrgetter(name), self.values)) for name in names]
         # One comprehension for each column: transposing by zip(*rows) takes three times as long.
-        return [[row[place] for row in self.values] for place in range(len(self.names))]
+        return [[row[place] for row in self.values] for place in map(self.names.index, names)]
 
 
 @dataclass(slots=True)
@@ -144,8 +144,7 @@ class Rows:
     def __init__(self) -> None:
         self.commits: list[Row] = []
         self.fills: list[Row] = []
-        self.position_history: list[Row] = []
-        self.trades: list[Row] = []
+        self.position_changes: list[Row] = []
         self.equity: list[Row] = []
         self.account_events: list[Row] = []
         self.statistics: list[Row] = []
@@ -201,8 +200,7 @@ class Rows:
         new_positions, old_positions = _split(self.positions)
         yield self._appended(POSITIONS, new_positions, NEW_POSITION)
         yield RowChange(POSITIONS, "update", old_positions, CHANGED_POSITION)
-        yield self._appended(POSITION_HISTORY, self.position_history)
-        yield self._appended(TRADES, self.trades)
+        yield self._appended(POSITION_CHANGES, self.position_changes)
         yield self._appended(EQUITY, self.equity)
         yield self._appended(ACCOUNT_EVENTS, self.account_events)
         yield self._appended(STATISTICS, self.statistics)

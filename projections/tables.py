@@ -6,7 +6,11 @@ for any other. Every row follows from one source partition. Primary keys begin w
 so that one backtest's rows lie together.
 
 A column that later events change is marked ``changes``; in each table those columns come last. A table without them is only
-ever appended to.
+ever appended to. A column that only the fold and the views need is marked ``inner``: people don't see it.
+
+``TRADES`` and ``POSITION_HISTORY`` are no tables of their own: each of their rows is a part of a row of ``positions``, or of
+``position_changes``. projections/views.py shows them so, and projections/positions.py makes the same rows for results in process
+and for Parquet files.
 """
 
 from functools import cache
@@ -37,6 +41,7 @@ FIRST = Generation(PROJECTION_VERSION)  # of this version: the one that a migrat
 SCHEMA = FIRST.schema
 
 METADATA = MetaData(schema=SCHEMA)
+_SHOWN_ONLY = MetaData()  # tables that people see, and nobody writes
 
 
 def _column(
@@ -146,7 +151,7 @@ BACKTESTS = Table(
     _integer("last_number", "number of the last commit in this row", changes=True),
     _integer("last_sequence", "sequence of the last event in this row", changes=True),
     _text("chain_head", "SHA-256 of the last commit: the head of the hash chain", changes=True),
-    _integer("last_mark", "number of equity marks so far", changes=True),
+    _integer("last_mark", "number of equity marks so far", changes=True, inner=True),
     Index("backtests_by_accepted_at", "accepted_at", "backtest_id"),
     Index("backtests_by_status", "status", "accepted_at", "backtest_id"),
     Index("backtests_by_finished_at", "finished_at", "backtest_id"),
@@ -231,10 +236,19 @@ POSITIONS = Table(
     _integer("position_id", "counts 1, 2, 3 ... per backtest", key=True),
     _word("side", "long or short"),
     _moment("opened_at", "when it was opened, market time"),
+    # Its opening, which position_history shows.
+    _integer("opened_sequence", "sequence of the event that opened it", inner=True),
+    _word("opened_symbol", "its symbol when it was opened", inner=True),
+    _number("opened_quantity", "units when it was opened, negative for short", inner=True),
+    _number("opened_price", "average price when it was opened", inner=True),
+    _number("opened_commission", "commission of its opening, account currency", inner=True),
+    _number("opened_pnl", "realised by its opening, commissions inside, account currency", inner=True),
     _word("symbol", "what is held; its present symbol, while it is open", changes=True),
     _flag("is_open", "whether it is held now", changes=True),
     _number("quantity", "units held now, negative for short, 0 once closed", changes=True),
+    _number("largest_quantity", "largest absolute size it had, units; null while it is open", null=True, changes=True),
     _number("average_price", "average price of what opened it", changes=True),
+    _number("average_close", "average price of what closed it; null while it is open", null=True, changes=True),
     _number("commission", "commissions since its opening, account currency", changes=True),
     _number("realized_pnl", "realised since its opening, commissions inside, account currency", changes=True),
     _number("gross_pnl", "realised since its opening, without commissions, account currency", changes=True),
@@ -273,29 +287,49 @@ POSITIONS = Table(
     _moment("closed_at", "when it was closed, market time; null while open", null=True, changes=True),
     _integer("last_sequence", "sequence of the last event that changed it", changes=True),
     Index("positions_open", "backtest_id", postgresql_where=text("is_open")),
+    Index(
+        "positions_losing_by_time",
+        text("(closed_at - opened_at)"),
+        postgresql_where=text("realized_pnl < 0 AND NOT is_open"),
+    ),
     comment="One row per position, in its current (or, once closed, last) state.",
+)
+
+
+def _position_columns(changes: str) -> list[Column[Any]]:
+    """Return the columns of a position's changes. changes : which there are"""
+    return [
+        _backtest_id(),
+        _integer("sequence", "sequence of the event", key=True),
+        _integer("position_id", "the position", key=True),
+        _moment("time", "market time"),
+        _word("symbol", "what is held"),
+        _word("change", changes),
+        _number("quantity", "units held afterwards, negative for short"),
+        _number("average_price", "average price afterwards"),
+        _number("commission", "commissions since its opening, account currency"),
+        _number("realized_pnl", "realised since its opening, commissions inside, account currency"),
+        _number("gross_pnl", "realised since its opening, without commissions, account currency"),
+    ]
+
+
+POSITION_CHANGES = Table(
+    "position_changes",
+    METADATA,
+    *_position_columns("changed, split or renamed; its opening and its closing stand in positions"),
+    comment="One row per change of a position between its opening and its closing, with its values after the change.",
 )
 
 POSITION_HISTORY = Table(
     "position_history",
-    METADATA,
-    _backtest_id(),
-    _integer("sequence", "sequence of the event", key=True),
-    _integer("position_id", "the position", key=True),
-    _moment("time", "market time"),
-    _word("symbol", "what is held"),
-    _word("change", "opened, changed, closed, split or renamed"),
-    _number("quantity", "units held afterwards, negative for short"),
-    _number("average_price", "average price afterwards"),
-    _number("commission", "commissions since its opening, account currency"),
-    _number("realized_pnl", "realised since its opening, commissions inside, account currency"),
-    _number("gross_pnl", "realised since its opening, without commissions, account currency"),
+    _SHOWN_ONLY,
+    *_position_columns("opened, changed, closed, split or renamed"),
     comment="One row per change of a position, with its values after the change.",
 )
 
 TRADES = Table(
     "trades",
-    METADATA,
+    _SHOWN_ONLY,
     _backtest_id(),
     _integer("trade_id", "id of the position that was closed", key=True),
     _integer("sequence", "sequence of the event that closed it"),
@@ -316,7 +350,6 @@ TRADES = Table(
     _number("funding", "funding added to cash while it was open, account currency; negative was paid"),
     _number("borrow", "borrow costs taken from cash while it was open, account currency"),
     _number("dividends", "dividends added to cash while it was open, account currency; negative was paid"),
-    Index("trades_losing_by_time", text("(closed_at - opened_at)"), postgresql_where=text("realized_pnl < 0")),
     comment="One row per closed position, flat to flat.",
 )
 
@@ -531,7 +564,7 @@ DELETED_BACKTESTS = Table(
 
 # The tables that follow from one backtest's commits, in the order in which they are written.
 RUN_TABLES = (
-    BACKTESTS, COMMITS, ORDERS, FILLS, POSITIONS, POSITION_HISTORY, TRADES, EQUITY, ACCOUNT_EVENTS, STATISTICS,
+    BACKTESTS, COMMITS, ORDERS, FILLS, POSITIONS, POSITION_CHANGES, EQUITY, ACCOUNT_EVENTS, STATISTICS,
     MONTHLY_RETURNS, SYMBOL_STATISTICS,
 )  # fmt: skip
 
@@ -548,6 +581,11 @@ def tables_in(schema: str) -> MetaData:
 def key_of(table: Table) -> tuple[str, ...]:
     """Return the names of the primary key's columns."""
     return tuple(column.name for column in table.columns if column.primary_key)
+
+
+def shown(table: Table) -> tuple[str, ...]:
+    """Return the names of the columns that people see."""
+    return tuple(column.name for column in table.columns if not column.info.get("inner"))
 
 
 def changing(table: Table) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """This module lists the views of schema ``backtape``: what people query, whatever version of the tables lies behind.
 
-A view shows its table's columns with their comments, without the ones that only the projector needs. What joins several
-sources is a view, never a table; what is computed stands in projections/computed_views.py. The roles ``backtape_reader`` and
-``backtape_web`` may read the views and nothing else.
+A view shows its table's columns with their comments, without the inner ones. What joins several sources is a view, never a
+table; what is computed stands in projections/computed_views.py. The roles ``backtape_reader`` and ``backtape_web`` may read the
+views and nothing else.
 """
 
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ from projections.tables import (
     STATISTICS,
     SYMBOL_STATISTICS,
     TRADES,
+    shown,
 )
 
 
@@ -50,12 +51,12 @@ class Joined:
 class View:
     """One view.
 
-    hidden : columns of the table that the view leaves out
+    query : SQL for its rows, where these are no rows of the table's own
     joins : SQL after the table, which has the alias ``t``; at most one row each. ``{schema}`` is the generation's schema
     """
 
     table: Table
-    hidden: tuple[str, ...] = ()
+    query: str = ""
     joined: tuple[Joined, ...] = ()
     joins: str = ""
 
@@ -70,7 +71,7 @@ class View:
     @property
     def columns(self) -> dict[str, str]:
         """Return the comment of each column, in order."""
-        own = {column.name: str(column.comment) for column in self.table.columns if column.name not in self.hidden}
+        own = {name: str(self.table.columns[name].comment) for name in shown(self.table)}
         return own | {column.name: column.comment for column in self.joined}
 
     def type_of(self, name: str) -> str:
@@ -83,6 +84,8 @@ class View:
 
     def select(self, schema: str) -> str:
         """Return the view's query over the tables of a schema."""
+        if self.query:
+            return " ".join(self.query.format(schema=schema).split())
         own = [f't."{name}"' for name in self.columns if name not in {column.name for column in self.joined}]
         joined = [f'{column.expression.format(schema=schema)} AS "{column.name}"' for column in self.joined]
         return f"SELECT {', '.join(own + joined)} FROM {schema}.{self.table.name} AS t{self.joins.format(schema=schema)}"
@@ -94,10 +97,31 @@ _QUARANTINE_REASON = (
     ' ORDER BY q.topic, q.partition, q."offset" LIMIT 1)'
 )
 
+# What projections/positions.py says for results in process: history_rows and trade_row.
+_POSITION_HISTORY = """
+    SELECT backtest_id, opened_sequence AS sequence, position_id, opened_at AS time, opened_symbol AS symbol, 'opened' AS change,
+           opened_quantity AS quantity, opened_price AS average_price, opened_commission AS commission,
+           opened_pnl AS realized_pnl, 0::double precision AS gross_pnl
+    FROM {schema}.positions
+    UNION ALL
+    SELECT backtest_id, last_sequence, position_id, closed_at, symbol, 'closed', quantity, average_price, commission,
+           realized_pnl, gross_pnl
+    FROM {schema}.positions WHERE NOT is_open
+    UNION ALL
+    SELECT backtest_id, sequence, position_id, time, symbol, change, quantity, average_price, commission, realized_pnl, gross_pnl
+    FROM {schema}.position_changes
+"""
+_TRADES = """
+    SELECT backtest_id, position_id AS trade_id, last_sequence AS sequence, symbol,
+           CASE side WHEN 'long' THEN 'buy' ELSE 'sell' END AS side, largest_quantity AS quantity, opened_at, closed_at,
+           bars_held, average_price, average_close, commission, realized_pnl, gross_pnl, return_fraction, mae, mfe, funding,
+           borrow, dividends
+    FROM {schema}.positions WHERE NOT is_open
+"""
+
 VIEWS: tuple[View | Computed, ...] = (
     View(
         BACKTESTS,
-        hidden=("last_mark",),
         joined=(
             Joined("manifest_key", "s.manifest_key", "key of its snapshot's manifest in the blob store; null before it has one"),
             Joined("quarantine_reason", _QUARANTINE_REASON, "why its rows stand still at last_sequence; null while they do not"),
@@ -107,8 +131,8 @@ VIEWS: tuple[View | Computed, ...] = (
     View(ORDERS),
     View(FILLS),
     View(POSITIONS),
-    View(POSITION_HISTORY),
-    View(TRADES),
+    View(POSITION_HISTORY, query=_POSITION_HISTORY),
+    View(TRADES, query=_TRADES),
     View(EQUITY),
     View(ACCOUNT_EVENTS),
     View(STATISTICS),

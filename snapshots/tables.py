@@ -5,6 +5,7 @@ recorded JSON beside the commit that it came in, so that the log can be read wit
 """
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any, get_args
 
 import msgspec
@@ -15,15 +16,16 @@ import pyarrow.compute as pc
 from projections.arrow import schema_of as arrow_schema
 from projections.errors import FoldError
 from projections.fold import IN_PROCESS, RunFold
+from projections.positions import trade_row
 from projections.rows import NEW_ORDER, NEW_POSITION, RowChange, Rows
-from projections.tables import RUN_TABLES
+from projections.tables import RUN_TABLES, TRADES
 from schemas.commit import ChainError, decode_commit
 from schemas.manifest import AnyTable, Table
 from snapshots.errors import LogError
 from snapshots.run_log import EventHead, raw_events
 
 TABLES: tuple[Table, ...] = get_args(Table)
-_SOURCES = {table.name: table for table in RUN_TABLES}
+_SOURCES = {table.name: table for table in (*RUN_TABLES, TRADES)}
 _UNFOLDABLE = (FoldError, ChainError, msgspec.DecodeError, pa.ArrowException, OverflowError)
 
 SORTED_BY: dict[AnyTable, tuple[str, ...]] = {
@@ -130,13 +132,14 @@ class TableBuilder:
     def _settle(self, *, is_last: bool = False) -> None:
         rows = self._rows
         self._add_rows("fills", rows.fills)
-        self._add_rows("trades", rows.trades)
         self._add_rows("equity", rows.equity)
         rows.orders = self._settle_states("orders", rows.orders, NEW_ORDER, is_last=is_last)
+        closed = sorted((state for state in rows.positions if not state.is_open), key=attrgetter("last_sequence"))
+        self._add_rows("trades", [trade_row(state) for state in closed])
         rows.positions = self._settle_states("positions", rows.positions, NEW_POSITION, is_last=is_last)
         self._take("events", _events_batch(self._backtest_id, self._events))
         self._events = []
-        for unused in (rows.commits, rows.position_history, rows.account_events, rows.statistics):
+        for unused in (rows.commits, rows.position_changes, rows.account_events, rows.statistics):
             unused.clear()
 
     def _settle_states(self, name: Table, states: list[Any], places: tuple[str | None, ...], *, is_last: bool) -> list[Any]:

@@ -162,6 +162,7 @@ class _Simulation:
         self.orders = self.fills = self.trades = 0
         self.open: dict[int, float] = {}  # order -> leaves
         self.position: tuple[int, float] | None = None
+        self.opened_ns = 0
         self.positions = 0
 
     def step(self, step: int) -> list[AnyEvent]:
@@ -243,6 +244,7 @@ class _Simulation:
         if self.position is None:
             self.positions += 1
             self.position = (self.positions, quantity)
+            self.opened_ns = self.time_ns
             yield PositionOpened(
                 **self._next(), position_id=self.positions, symbol="AAPL", quantity=quantity, average_price=self._price(),
                 commission=1.5, realized_pnl=-1.5,
@@ -261,7 +263,7 @@ class _Simulation:
             yield PositionClosed(
                 **self._next(), position_id=position_id, symbol="AAPL", side=Side.BUY, quantity=held,
                 average_price=self._price(), average_close=self._price(), commission=3.5, realized_pnl=self.chance.gauss(0, 100),
-                gross_pnl=self.chance.gauss(0, 100), return_fraction=self.chance.choice([None, 0.125]), opened_ns=FIRST_BAR_NS,
+                gross_pnl=self.chance.gauss(0, 100), return_fraction=self.chance.choice([None, 0.125]), opened_ns=self.opened_ns,
                 bars_held=step_of(self.time_ns), mae=-1.0, mfe=2.0,
             )  # fmt: skip
 

@@ -13,7 +13,7 @@ from consumers.rebuild.job import SWAP_BUDGET_SECONDS, DifferentError, Rebuild, 
 from consumers.rebuild.verify import verify
 from consumers.wiring import log_reader
 from projections.digests import compared_tables
-from projections.tables import PROJECTION_VERSION
+from projections.tables import POSITIONS, PROJECTION_VERSION, TRADES
 from projections.views import views_sql
 from schemas.generations import Generation
 
@@ -22,9 +22,16 @@ class TableRebuild(Rebuild):
     """The stages of a rebuild, for one table."""
 
     async def run_for(self, table: str, *, accepts_differences: bool = False) -> Rebuilt:
-        """Do all of it. Raises DifferentError where the rows differ, unless that is accepted."""
-        if table not in compared_tables():
-            raise ConfigurationError(f"--only: {table!r} is no table that can be made alone; {', '.join(compared_tables())} are")
+        """Do all of it. Raises DifferentError where the rows differ, unless that is accepted.
+
+        table : its name; ``trades``, which people know and which is shown from ``positions``, stands for that table
+        """
+        if table not in (*compared_tables(), TRADES.name):
+            known = ", ".join((*compared_tables(), TRADES.name))
+            raise ConfigurationError(f"--only: {table!r} is no table that can be made alone; {known} are")
+        if table == TRADES.name:
+            self._report(f"{TRADES.name} are shown from {POSITIONS.name}: that table is made anew")
+            table = POSITIONS.name
         async with self._generations.alone():
             reader = log_reader(self._settings)
             try:

@@ -204,7 +204,7 @@ async def test_a_rebuild_gives_the_same_rows_in_tables_of_the_same_form(settings
     async with connected(settings) as connection:
         old = await rows_of(connection, "backtape_v1")
         assert await rows_of(connection, "backtape_v1_2") == old
-        assert all(old[name] for name in ("backtests", "orders", "fills", "trades", "equity", "commits", "position_history"))
+        assert all(old[name] for name in ("backtests", "orders", "fills", "positions", "equity", "commits"))
         assert await shape_of(connection, "backtape_v1_2") == await shape_of(connection, "backtape_v1")
         assert await shown_schemas(connection) == {"backtape_v1_2"}
         assert await connection.fetchval("SELECT count(*) FROM backtape.commands") == 12
@@ -270,7 +270,7 @@ async def test_one_backtest_is_made_anew_in_place(settings: Settings) -> None:
         before = await connection.fetch(state)
         await connection.execute("UPDATE backtape_v1.fills SET price = 1 WHERE backtest_id = 'run-4'")
         await connection.execute("DELETE FROM backtape_v1.orders WHERE backtest_id = 'run-4'")
-        await connection.execute("UPDATE backtape_v1.trades SET trade_id = 1000 + trade_id WHERE backtest_id = 'run-4'")
+        await connection.execute("UPDATE backtape_v1.positions SET position_id = 1000 + position_id WHERE backtest_id = 'run-4'")
         done = await remake_backtest(settings, "run-4")
         assert (done.quarantined, done.commits > 3) == (False, True)
         assert await rows_of(connection, "backtape_v1") == wanted
@@ -283,12 +283,12 @@ async def test_one_table_is_made_anew_in_place(settings: Settings) -> None:
     """Its rows, keys, indexes, comments and rights are as if nothing had been; the others are not touched; projectors go on."""
     async with connected(settings) as connection:
         wanted, shape = await rows_of(connection, "backtape_v1"), await shape_of(connection, "backtape_v1")
-        for table, processes in (("trades", 1), ("orders", 2)):
+        for name, table, processes in (("trades", "positions", 1), ("orders", "orders", 2)):
             await connection.execute(f"UPDATE backtape_v1.{table} SET symbol = 'WRONG' WHERE backtest_id IN ('run-3', 'run-4')")
             with pytest.raises(DifferentError):
-                await table_rebuild(settings).run_for(table)
-            assert await connection.fetchval(f"SELECT count(*) > 0 FROM backtape.{table} WHERE symbol = 'WRONG'")
-            done = await table_rebuild(settings, processes).run_for(table, accepts_differences=True)
+                await table_rebuild(settings).run_for(name)
+            assert await connection.fetchval(f"SELECT count(*) > 0 FROM backtape.{name} WHERE symbol = 'WRONG'")
+            done = await table_rebuild(settings, processes).run_for(name, accepts_differences=True)
             assert done.verified is not None
             assert {(each.table, each.key) for each in done.verified.differences} == {(table, "run-3"), (table, "run-4")}
         assert await rows_of(connection, "backtape_v1") == wanted
@@ -332,13 +332,13 @@ async def test_differences_are_listed_and_nothing_is_swapped(settings: Settings)
     """A row that was changed by hand, and one that is missing: found, named, and the live ones stay live."""
     async with connected(settings) as connection:
         await connection.execute("UPDATE backtape_v1.fills SET price = price + 1e-9 WHERE backtest_id = 'run-0' AND fill_id = 1")
-        await connection.execute("DELETE FROM backtape_v1.trades WHERE backtest_id = 'run-4' AND trade_id = 1")
+        await connection.execute("DELETE FROM backtape_v1.positions WHERE backtest_id = 'run-4' AND position_id = 1")
         await connection.execute("DELETE FROM backtape_v1.commands WHERE command_id = 'submit-5'")
         with pytest.raises(DifferentError) as caught:
             await rebuild(settings).run()
         found = {(each.table, each.key): each.new_rows - each.old_rows for each in caught.value.verified.differences}
         partition = str(home_partition(b"run-5", PARTITIONS))
-        assert found == {("fills", "run-0"): 0, ("trades", "run-4"): 1, ("commands", partition): 1}
+        assert found == {("fills", "run-0"): 0, ("positions", "run-4"): 1, ("commands", partition): 1}
         assert await shown_schemas(connection) == {"backtape_v1"}
     assert await states(settings) == {"v1": "live", "v1_2": "standby"}
     done = await rebuild(settings).run(accepts_differences=True)
