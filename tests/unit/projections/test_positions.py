@@ -24,7 +24,7 @@ def test_a_trade_is_what_its_closing_event_says(recipe: str) -> None:
         )
         for event in events if isinstance(event, PositionClosed)
     ]  # fmt: skip
-    begun = BacktestState("test", True, 100_000.0, "running", HEAD.number, HEAD.sequence, HEAD.digest)
+    begun = BacktestState("test", False, 100_000.0, "running", HEAD.number, HEAD.sequence, HEAD.digest)
     fold, rows = RunFold("test", begun), Rows()
     for body in bodies:
         fold.apply(decode_commit(body), body, IN_PROCESS, rows)
