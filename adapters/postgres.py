@@ -28,7 +28,7 @@ from adapters.postgres_session import Session, Sessions, quoted
 class PostgresRowStore:
     """The RowStore port on one schema of one database."""
 
-    def __init__(self, database_url: str, schema: str, *, connections: int = 2, role: str | None = None) -> None:
+    def __init__(self, database_url: str, schema: str, *, connections: int = 3, role: str | None = None) -> None:
         self._schema = schema
         self._sessions = Sessions(database_url, connections, role)
 

@@ -50,7 +50,7 @@ class Limits:
 
     # PostgreSQL takes 1 ms for a COPY of 1,000 rows or more besides its rows (docs/performance.md): less costs, more is memory.
     batch_bytes: int = 4 * 1024 * 1024
-    batches: int = 2  # under way at a time, of all sources together: one is made while another is written
+    batches: int = 3  # under way at a time, of all sources together: one is made while another is written
     waiting_bytes: int = 16 * 1024 * 1024  # of all sources together
     linger_seconds: float = 0.02
     behind_seconds: float = 1.0
