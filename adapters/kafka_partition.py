@@ -9,8 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 
-from aiokafka import AIOKafkaProducer, OffsetAndMetadata
-from aiokafka import TopicPartition as KafkaTopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import RecordMetadata
 
@@ -89,9 +88,7 @@ class KafkaPartition:
             raise NotFoundError(f"{self._events}: there is no record at offset {offset}")
         return records[0]
 
-    async def transact(
-        self, writes: Sequence[Write], then: Callable[[list[int]], Sequence[Write]] | None = None, *, intake: int | None = None
-    ) -> list[int]:
+    async def transact(self, writes: Sequence[Write], then: Callable[[list[int]], Sequence[Write]] | None = None) -> list[int]:
         producer = self._producer
         if producer is None:
             raise RetryableError(f"partition {self.number} is not fenced")
@@ -101,9 +98,6 @@ class KafkaPartition:
                 offsets = await self._send(producer, writes)
                 if then is not None:
                     await self._send(producer, then(offsets))
-                if intake is not None:
-                    commands = KafkaTopicPartition(self._commands, self.number)
-                    await producer.send_offsets_to_transaction({commands: OffsetAndMetadata(intake, "")}, self._group)
                 await producer.commit_transaction()
                 return offsets
         except (ProducerFenced, InvalidProducerEpoch) as error:

@@ -22,7 +22,7 @@ class MemoryLog:
     next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
     beginnings: dict[TopicPartition, int] = field(default_factory=dict)
     epochs: dict[tuple[str, int], int] = field(default_factory=dict)
-    committed: dict[tuple[str, TopicPartition], int] = field(default_factory=dict)
+    committed: dict[TopicPartition, int] = field(default_factory=dict)
 
     def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = ()) -> int:
         """Append one record and return its offset."""
@@ -136,9 +136,7 @@ class MemoryPartition:
             raise NotFoundError(f"{self._events}: there is no record at offset {offset}")
         return found[0]
 
-    async def transact(
-        self, writes: Sequence[Write], then: Callable[[list[int]], Sequence[Write]] | None = None, *, intake: int | None = None
-    ) -> list[int]:
+    async def transact(self, writes: Sequence[Write], then: Callable[[list[int]], Sequence[Write]] | None = None) -> list[int]:
         if self._epoch is None:
             raise RetryableError(f"partition {self.number} is not fenced")
         if self._epoch != self._log.epochs[self._group, self.number]:
@@ -151,8 +149,6 @@ class MemoryPartition:
             self._append(write)
         for topic in {write.topic for write in (*writes, *further)}:
             self._log.mark(TopicPartition(topic, self.number))
-        if intake is not None:
-            self._log.committed[self._group, self._commands] = intake
         if self.fail_next == "after":
             self._fail()
         return offsets
@@ -205,6 +201,9 @@ class MemoryMembership:
 
     def seek(self, source: TopicPartition, offset: int) -> None:
         self._positions[source] = offset
+
+    async def commit(self, source: TopicPartition, offset: int) -> None:
+        self._log.committed[source] = offset
 
     async def rejoin(self) -> None:
         self.rejoins += 1

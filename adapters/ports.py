@@ -75,13 +75,10 @@ class Partition(Protocol):
         """
         ...
 
-    async def transact(
-        self, writes: Sequence[Write], then: Callable[[list[int]], Sequence[Write]] | None = None, *, intake: int | None = None
-    ) -> list[int]:
+    async def transact(self, writes: Sequence[Write], then: Callable[[list[int]], Sequence[Write]] | None = None) -> list[int]:
         """Append all writes in one transaction, on this partition only, and return their offsets (those of ``then`` not).
 
         then : called with the offsets of ``writes`` inside the transaction; returns further writes of the same transaction
-        intake : next offset to read on the commands topic, committed for the group in the same transaction
         Raises FencedError, OutcomeUnknownError or another RetryableError: nothing is known, fence and restore.
         """
         ...

@@ -99,6 +99,7 @@ def worker_role(settings: Settings) -> Role:
                 settings.kafka, number, group=settings.worker_group, reader=reader, appender=appender
             ),
             membership=membership,
+            group=membership,
             rules=rules,
             runner=runner,
             clock=SystemClock(),

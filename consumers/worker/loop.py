@@ -12,6 +12,7 @@ from adapters.errors import FencedError
 from adapters.ports import Clock, Membership, Partition, Record, TopicPartition
 from consumers.simulation.runner import Runner
 from consumers.worker.partition import OwnedPartition, Totals, WorkerRules
+from consumers.worker.positions import Group, PositionNotes
 
 log = structlog.get_logger()
 
@@ -29,6 +30,7 @@ class Worker:
         *,
         open_partition: Callable[[int], Partition],
         membership: Membership,
+        group: Group,
         rules: WorkerRules,
         runner: Runner,
         clock: Clock,
@@ -50,6 +52,8 @@ class Worker:
         self._commands_topic = commands_topic
         self._slots = slots
         self._new_log_id = new_log_id
+        self._notes = PositionNotes(self.owned, topic=commands_topic, group=group, clock=clock)
+        self._telling: asyncio.Task[None] | None = None
 
     # --- the Loop port ------------------------------------------------------------------------------------------
 
@@ -61,6 +65,8 @@ class Worker:
             owned = self._parked.pop(number, None) or self._new_partition(number)
             self.owned[number] = owned
             self._tasks[number] = asyncio.create_task(self._own(owned), name=f"partition {number}")
+        if self._telling is None:
+            self._telling = asyncio.create_task(self._notes.run(), name="positions for the group")
         log.info("partitions_assigned", partitions=sorted(numbers))
 
     async def on_revoked(self, sources: set[TopicPartition]) -> None:
@@ -74,6 +80,8 @@ class Worker:
             await owned.deliver(records)
 
     async def close(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
         await asyncio.gather(*(self._park(number) for number in list(self.owned)))
         for owned in self._parked.values():
             owned.discard()

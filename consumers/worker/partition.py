@@ -74,6 +74,7 @@ class OwnedPartition:
     ) -> None:
         self.number = partition.number
         self.active: dict[BacktestId, ActiveRun] = {}
+        self.answered: int | None = None  # the offset after the last command that was answered; None before it is known
         self._partition = partition
         self._rules = rules
         self._runner = runner
@@ -176,7 +177,7 @@ class OwnedPartition:
         self._openings += 1
         await self._partition.fence()
         intake = self._load(await self._partition.restore())
-        self._next_intake = await self._first_command(intake)
+        self._next_intake = self.answered = await self._first_command(intake)
         self._room.set()
         self._wake.set()
         log.info(
@@ -262,7 +263,7 @@ class OwnedPartition:
             return False
         for home, record in plan.forwarded:
             await self._partition.forward(home, [record])  # at least once: a repeat is a duplicate at its home
-        await self._partition.transact(plan.writes(), plan.state_writes, intake=plan.intake)
+        await self._partition.transact(plan.writes(), plan.state_writes)
         self._apply(plan, starting)
         log.debug("step_committed", partition=self.number, commits=len(plan.commits), states=len(plan.states), bytes=plan.bytes)
         return True
@@ -317,6 +318,8 @@ class OwnedPartition:
         self._totals.bytes += plan.bytes
         self._is_topology_new = False
         self._expired = []
+        if plan.intake is not None:
+            self.answered = plan.intake
         while plan.intake is not None and self._inbox and self._inbox[0].offset < plan.intake:
             self._inbox.popleft()
             self._totals.commands += 1

@@ -92,7 +92,7 @@ async def test_a_transaction_appends_everything_on_its_own_partition(log: Log) -
         return [Write(log.names["runs"], b"a", str(offsets[1]).encode())]
 
     writes = [Write(log.names["events"], b"a", b"one"), Write(log.names["events"], b"a", b"two", (("log_id", b"x"),))]
-    offsets = await partition.transact(writes, then, intake=7)
+    offsets = await partition.transact(writes, then)
     assert seen == [offsets]
     await log.visible("events", 1, offsets[-1])
     await log.visible("runs", 1, 0)

@@ -147,6 +147,7 @@ class Member:
         self.worker = Worker(
             open_partition=self._open,
             membership=self.membership,
+            group=self.membership,
             rules=WorkerRules(
                 names=NAMES,
                 intake=IntakeRules(catalogue=CATALOGUE, dedup_days=dedup_days, max_queued=max_queued),

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from adapters.ports import TopicPartition
 from schemas.ids import sha256
+from schemas.partitioning import home_partition
 from schemas.receipts import MAX_DEAD_LETTER_BYTES, DeadLetterHeaders
 from tests.unit.worker.harness import COMMANDS, DEAD, EVENTS, LOG_ID, RECEIPTS, RUNS, System, cancel, submit
 from tests.unit.worker.scripted_runner import Script
@@ -25,7 +27,18 @@ async def test_a_submit_becomes_a_receipt_a_log_and_a_state(system: System) -> N
     assert accepted.spec["strategy"]["parameters"] == {"fast": 10, "slow": 30}  # type: ignore[union-attr]
     state = system.state("bt-1")
     assert state is not None and state.status == "completed" and state.finished_at_ms == system.clock.ms
-    assert system.log.committed and worker.runner.starts("bt-1") == 1
+    assert worker.runner.starts("bt-1") == 1
+
+
+async def test_the_group_is_told_how_far_commands_were_answered(system: System) -> None:
+    """Not in the transaction, and for others only: a worker goes on from run state."""
+    worker = system.worker()
+    await worker.assign(0, 1)
+    system.send(submit("bt-1"))
+    source = TopicPartition(COMMANDS, home_partition(b"bt-1", system.log.partitions))
+    await worker.until(lambda: system.log.committed.get(source))
+    assert system.outcomes("bt-1") == ["accepted"]
+    assert system.log.committed[source] == system.log.of(COMMANDS)[-1].offset + 1
 
 
 async def test_every_record_names_the_log_and_the_first_commits_the_machine(system: System) -> None:
