@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from adapters.ports import Changes
+from adapters.postgres_changes import PostgresChanges
 from backtape.client import Client
 from backtape.data.samples import STOCKS
 from benchmarks.figures import Part, percentile
@@ -16,21 +18,19 @@ from benchmarks.scene import PARTITIONS, Scene, until
 from consumers.settings import Settings
 from schemas.topics import EVENTS
 
-LOOK_SECONDS = 0.000_5
 END_SECONDS = 30.0
 PAUSE_SECONDS = 0.03  # after a run's end, until all that follows from it is written
 
 SPEC = spec(STOCKS, "AAPL", "1d", "sma_cross", {"fast": 20, "slow": 100})
-SEEN = "SELECT extract(epoch FROM accepted_at)::float8 FROM backtape.backtests WHERE backtest_id = $1"
-ENDED = (
-    "SELECT extract(epoch FROM finished_at)::float8 FROM backtape.backtests WHERE backtest_id = $1 AND finished_at IS NOT NULL"
-)
+SEEN = "SELECT 1 FROM backtape.backtests WHERE backtest_id = $1"
+ENDED = "SELECT 1 FROM backtape.backtests WHERE backtest_id = $1 AND finished_at IS NOT NULL"
 
 
 async def measure(scene: Scene, part: Part) -> None:
     """Submit one small run after another, each when the one before has ended."""
     scene.start("worker", "projector")
     connection = await asyncpg.connect(scene.settings.database_url)
+    changes = PostgresChanges(scene.settings.database_url)
     acknowledged, accepted, readable, ended = [], [], [], []
     try:
         async with Client(scene.settings) as client, _arrivals(scene.settings) as arrivals:
@@ -40,17 +40,19 @@ async def measure(scene: Scene, part: Part) -> None:
                 began = time.time()
                 await client.submit(SPEC, backtest_id=backtest_id)
                 acknowledged.append(time.time() - began)
-                await _wait(connection, SEEN, backtest_id)
+                await seen(connection, changes, SEEN, backtest_id)
                 accepted.append(time.time() - began)
-                await _wait(connection, ENDED, backtest_id)
+                await seen(connection, changes, ENDED, backtest_id)
                 ended.append(time.time() - began)
                 readable.append(arrivals[backtest_id] - began)
                 await asyncio.sleep(PAUSE_SECONDS)
     finally:
+        await changes.close()
         await connection.close()
     part.describe(
         f"{len(accepted)} submits, one after another, of a run over {STOCKS} AAPL (daily); each when the one before had ended."
-        f" A query every {1000 * LOOK_SECONDS:g} ms looks for the row. A consumer beside it notes when the commit can be read."
+        " The database tells of every change (LISTEN); a query on another connection then finds the row. A consumer beside it"
+        " notes when the commit can be read."
         " The run starts at its acceptance: its simulation has one of the cores while its status row is written."
     )
     for name, values in (
@@ -99,10 +101,10 @@ async def _is_there(connection: asyncpg.Connection, backtest_id: str) -> bool:
     return await connection.fetchval(ENDED, backtest_id) is not None
 
 
-async def _wait(connection: asyncpg.Connection, sql: str, backtest_id: str) -> float:
+async def seen(connection: asyncpg.Connection, changes: Changes, sql: str, backtest_id: str) -> None:
+    """Return as soon as a query finds the row, asked each time that something has changed."""
     deadline = time.monotonic() + END_SECONDS
-    while (found := await connection.fetchval(sql, backtest_id)) is None:
+    while await connection.fetchval(sql, backtest_id) is None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"no row of {backtest_id} within {END_SECONDS:.0f} s")
-        await asyncio.sleep(LOOK_SECONDS)
-    return float(found)
+        await changes.wait(END_SECONDS)

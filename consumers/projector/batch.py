@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -233,14 +234,19 @@ class EventsProjection:
         unknown = sorted(ids - self._folds.keys() - self._quarantined - self._deleted.keys())
         if not unknown:
             return
-        quarantined = await self._store.read("quarantine", ("backtest_id",), where="backtest_id", values=unknown)
+        read = partial(self._store.read, where="backtest_id", values=unknown)
+        # At the same time: a new run's first row waits for nothing else.
+        quarantined, deleted, runs = await asyncio.gather(
+            read("quarantine", ("backtest_id",)),
+            read("deleted_backtests", ("backtest_id", "deleted_at")),
+            read("backtests", RUN_COLUMNS),
+        )
         self._quarantined.update(row[0] for row in quarantined)
-        deleted = await self._store.read("deleted_backtests", ("backtest_id", "deleted_at"), where="backtest_id", values=unknown)
         self._deleted.update((row[0], to_ns(row[1])) for row in deleted)
-        runs = await self._store.read("backtests", RUN_COLUMNS, where="backtest_id", values=unknown)
         if runs:
-            orders = await self._store.read("orders", ORDER_COLUMNS, where="backtest_id", values=unknown, only="is_open")
-            held = await self._store.read("positions", POSITION_COLUMNS, where="backtest_id", values=unknown, only="is_open")
+            orders, held = await asyncio.gather(
+                read("orders", ORDER_COLUMNS, only="is_open"), read("positions", POSITION_COLUMNS, only="is_open")
+            )
             self._folds |= restore_folds(runs, orders, held)
 
     def _forget(self, ids: Iterable[str]) -> None:
