@@ -2925,6 +2925,11 @@ export interface components {
          */
         Position: {
             /**
+             * Average Close
+             * @description average price of what closed it; null while it is open
+             */
+            average_close: number | null;
+            /**
              * Average Price
              * @description average price of what opened it
              */
@@ -2975,6 +2980,11 @@ export interface components {
              * @description whether it is held now
              */
             is_open: boolean;
+            /**
+             * Largest Quantity
+             * @description largest absolute size it had, units; null while it is open
+             */
+            largest_quantity: number | null;
             /**
              * Last Sequence
              * @description sequence of the last event that changed it
