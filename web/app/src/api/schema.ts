@@ -5261,6 +5261,7 @@ export interface operations {
                      *       "partition": 1,
                      *       "positions": [
                      *         {
+                     *           "average_close": 100.24,
                      *           "average_price": 99.41,
                      *           "bars_held": 53,
                      *           "borrow": 0,
@@ -5271,6 +5272,7 @@ export interface operations {
                      *           "funding": 0,
                      *           "gross_pnl": 795.0034649999984,
                      *           "is_open": false,
+                     *           "largest_quantity": 957.8355,
                      *           "last_sequence": 590,
                      *           "mae": -105.36190499999945,
                      *           "mark": null,
@@ -5286,6 +5288,7 @@ export interface operations {
                      *           "unrealized_pnl": 0
                      *         },
                      *         {
+                     *           "average_close": 99.7,
                      *           "average_price": 99.79,
                      *           "bars_held": 10,
                      *           "borrow": 0,
@@ -5296,6 +5299,7 @@ export interface operations {
                      *           "funding": 0,
                      *           "gross_pnl": -85.95056700000326,
                      *           "is_open": false,
+                     *           "largest_quantity": 955.0063,
                      *           "last_sequence": 584,
                      *           "mae": -85.95056700000326,
                      *           "mark": null,
@@ -6769,6 +6773,7 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
+                     *           "average_close": 99.44,
                      *           "average_price": 99.41,
                      *           "bars_held": 18,
                      *           "borrow": 0,
@@ -6779,6 +6784,7 @@ export interface operations {
                      *           "funding": 0,
                      *           "gross_pnl": 28.669146000001085,
                      *           "is_open": false,
+                     *           "largest_quantity": 955.6382,
                      *           "last_sequence": 8,
                      *           "mae": -47.78190999999728,
                      *           "mark": null,
@@ -6794,6 +6800,7 @@ export interface operations {
                      *           "unrealized_pnl": 0
                      *         },
                      *         {
+                     *           "average_close": 99.43,
                      *           "average_price": 99.49,
                      *           "bars_held": 5,
                      *           "borrow": 0,
@@ -6804,6 +6811,7 @@ export interface operations {
                      *           "funding": 0,
                      *           "gross_pnl": -57.3086099999886,
                      *           "is_open": false,
+                     *           "largest_quantity": 955.1435,
                      *           "last_sequence": 14,
                      *           "mae": -85.96291499998969,
                      *           "mark": null,
@@ -6826,9 +6834,9 @@ export interface operations {
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
                     /**
-                     * @example "position_id","side","opened_at","symbol","is_open","quantity","average_price","commission","realized_pnl","gross_pnl","mark","unrealized_pnl","return_fraction","mae","mfe","bars_held","funding","borrow","dividends","marked_at","changed_at","closed_at","last_sequence"
-                     *     1,"long","2020-01-05T13:00:00Z","SIM",false,0.0,99.41,0.0,28.669146000001085,28.669146000001085,,0.0,0.0003017805049794209,-47.78190999999728,105.12020199999945,18,0.0,0.0,0.0,,"2020-01-06T07:00:00Z","2020-01-06T07:00:00Z",8
-                     *     2,"long","2020-01-06T09:00:00Z","SIM",false,0.0,99.49,0.0,-57.3086099999886,-57.3086099999886,,0.0,-0.0006030756859984887,-85.96291499998969,9.551435000004886,5,0.0,0.0,0.0,,"2020-01-06T14:00:00Z","2020-01-06T14:00:00Z",14
+                     * @example "position_id","side","opened_at","symbol","is_open","quantity","largest_quantity","average_price","average_close","commission","realized_pnl","gross_pnl","mark","unrealized_pnl","return_fraction","mae","mfe","bars_held","funding","borrow","dividends","marked_at","changed_at","closed_at","last_sequence"
+                     *     1,"long","2020-01-05T13:00:00Z","SIM",false,0.0,955.6382,99.41,99.44,0.0,28.669146000001085,28.669146000001085,,0.0,0.0003017805049794209,-47.78190999999728,105.12020199999945,18,0.0,0.0,0.0,,"2020-01-06T07:00:00Z","2020-01-06T07:00:00Z",8
+                     *     2,"long","2020-01-06T09:00:00Z","SIM",false,0.0,955.1435,99.49,99.43,0.0,-57.3086099999886,-57.3086099999886,,0.0,-0.0006030756859984887,-85.96291499998969,9.551435000004886,5,0.0,0.0,0.0,,"2020-01-06T14:00:00Z","2020-01-06T14:00:00Z",14
                      */
                     "text/csv": string;
                 };
