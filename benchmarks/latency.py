@@ -13,44 +13,46 @@ from backtape.data.samples import STOCKS
 from benchmarks.figures import Part, percentile
 from benchmarks.long_log import spec
 from benchmarks.scene import PARTITIONS, Scene, until
+from benchmarks.visible import Watch
 from consumers.settings import Settings
 from schemas.topics import EVENTS
 
-LOOK_SECONDS = 0.000_5
 END_SECONDS = 30.0
 PAUSE_SECONDS = 0.03  # after a run's end, until all that follows from it is written
 
 SPEC = spec(STOCKS, "AAPL", "1d", "sma_cross", {"fast": 20, "slow": 100})
-SEEN = "SELECT extract(epoch FROM accepted_at)::float8 FROM backtape.backtests WHERE backtest_id = $1"
-ENDED = (
-    "SELECT extract(epoch FROM finished_at)::float8 FROM backtape.backtests WHERE backtest_id = $1 AND finished_at IS NOT NULL"
-)
+SEEN = "SELECT 1 FROM backtape.backtests WHERE backtest_id = $1"
+ENDED = "SELECT 1 FROM backtape.backtests WHERE backtest_id = $1 AND finished_at IS NOT NULL"
 
 
 async def measure(scene: Scene, part: Part) -> None:
     """Submit one small run after another, each when the one before has ended."""
     scene.start("worker", "projector")
     connection = await asyncpg.connect(scene.settings.database_url)
+    watch = Watch(connection, scene.settings.database_url)
     acknowledged, accepted, readable, ended = [], [], [], []
     try:
         async with Client(scene.settings) as client, _arrivals(scene.settings) as arrivals:
             await _caught_up(client, connection)
+            await watch.begin()
             for number in range(scene.sizes.commands):
                 backtest_id = f"latency-{number}"
                 began = time.time()
                 await client.submit(SPEC, backtest_id=backtest_id)
                 acknowledged.append(time.time() - began)
-                await _wait(connection, SEEN, backtest_id)
+                await watch.until(SEEN, backtest_id, seconds=END_SECONDS)
                 accepted.append(time.time() - began)
-                await _wait(connection, ENDED, backtest_id)
+                await watch.until(ENDED, backtest_id, seconds=END_SECONDS)
                 ended.append(time.time() - began)
                 readable.append(arrivals[backtest_id] - began)
                 await asyncio.sleep(PAUSE_SECONDS)
     finally:
+        await watch.close()
         await connection.close()
     part.describe(
         f"{len(accepted)} submits, one after another, of a run over {STOCKS} AAPL (daily); each when the one before had ended."
-        f" A query every {1000 * LOOK_SECONDS:g} ms looks for the row. A consumer beside it notes when the commit can be read."
+        " A row counts as visible when a session that the projector's notification has woken has read it."
+        " A consumer beside it notes when the commit can be read."
         " The run starts at its acceptance: its simulation has one of the cores while its status row is written."
     )
     for name, values in (
@@ -97,12 +99,3 @@ async def _caught_up(client: Client, connection: asyncpg.Connection) -> None:
 
 async def _is_there(connection: asyncpg.Connection, backtest_id: str) -> bool:
     return await connection.fetchval(ENDED, backtest_id) is not None
-
-
-async def _wait(connection: asyncpg.Connection, sql: str, backtest_id: str) -> float:
-    deadline = time.monotonic() + END_SECONDS
-    while (found := await connection.fetchval(sql, backtest_id)) is None:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no row of {backtest_id} within {END_SECONDS:.0f} s")
-        await asyncio.sleep(LOOK_SECONDS)
-    return float(found)
