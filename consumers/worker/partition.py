@@ -262,7 +262,7 @@ class OwnedPartition:
             return False
         for home, record in plan.forwarded:
             await self._partition.forward(home, [record])  # at least once: a repeat is a duplicate at its home
-        await self._partition.transact(plan.writes(), plan.state_writes, intake=plan.intake)
+        await self._partition.transact(plan.writes(), plan.queued_writes, intake=plan.intake)
         self._apply(plan, starting)
         log.debug("step_committed", partition=self.number, commits=len(plan.commits), states=len(plan.states), bytes=plan.bytes)
         return True

@@ -109,14 +109,41 @@ class Plan:
     # --- as records ---------------------------------------------------------------------------------------------
 
     def writes(self) -> list[Write]:
-        """Return the commits first, in their order, then the rest."""
+        """Return the commits first, in their order, then the rest but for the states of the runs that are accepted here."""
         return [
             *(
                 Write(self.names.events, backtest_id.encode(), commit.body, self._commit_headers(backtest_id, commit))
                 for backtest_id, commit in self.commits
             ),
             *self.others,
+            *(_state_write(self.names.runs, key, state) for key, state in self._states_at_once().items()),
         ]
+
+    def queued_writes(self, offsets: Sequence[int]) -> list[Write]:
+        """Return the states of the runs that are accepted here, which say where their commit is.
+
+        offsets : of ``writes()``
+        """
+        queued = [backtest_id for backtest_id in self.accepted if self._is_queued(backtest_id)]
+        for backtest_id in queued:
+            offset = offsets[self.accepted[backtest_id]]
+            self.states[backtest_id] = msgspec.structs.replace(self.states[backtest_id], accepted_offset=offset)
+        return [_state_write(self.names.runs, backtest_id, self.states[backtest_id]) for backtest_id in queued]
+
+    def _states_at_once(self) -> dict[str, RunState | IntakeState | Topology | None]:
+        """Return, by key, the states that need no offset; None: it is removed."""
+        states: dict[str, RunState | IntakeState | Topology | None] = {
+            backtest_id: state for backtest_id, state in self.states.items() if not self._is_queued(backtest_id)
+        }
+        states |= dict.fromkeys(self.forgotten)
+        if self.topology is not None:
+            states[TOPOLOGY_KEY] = self.topology
+        if self.intake is not None:
+            states[INTAKE_KEY] = IntakeState(next_offset=self.intake)
+        return states
+
+    def _is_queued(self, backtest_id: BacktestId) -> bool:
+        return backtest_id in self.accepted and not self.states[backtest_id].status.is_finished
 
     def _commit_headers(self, backtest_id: BacktestId, commit: EncodedCommit) -> Headers:
         # Accepted is number 1, Started number 2: what a run ran on stands beside its start, outside the hashed bytes.
@@ -125,15 +152,6 @@ class Plan:
         strategy = self.strategies.get(backtest_id)
         return (*self.headers, *self.machine, *((("strategy", strategy.encode()),) if strategy is not None else ()))
 
-    def state_writes(self, offsets: Sequence[int]) -> list[Write]:
-        """Return the state records; ``offsets`` are those of ``writes()``."""
-        for backtest_id, index in self.accepted.items():
-            if not self.states[backtest_id].status.is_finished:
-                self.states[backtest_id] = msgspec.structs.replace(self.states[backtest_id], accepted_offset=offsets[index])
-        writes = [Write(self.names.runs, backtest_id.encode(), encode_state(state)) for backtest_id, state in self.states.items()]
-        writes += [Write(self.names.runs, backtest_id.encode(), None) for backtest_id in self.forgotten]
-        if self.topology is not None:
-            writes.append(Write(self.names.runs, TOPOLOGY_KEY.encode(), encode_state(self.topology)))
-        if self.intake is not None:
-            writes.append(Write(self.names.runs, INTAKE_KEY.encode(), encode_state(IntakeState(next_offset=self.intake))))
-        return writes
+
+def _state_write(topic: str, key: str, state: RunState | IntakeState | Topology | None) -> Write:
+    return Write(topic, key.encode(), None if state is None else encode_state(state))
