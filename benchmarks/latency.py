@@ -8,13 +8,12 @@ from contextlib import asynccontextmanager
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from adapters.ports import Changes
-from adapters.postgres_changes import PostgresChanges
 from backtape.client import Client
 from backtape.data.samples import STOCKS
 from benchmarks.figures import Part, percentile
 from benchmarks.long_log import spec
 from benchmarks.scene import PARTITIONS, Scene, until
+from benchmarks.visible import Watch
 from consumers.settings import Settings
 from schemas.topics import EVENTS
 
@@ -30,29 +29,30 @@ async def measure(scene: Scene, part: Part) -> None:
     """Submit one small run after another, each when the one before has ended."""
     scene.start("worker", "projector")
     connection = await asyncpg.connect(scene.settings.database_url)
-    changes = PostgresChanges(scene.settings.database_url)
+    watch = Watch(connection, scene.settings.database_url)
     acknowledged, accepted, readable, ended = [], [], [], []
     try:
         async with Client(scene.settings) as client, _arrivals(scene.settings) as arrivals:
             await _caught_up(client, connection)
+            await watch.begin()
             for number in range(scene.sizes.commands):
                 backtest_id = f"latency-{number}"
                 began = time.time()
                 await client.submit(SPEC, backtest_id=backtest_id)
                 acknowledged.append(time.time() - began)
-                await seen(connection, changes, SEEN, backtest_id)
+                await watch.until(SEEN, backtest_id, seconds=END_SECONDS)
                 accepted.append(time.time() - began)
-                await seen(connection, changes, ENDED, backtest_id)
+                await watch.until(ENDED, backtest_id, seconds=END_SECONDS)
                 ended.append(time.time() - began)
                 readable.append(arrivals[backtest_id] - began)
                 await asyncio.sleep(PAUSE_SECONDS)
     finally:
-        await changes.close()
+        await watch.close()
         await connection.close()
     part.describe(
         f"{len(accepted)} submits, one after another, of a run over {STOCKS} AAPL (daily); each when the one before had ended."
-        " The database tells of every change (LISTEN); a query on another connection then finds the row. A consumer beside it"
-        " notes when the commit can be read."
+        " A row counts as visible when a session that the projector's notification has woken has read it."
+        " A consumer beside it notes when the commit can be read."
         " The run starts at its acceptance: its simulation has one of the cores while its status row is written."
     )
     for name, values in (
@@ -99,12 +99,3 @@ async def _caught_up(client: Client, connection: asyncpg.Connection) -> None:
 
 async def _is_there(connection: asyncpg.Connection, backtest_id: str) -> bool:
     return await connection.fetchval(ENDED, backtest_id) is not None
-
-
-async def seen(connection: asyncpg.Connection, changes: Changes, sql: str, backtest_id: str) -> None:
-    """Return as soon as a query finds the row, asked each time that something has changed."""
-    deadline = time.monotonic() + END_SECONDS
-    while await connection.fetchval(sql, backtest_id) is None:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no row of {backtest_id} within {END_SECONDS:.0f} s")
-        await changes.wait(END_SECONDS)

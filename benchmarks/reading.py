@@ -24,10 +24,12 @@ from backtape.running import commits_of
 from benchmarks import latency, machine
 from benchmarks.engine import generated
 from benchmarks.figures import Part, as_markdown, as_table, percentile
+from benchmarks.latency import SEEN
 from benchmarks.long_log import spec, spread_ids
 from benchmarks.memory import MIB
 from benchmarks.read_log import ISSUED_AT, LOG_ID, Written, round_of, steps_of, write_log
 from benchmarks.scene import PARTITIONS, Scene, Sizes, ends_of_events, run, until
+from benchmarks.visible import Watch
 from engine.registry import BUILTINS
 from projections.tables import RUN_TABLES, SCHEMA
 from schemas.market_data import Instrument, Market
@@ -133,7 +135,7 @@ async def rebuild(scene: Scene, part: Part, written: Written) -> None:
 
 
 async def flow(scene: Scene, part: Part, written: Written, rate: int) -> None:
-    """Append a steady flow of commits, and now and then a run's first commit; ask for its row every 10 ms."""
+    """Append a steady flow of commits, and now and then a run's first commit; note when its row is visible."""
     scene.start("projector")
     producer = AIOKafkaProducer(
         bootstrap_servers=scene.settings.kafka_bootstrap, transactional_id="flow", linger_ms=0, compression_type="lz4",
@@ -148,13 +150,15 @@ async def flow(scene: Scene, part: Part, written: Written, rate: int) -> None:
     probes = _probes(f"probe-{rate}", int(FLOW_SECONDS / PROBE_SECONDS) + 50)
     connection = await asyncpg.connect(scene.settings.database_url)
     await _caught_up(scene, connection)
+    visible = Watch(connection, scene.settings.database_url)
+    await visible.begin()
     delays: list[float] = []
     sent = 0
     began = time.perf_counter()
     watching: list[asyncio.Task[None]] = []
 
     async def watch(backtest_id: str, since: float) -> None:
-        await until(lambda: _is_shown(connection, backtest_id), seconds=60, every=0.01)
+        await visible.until(SEEN, backtest_id, seconds=60)
         delays.append(time.perf_counter() - since)
 
     for step in steps:
@@ -175,9 +179,13 @@ async def flow(scene: Scene, part: Part, written: Written, rate: int) -> None:
     seconds = time.perf_counter() - began
     await asyncio.gather(*watching)
     await producer.stop()
+    await visible.close()
     await connection.close()
     scene.stop("projector")
-    part.describe(f"{len(delays)} first commits of runs among the flow, one at a time; a query looks for each row every 10 ms.")
+    part.describe(
+        f"{len(delays)} first commits of runs among the flow, one at a time. A row counts as visible when a session that the"
+        " projector's notification has woken has read it."
+    )
     part.add("flow that was reached", sent / seconds, "events/s", f"{rate:,} wanted")
     for share in (0.5, 0.99):
         part.add(f"commit in Kafka to row visible, p{100 * share:.0f}", 1000 * percentile(delays, share), "ms")
@@ -199,10 +207,6 @@ async def _caught_up(scene: Scene, connection: asyncpg.Connection) -> None:
         return all(row["next_offset"] >= ends[row["partition"]] - 1 for row in rows) and len(rows) == len(ends)
 
     await until(is_there, seconds=1_800)
-
-
-async def _is_shown(connection: asyncpg.Connection, backtest_id: str) -> bool:
-    return await connection.fetchval("SELECT 1 FROM backtape.backtests WHERE backtest_id = $1", backtest_id) is not None
 
 
 def _probes(name: str, count: int) -> list[tuple[str, bytes]]:

@@ -147,9 +147,9 @@ class Feed:
         )
 
         @subscriber
-        async def handle(message: KafkaMessage) -> None:
+        async def handle(messages: Sequence[Any]) -> None:
             with self.failing():
-                await self.deliver(message.raw_message)
+                await self.deliver(messages)
 
         return subscriber
 
@@ -213,4 +213,4 @@ async def _raw_batch(messages: Any) -> Any:
 
 
 async def _raw_records(message: KafkaMessage) -> Any:
-    return message.body
+    return message.raw_message

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     simulations: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=4_096, description="simulations that one worker runs at a time"
     )
+    simulation_nice: int = Field(
+        5, ge=0, le=19, description="how much simulations give way to other processes where processors are short; 0: not at all"
+    )
     strategy_files: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Python files with strategies beside the installed ones, separated by colons"
     )

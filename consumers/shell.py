@@ -55,7 +55,10 @@ class Shell:
         self._role = role
         self._server: uvicorn.Server | None = None
         self._watchers: dict[str, asyncio.Task[None]] = {}
-        self.broker = KafkaBroker(settings.kafka_bootstrap, logger=_library_log(), allow_auto_create_topics=False)
+        # With types applied, FastStream makes the handler's argument in a thread: each batch waited for two switches of threads.
+        self.broker = KafkaBroker(
+            settings.kafka_bootstrap, logger=_library_log(), allow_auto_create_topics=False, apply_types=False
+        )
         registry = CollectorRegistry()
         registry.register(_LoopMetrics(self))
         self.app = AsgiFastStream(

@@ -20,17 +20,19 @@ import signal
 import socket
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from consumers.settings import load_settings
+from consumers.settings import Settings, load_settings
 from consumers.simulation.child import Surroundings, run_job
 from consumers.simulation.frames import AnyFrame, Failed, Job, encode_frame
 from schemas.events import FailureReason
 
 MAX_MESSAGE = 1024 * 1024
 PR_SET_PDEATHSIG = 1
+AUTOGROUP = Path("/proc/self/autogroup")
 
 
 def die_with_parent(parent: int) -> None:
@@ -45,25 +47,38 @@ def main() -> None:
     die_with_parent(int(sys.argv[2]))
     for number in (signal.SIGINT, signal.SIGTERM):  # they are the worker's to handle: it ends us
         signal.signal(number, signal.SIG_IGN)
-    surroundings = _prepare()
+    settings = load_settings()
+    surroundings = _prepare(settings)
+    _give_way(settings.simulation_nice)
     control.send(b'{"ready": true}')
     serve(control, surroundings)
 
 
-def _prepare() -> Surroundings:
+def _prepare(settings: Settings) -> Surroundings:
     """Import and compile what simulations need, once; forks share it."""
     from adapters.strategies import installed
     from consumers.wiring import simulation_surroundings
     from engine.version import code_digest
     from engine.warm import warm
 
-    surroundings = simulation_surroundings(load_settings())
+    surroundings = simulation_surroundings(settings)
     warm()
     code_digest()
     installed()
     gc.collect()
     gc.freeze()  # forks do not copy pages only because the collector walks them
     return surroundings
+
+
+def _give_way(nice: int) -> None:
+    """Let whoever has something to answer come first: forks inherit it."""
+    if nice == 0:
+        return
+    os.nice(nice)
+    # Where Linux weighs sessions against each other (autogroup), a priority counts within its session only: ours is the worker's.
+    os.setsid()
+    with contextlib.suppress(OSError):
+        AUTOGROUP.write_text(str(nice))
 
 
 def serve(control: socket.socket, surroundings: Surroundings) -> None:

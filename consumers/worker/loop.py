@@ -113,6 +113,7 @@ class Worker:
             clock=self._clock,
             new_log_id=self._new_log_id,
             on_change=self._fill_slots,
+            is_slot_idle=self._is_slot_idle,
             totals=self.totals,
         )
 
@@ -158,10 +159,17 @@ class Worker:
 
     def _fill_slots(self) -> None:
         """Start waiting runs while slots are free: the first of all owned partitions' queues each time."""
-        free = self._slots - sum(owned.slots_used for owned in [*self.owned.values(), *self._parked.values()])
+        free = self._free_slots()
         while free > 0:
             waiting = [(first, owned) for owned in self.owned.values() if (first := owned.first_waiting()) is not None]
             if not waiting:
                 return
             min(waiting, key=lambda pair: pair[0])[1].start_first()
             free -= 1
+
+    def _is_slot_idle(self) -> bool:
+        """Say whether a slot is free and no run of any partition waits for it."""
+        return self._free_slots() > 0 and all(owned.first_waiting() is None for owned in self.owned.values())
+
+    def _free_slots(self) -> int:
+        return self._slots - sum(owned.slots_used for owned in [*self.owned.values(), *self._parked.values()])

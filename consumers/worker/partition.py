@@ -70,6 +70,7 @@ class OwnedPartition:
         clock: Clock,
         new_log_id: Callable[[], str],
         on_change: Callable[[], None],
+        is_slot_idle: Callable[[], bool],
         totals: Totals,
     ) -> None:
         self.number = partition.number
@@ -82,6 +83,7 @@ class OwnedPartition:
         self._new_log_id = new_log_id
         self._totals = totals
         self._on_change = on_change  # the worker looks for runs to start
+        self._is_slot_idle = is_slot_idle  # a slot is free, and no run waits for it
         self._inbox: deque[Record] = deque()
         self._room = asyncio.Event()
         self._next_intake: int | None = None
@@ -257,18 +259,17 @@ class OwnedPartition:
         self._requeue_crashed()
         if self._clock.monotonic() - self._swept > SWEEP_SECONDS:
             self._sweep()
-        starting = list(self._starting)
-        plan = self._plan(starting)
+        plan = self._plan()
         if plan.is_empty:
             return False
         for home, record in plan.forwarded:
             await self._partition.forward(home, [record])  # at least once: a repeat is a duplicate at its home
         await self._partition.transact(plan.writes(), plan.queued_writes)
-        self._apply(plan, starting)
+        self._apply(plan)
         log.debug("step_committed", partition=self.number, commits=len(plan.commits), states=len(plan.states), bytes=plan.bytes)
         return True
 
-    def _plan(self, starting: Sequence[BacktestId]) -> Plan:
+    def _plan(self) -> Plan:
         assert self._topology is not None, "an opened partition has its topology"
         plan = Plan(
             names=self._rules.names,
@@ -283,7 +284,11 @@ class OwnedPartition:
             if plan.bytes >= MAX_STEP_BYTES:
                 break
             plan.take_command(record, self._rules.intake, partitions=self._rules.partitions, queued=self._book.waiting)
-        for backtest_id in starting:
+        for backtest_id in plan.queued:
+            if self._is_slot_idle():
+                self._starting.append(backtest_id)  # it takes the slot now, and needs no transaction of its own to start
+        plan.starting.extend(self._starting)
+        for backtest_id in plan.starting:
             self._plan_start(plan, backtest_id)
         for run in self.active.values():
             self._plan_commits(plan, run)
@@ -311,7 +316,7 @@ class OwnedPartition:
         if run.failure is not None and not state.status.is_finished:
             plan.add(run.backtest_id, *fail(run.backtest_id, state, *run.failure))
 
-    def _apply(self, plan: Plan, starting: Sequence[BacktestId]) -> None:
+    def _apply(self, plan: Plan) -> None:
         """Let memory advance to what the log holds now."""
         self._totals.transactions += 1
         self._totals.commits += len(plan.commits)
@@ -330,16 +335,16 @@ class OwnedPartition:
         for backtest_id, commit in plan.commits:
             if backtest_id in self.active:
                 self.active[backtest_id].confirm(commit.head)
-        self._settle(plan, starting)
+        self._settle(plan)
         self._on_change()
 
-    def _settle(self, plan: Plan, starting: Sequence[BacktestId]) -> None:
+    def _settle(self, plan: Plan) -> None:
         """Queue what was accepted, start what was to start, and let go of what has ended."""
-        for backtest_id in plan.accepted:
-            if not plan.states[backtest_id].status.is_finished:
+        for backtest_id in plan.queued:
+            self._keep_fresh(backtest_id, plan.commits[plan.accepted[backtest_id]][1].body)
+            if backtest_id not in plan.starting:
                 self._book.enqueue(backtest_id)
-                self._keep_fresh(backtest_id, plan.commits[plan.accepted[backtest_id]][1].body)
-        for backtest_id in starting:
+        for backtest_id in plan.starting:
             self._starting.remove(backtest_id)
             if not self._book.states[backtest_id].status.is_finished:
                 self._start(backtest_id)

@@ -43,6 +43,7 @@ class Plan:
     states: dict[BacktestId, RunState] = field(default_factory=dict)
     strategies: dict[BacktestId, str] = field(default_factory=dict)  # digests of the code of those that start
     accepted: dict[BacktestId, int] = field(default_factory=dict)  # index of the Accepted commit in commits
+    starting: list[BacktestId] = field(default_factory=list)
     forwarded: list[tuple[int, Record]] = field(default_factory=list)
     intake: int | None = None
     bytes: int = 0
@@ -50,6 +51,12 @@ class Plan:
     def state(self, backtest_id: BacktestId) -> RunState | None:
         """Return a run's state as it will be after what is planned so far."""
         return self.states.get(backtest_id) or self.before.get(backtest_id)
+
+    @property
+    def queued(self) -> list[BacktestId]:
+        """The runs that are accepted here and wait to start, in the order in which they start."""
+        waiting = [each for each in self.accepted if not self.states[each].status.is_finished]
+        return sorted(waiting, key=lambda each: -self.states[each].priority)
 
     @property
     def is_empty(self) -> bool:
@@ -124,16 +131,16 @@ class Plan:
 
         offsets : of ``writes()``
         """
-        queued = [backtest_id for backtest_id in self.accepted if self._is_queued(backtest_id)]
-        for backtest_id in queued:
+        for backtest_id in self.queued:
             offset = offsets[self.accepted[backtest_id]]
             self.states[backtest_id] = msgspec.structs.replace(self.states[backtest_id], accepted_offset=offset)
-        return [_state_write(self.names.runs, backtest_id, self.states[backtest_id]) for backtest_id in queued]
+        return [_state_write(self.names.runs, backtest_id, self.states[backtest_id]) for backtest_id in self.queued]
 
     def _states_at_once(self) -> dict[str, RunState | IntakeState | Topology | None]:
         """Return, by key, the states that need no offset; None: it is removed."""
+        later = set(self.queued)
         states: dict[str, RunState | IntakeState | Topology | None] = {
-            backtest_id: state for backtest_id, state in self.states.items() if not self._is_queued(backtest_id)
+            backtest_id: state for backtest_id, state in self.states.items() if backtest_id not in later
         }
         states |= dict.fromkeys(self.forgotten)
         if self.topology is not None:
@@ -141,9 +148,6 @@ class Plan:
         if self.intake is not None:
             states[INTAKE_KEY] = IntakeState(next_offset=self.intake)
         return states
-
-    def _is_queued(self, backtest_id: BacktestId) -> bool:
-        return backtest_id in self.accepted and not self.states[backtest_id].status.is_finished
 
     def _commit_headers(self, backtest_id: BacktestId, commit: EncodedCommit) -> Headers:
         # Accepted is number 1, Started number 2: what a run ran on stands beside its start, outside the hashed bytes.

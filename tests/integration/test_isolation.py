@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from adapters.folder import FolderBlobStore
 from backtape.data import generate_dataset
+from consumers.settings import load_settings
 from consumers.simulation.frames import AnyFrame, Committed, DataReady, Failed, Job, Resolved
 from consumers.simulation.runner import Ending, ZygoteRunner
 from engine.lifecycle import accept
@@ -159,6 +160,19 @@ def _group(pid: int) -> int | None:
         return os.getpgid(pid)
     except ProcessLookupError:
         return None
+
+
+async def test_a_simulation_gives_way_and_its_owner_does_not(runner: ZygoteRunner) -> None:
+    """In priority, and in a session of its own: Linux may weigh sessions against each other, and priorities within one only."""
+    simulation = await runner.start(job("sleeps"))
+    while not isinstance(await simulation.next(), Resolved):
+        pass
+    assert simulation._pid is not None
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, simulation._pid) == min(19, ours + load_settings().simulation_nice) > ours
+    assert os.getsid(simulation._pid) != os.getsid(0)
+    simulation.kill()
+    await simulation.ending()
 
 
 async def test_the_catalogue_lists_packages_and_files(runner: ZygoteRunner) -> None:

@@ -9,6 +9,7 @@ from adapters.ports import TopicPartition
 from schemas.ids import sha256
 from schemas.partitioning import home_partition
 from schemas.receipts import MAX_DEAD_LETTER_BYTES, DeadLetterHeaders
+from schemas.run_state import decode_run_state
 from tests.unit.worker.harness import COMMANDS, DEAD, EVENTS, LOG_ID, RECEIPTS, RUNS, System, cancel, submit
 from tests.unit.worker.scripted_runner import Script
 
@@ -359,6 +360,24 @@ async def test_runs_start_by_priority_then_in_the_order_they_came(system: System
     worker.runner.release("bt-first")
     await worker.until(lambda: system.is_finished(*same, other))
     assert worker.runner.order == ["bt-first", other, same[1], same[3], same[0], same[2]]
+
+
+async def test_a_run_that_finds_a_free_slot_starts_with_its_acceptance(system: System) -> None:
+    """Its first state already counts the attempt: no transaction of its own comes between the two."""
+    worker = system.worker(slots=1)
+    await worker.assign(0, 1)
+    low, high = [name for name in (f"bt-{number}" for number in range(100)) if system.home(name) == 0][:2]
+    keys = (low.encode(), high.encode())
+    for name in (low, high):
+        worker.runner.hold(name)
+    system.send(submit(low))
+    system.send(submit(high, priority=1))
+    await worker.until(lambda: worker.runner.order)
+    states = [
+        (record.key, decode_run_state(record.value or b"").attempts) for record in system.log.of(RUNS) if record.key in keys
+    ]
+    assert states == [(high.encode(), 1), (low.encode(), 0)], "one slot: it goes to the higher priority of one delivery"
+    assert worker.runner.order == [high]
 
 
 async def test_a_long_run_of_commands_is_taken_in_several_transactions(system: System) -> None:
