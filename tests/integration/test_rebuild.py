@@ -454,6 +454,68 @@ async def test_readers_see_one_generation_or_the_other_and_never_an_error(settin
     assert seen == {"v1", "v1_2"}
 
 
+# Each is true of one generation, at any place of the log; rows of two would not add up.
+SUMS = (
+    "SELECT (SELECT count(*) FROM backtape.trades) = (SELECT sum(trades) FROM backtape.backtests)",
+    "SELECT (SELECT count(*) FROM backtape.fills) = (SELECT sum(fills) FROM backtape.backtests)",
+    f"SELECT (SELECT count(*) FROM backtape.commits WHERE number = 1) = count(*) AND count(*) >= {FEW} FROM backtape.backtests",
+)
+
+
+async def test_readers_are_not_disturbed_from_the_first_stage_to_the_drop(own_log: Settings) -> None:
+    """Four readers ask without pause while a generation is built, caught up, compared, swapped in, and the old one is dropped.
+
+    Meanwhile runs are appended, and every generation that projectors would feed is fed.
+    """
+    generations = Generations(own_log.database_url)
+    is_over, is_built = asyncio.Event(), asyncio.Event()
+    seen: set[str] = set()
+    answers = 0
+
+    async def read() -> None:
+        nonlocal answers
+        async with connected(own_log) as connection:
+            while not is_over.is_set():
+                for sql in SUMS:
+                    assert await connection.fetchval(sql) is True, sql
+                async with connection.transaction():
+                    assert await connection.fetchval("SELECT count(*) FROM backtape.backtests") >= FEW
+                    shown = await shown_schemas(connection)
+                assert len(shown) == 1, shown
+                seen.update(shown)
+                answers += 1
+
+    async def go_on() -> None:
+        number = FEW
+        while not is_built.is_set():
+            await append_runs(own_log, number, number + 1)
+            number += 1
+            for each in await generations.fed(1):
+                await project(own_log, each)
+
+    async def more_answers() -> None:
+        before = answers
+        while answers < before + 12 and not any(reader.done() for reader in readers):
+            await asyncio.wait(readers, timeout=0.01)
+
+    readers = [asyncio.create_task(read()) for _ in range(4)]
+    try:
+        feeding = asyncio.create_task(go_on())
+        await more_answers()
+        await rebuild(own_log).run()
+        await more_answers()
+        is_built.set()
+        await feeding
+        await rebuild(own_log).drop_old()
+        await more_answers()
+    finally:
+        is_built.set()
+        is_over.set()
+        await asyncio.gather(*readers)
+    assert seen == {"backtape_v1", "backtape_v1_2"}
+    assert await states(own_log) == {"v1_2": "live"}
+
+
 async def test_dropping_waits_for_a_projector_that_still_feeds(own_log: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a consumer is in the old generation's group, its tables stay; the words say who is there."""
     await rebuild(own_log).run()
