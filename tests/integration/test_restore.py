@@ -1,4 +1,4 @@
-"""Kafka and PostgreSQL are deleted; what is in S3 brings both back, and the open run goes on to its end.
+"""Kafka and PostgreSQL are deleted; what is in S3 brings both back, imported results too, and the open run goes on to its end.
 
 A stack and three processes of the test's own. On the way the log is truncated behind its archive, then audited and rebuilt.
 """
@@ -6,7 +6,10 @@ A stack and three processes of the test's own. On the way the log is truncated b
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -30,12 +33,15 @@ from consumers.wiring import blob_store
 from projections.queries import Query
 from schemas.receipts import Outcome, Reason, decode_receipt
 from schemas.topics import EVENTS, RECEIPTS
+from snapshots.reader import read_snapshots
+from tests.legacy_results import legacy
 from tests.pipeline import look_again, processes, records_of
 
 pytestmark = pytest.mark.real
 
 ROLES = {"worker": "worker", "projector": "projector", "compactor": "compactor"}
 SMALL = tuple(f"small-{number}" for number in range(4))
+IMPORTED = ("old-1", "old-2")
 PATIENCE_SECONDS = 120.0
 VIEWS = {
     "backtests": "backtest_id, status, submitter, accepted_at, started_at, finished_at, last_sequence, chain_head, final_equity",
@@ -79,6 +85,29 @@ async def tables_of(settings: Settings, ids: tuple[str, ...]) -> dict[str, list[
     return found
 
 
+def bring_in(settings: Settings, folder: Path) -> None:
+    """Import results of another system, as a person would."""
+    folder.mkdir()
+    for name in IMPORTED:
+        (folder / f"{name}.json").write_text(json.dumps(legacy(int(name.removeprefix("old-")))))
+    command = [sys.executable, "-m", "backtape", "import-results", str(folder), "--to", settings.s3_url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+async def imported_of(settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """What SQL and Parquet say of the imported results, each with its manifest's digest."""
+    columns = (
+        "backtest_id, origin, status, submitter, accepted_at, finished_at, chain_head, import_digest, final_equity, sharpe,"
+        " manifest_key"
+    )
+    sql = f"SELECT {columns} FROM backtape.backtests WHERE backtest_id = ANY($1) ORDER BY 1"
+    async with ReadModel(settings.database_url) as model:
+        rows = await model.ask(Query(sql, (list(IMPORTED),)))
+    results = await asyncio.to_thread(read_snapshots, blob_store(settings), IMPORTED)
+    return {"backtests": rows, "trades": results.arrow("trades").to_pylist(), "original": results.arrow("original").to_pylist()}
+
+
 def stored(settings: Settings, ids: tuple[str, ...]) -> Callable[[], Awaitable[bool]]:
     async def are_stored() -> bool:
         rows = await rows_of(settings, ids)
@@ -103,6 +132,8 @@ async def test_a_lost_kafka_and_a_lost_database_come_back_from_s3_alone(
     with processes(stack.state, environment, ROLES) as running:
         await submit(settings, SMALL, "stocks-daily", "AAPL", "1d")
         await until(stored(settings, SMALL), "small runs have no snapshot: " + running["compactor"].log_tail())
+        await asyncio.to_thread(bring_in, settings, tmp_path / "legacy")
+        await until(stored(settings, IMPORTED), "imported results have no manifest: " + running["compactor"].log_tail())
         await submit(settings, ("long",), "minutes", "SIM", "1m")
 
         async def has_begun() -> bool:
@@ -127,6 +158,8 @@ async def test_a_lost_kafka_and_a_lost_database_come_back_from_s3_alone(
         recorded = [(each.body, each.record.timestamp_ms) for each in await commits_of(settings, "long")]
         shown = await tables_of(settings, SMALL)
         assert all(shown.values()), shown.keys()
+        imported = await imported_of(settings)
+        assert [row["origin"] for row in imported["backtests"]] == ["imported"] * len(IMPORTED) and len(imported["trades"]) == 6
 
     await asyncio.to_thread(lose, stack)
     await prepare_async(settings, report=lambda line: None)
@@ -135,11 +168,13 @@ async def test_a_lost_kafka_and_a_lost_database_come_back_from_s3_alone(
     assert all(each.log_id != each.archived_log for each in report.partitions)
     ends = {each.partition: each.next_offset for each in archived.reaches if each.topic == EVENTS.name}
     assert {each.partition: each.archived_to for each in report.partitions} == ends, "the archive's end is said"
-    assert report.snapshots == len(SMALL)
+    assert report.snapshots == len(SMALL) + len(IMPORTED)
 
     with processes(stack.state, environment, ROLES):
         await until(stored(settings, SMALL), "the small runs do not come back")
         assert await tables_of(settings, SMALL) == shown, "SQL is what it was, times included"
+        await until(stored(settings, IMPORTED), "the imported results do not come back")
+        assert await imported_of(settings) == imported, "in SQL and in Parquet"
         await submit(settings, SMALL[:1], "stocks-daily", "AAPL", "1d")
         await until(stored(settings, (*SMALL, "long")), "not everything comes back")
         audits = await audit_runs(settings, (*SMALL, "long"), report=lambda line: None)
